@@ -1,0 +1,31 @@
+// Counters: what the rooms count, as plain atomics. The owner of a struct of counters adds; anybody may read.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace everstate {
+
+// Counter: only rises.   Thread: any.
+class Counter {
+ public:
+  void Add(uint64_t n = 1) { value_.fetch_add(n, std::memory_order_relaxed); }
+  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+// Gauge: the present value of something.   Thread: any.
+class Gauge {
+ public:
+  void Set(uint64_t v) { value_.store(v, std::memory_order_relaxed); }
+  void Add(uint64_t n = 1) { value_.fetch_add(n, std::memory_order_relaxed); }
+  void Sub(uint64_t n = 1) { value_.fetch_sub(n, std::memory_order_relaxed); }
+  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+}  // namespace everstate

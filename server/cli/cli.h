@@ -1,0 +1,19 @@
+// The command line: one file per subcommand, each of which adds itself to the CLI11 application.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+
+namespace everstate::cli {
+
+int Main(int argc, char** argv);
+
+// Each adds its subcommand. When it was chosen its callback runs it and leaves the exit code in *exit_code.
+void AddServeCommand(CLI::App& app, int* exit_code);
+void AddInspectCommand(CLI::App& app, int* exit_code);
+void AddWatchCommand(CLI::App& app, int* exit_code);
+
+// SIGINT and SIGTERM, turned into a question that can be asked. The handlers are set by the first call.
+bool StopRequested();
+
+}  // namespace everstate::cli

@@ -1,0 +1,109 @@
+// everstate inspect: what a store holds, read from outside.
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/base58.h"
+#include "server/base/log.h"
+#include "server/cli/cli.h"
+#include "server/config.h"
+#include "storage/inspect.h"
+#include "storage/row.h"
+
+namespace everstate::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct InspectOptions {
+  std::string data_dir, view, key;
+  bool digest = false;
+};
+
+Json ReportJson(const StoreReport& report) {
+  Json watermark = nullptr;
+  if (report.watermark.number != 0) {
+    watermark = {{"number", report.watermark.number},
+                 {"slot", report.watermark.block.slot},
+                 {"blockhash", EncodeBase58(report.watermark.block.blockhash)},
+                 {"block_time", report.watermark.block.block_time.has_value() ? Json(*report.watermark.block.block_time) : Json(nullptr)}};
+  }
+  Json entities = Json::object(), sizes = Json::object(), gaps = Json::array();
+  for (const auto& [name, count] : report.entities) entities[name] = count;
+  for (const auto& [name, bytes] : report.sizes) sizes[name] = bytes;
+  for (const Gap& gap : report.gaps) gaps.push_back({{"from", gap.from}, {"to", gap.to}, {"cause", gap.cause}});
+  return {{"stack", {{"name", report.stack_name}, {"hash", report.stack_hash_hex}}},
+          {"lineage", report.lineage_hex},
+          {"generation", report.generation},
+          {"watermark", watermark},
+          {"entities", entities},
+          {"gaps", gaps},
+          {"checkpoints", Json::array()},
+          {"sizes", sizes}};
+}
+
+void PrintRow(const RowSchema& schema, const EntitySchema& entity, std::string_view key, const Row& row, std::string* line) {
+  line->assign("{\"key\":");
+  AppendJsonString(key, line);
+  absl::StrAppend(line, ",\"seq\":\"", row.cursor().ToSeq(), "\",\"data\":");
+  AppendEntityJson(schema, entity, row, line);
+  line->append("}\n");
+  std::fwrite(line->data(), 1, line->size(), stdout);
+}
+
+absl::Status PrintView(const InspectOptions& options, StoreInspector* inspector) {
+  const RowSchema& schema = inspector->schema();
+  const ViewDef* view = schema.FindView(options.view);
+  if (view == nullptr) return absl::InvalidArgumentError(absl::StrCat("--view ", options.view, ": the stack has no such view"));
+  if (!view->unsupported.empty()) return absl::InvalidArgumentError(absl::StrCat("--view ", options.view, ": ", view->unsupported));
+  const EntitySchema& entity = schema.entity(view->entity);
+  std::string line;
+  if (!options.key.empty()) {
+    auto row = inspector->Get(view->entity, options.key);
+    if (!row.ok()) return row.status();
+    if (*row == nullptr) return absl::NotFoundError(absl::StrCat("--key ", options.key, ": ", entity.name, " has no such key"));
+    PrintRow(schema, entity, options.key, **row, &line);
+    return absl::OkStatus();
+  }
+  return inspector->Scan(view->entity, [&](std::string_view key, const Row& row) {
+    PrintRow(schema, entity, key, row, &line);
+    return true;
+  });
+}
+
+absl::Status Inspect(const InspectOptions& options) {
+  auto inspector = StoreInspector::Open(options.data_dir);
+  if (!inspector.ok()) return inspector.status();
+  if (!options.view.empty()) return PrintView(options, inspector->get());
+  if (options.digest) {
+    auto digest = (*inspector)->Digest();
+    if (!digest.ok()) return digest.status();
+    std::printf("%s\n", digest->c_str());
+    return absl::OkStatus();
+  }
+  auto report = (*inspector)->Report();
+  if (!report.ok()) return report.status();
+  std::printf("%s\n", ReportJson(*report).dump().c_str());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddInspectCommand(CLI::App& app, int* exit_code) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App* inspect = app.add_subcommand("inspect", "Read a store, also a running server's, without disturbing it");
+  inspect->add_option("--data", options->data_dir, "Data directory of the server")->required()->type_name("DIR");
+  auto* view = inspect->add_option("--view", options->view, "Print this view's entities as JSON lines, in key order")->type_name("ENTITY/list");
+  inspect->add_option("--key", options->key, "Only this entity")->needs(view)->type_name("K");
+  inspect->add_flag("--digest", options->digest, "Print one hash over the rows of state")->excludes(view);
+  inspect->callback([options, exit_code] {
+    if (absl::Status status = Inspect(*options); !status.ok()) {
+      spdlog::error("{}", std::string(status.message()));
+      *exit_code = static_cast<int>(status.code() == absl::StatusCode::kInvalidArgument ? ExitCode::kConfiguration : ExitCode::kStore);
+    }
+  });
+}
+
+}  // namespace everstate::cli

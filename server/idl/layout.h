@@ -1,0 +1,124 @@
+// Compiled layouts: an IDL turned into tables once, so that reading a field later is loads and additions.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/stack/idl.h"
+#include "storage/row_schema.h"
+#include "storage/value.h"
+
+namespace everstate::idl {
+
+using TypeId = uint32_t;
+
+enum class Kind : uint8_t {
+  kU8, kU16, kU32, kU64, kU128, kI8, kI16, kI32, kI64, kI128, kF32, kF64, kBool,  // fixed size, little-endian
+  kPubkey,   // 32 bytes
+  kString,   // u32 length, UTF-8
+  kBytes,    // u32 length, bytes
+  kByteArray,  // n bytes, no length ([u8; n])
+  kArray,    // count elements, no length
+  kVec,      // u32 count, elements
+  kOption,   // u8 0 or 1, element
+  kMap,      // u32 count, pairs
+  kStruct,   // fields in order; a JSON object with snake_case keys
+  kTuple,    // fields in order; a JSON array
+  kEnum,     // u8 index, then the variant's fields
+  kPad,      // count bytes that mean nothing (alignment of bytemuck types)
+};
+
+struct Type {
+  Kind kind = Kind::kU8;
+  uint32_t count = 0;                     // kArray, kByteArray, kPad
+  TypeId element = 0, map_value = 0;
+  struct Field { std::string name; TypeId type = 0; };  // name: JSON key (snake_case)
+  std::vector<Field> fields;              // kStruct, kTuple (kPad fields have no name)
+  struct Variant { std::string name; TypeId payload = 0; bool unit = true; };  // payload: a kStruct or kTuple
+  std::vector<Variant> variants;          // kEnum
+  std::optional<uint32_t> fixed_size;     // when every value has the same number of bytes
+};
+
+// Shapes: hands out shape ids for the objects that values of these types become. The vm's compiler owns one per stack.
+class ShapeTable {
+ public:
+  ShapeId Intern(std::vector<std::string> sorted_keys);  // the same keys give the same id
+  const std::vector<Shape>& shapes() const { return shapes_; }
+
+ private:
+  std::vector<Shape> shapes_;
+};
+
+struct AccountLayout {
+  std::string name;                    // as in the IDL; event type = program + "::" + name + "State"
+  std::vector<uint8_t> discriminator;
+  TypeId body = 0;                     // a kStruct
+  std::optional<uint32_t> exact_length;  // set when the discriminator is empty: data of exactly this length is this account
+};
+struct InstructionLayout {
+  std::string name;                    // PascalCase; event type = program + "::" + name + "IxState"
+  std::vector<uint8_t> discriminator;
+  TypeId args = 0;                     // a kStruct
+  std::vector<std::string> accounts;   // as in the IDL
+};
+struct EventLayout {
+  std::string name;                    // event type = program + "::" + name + "CpiEvent"
+  std::vector<uint8_t> discriminator;
+  TypeId body = 0;
+};
+
+// The tag before a CPI event's discriminator (Anchor's emit_cpi!).
+inline constexpr std::array<uint8_t, 8> kCpiEventTag = {0xe4, 0x45, 0xa5, 0x2e, 0x51, 0xcb, 0x9a, 0x1d};
+
+// Program: all layouts of one IDL.
+//   Thread:  immutable, any thread.
+class Program {
+ public:
+  // Errors: InvalidArgument naming IDL, item and rule: an unknown defined type, a recursive type without indirection, two
+  // account types that the bytes cannot tell apart (same discriminator, or empty discriminators with equal lengths), an account
+  // type with an empty discriminator whose layout is not of fixed size, an event without a type of its name.
+  static absl::StatusOr<std::shared_ptr<const Program>> Compile(const stack::Idl& idl);
+
+  const std::string& name() const { return name_; }
+  const std::array<uint8_t, 32>& program_id() const { return program_id_; }
+  const std::vector<Type>& types() const { return types_; }
+  const std::vector<AccountLayout>& accounts() const { return accounts_; }
+  const std::vector<InstructionLayout>& instructions() const { return instructions_; }
+  const std::vector<EventLayout>& events() const { return events_; }
+
+  // Which layout bytes have, by discriminator (hashed; the longest first) or exact length: an index, or -1. The body begins
+  // after the discriminator.
+  int MatchAccount(std::span<const uint8_t> data) const;
+  int MatchInstruction(std::span<const uint8_t> data) const;
+  int MatchCpiEvent(std::span<const uint8_t> data) const;  // data with the tag in front
+
+ private:
+  friend class ProgramCompiler;
+  Program() = default;
+  std::string name_;
+  std::array<uint8_t, 32> program_id_{};
+  std::vector<Type> types_;
+  std::vector<AccountLayout> accounts_;
+  std::vector<InstructionLayout> instructions_;
+  std::vector<EventLayout> events_;
+  struct Matcher {  // discriminators of one length
+    size_t length = 0;
+    std::unordered_map<uint64_t, int> by_prefix;  // first min(length, 8) bytes, little-endian, and the length's rest compared after
+    std::vector<std::vector<uint8_t>> full;
+  };
+  std::vector<Matcher> account_matchers_, instruction_matchers_, event_matchers_;
+  std::unordered_map<size_t, int> account_by_length_;
+};
+
+std::string SnakeCase(std::string_view idl_name);   // each upper-case letter: '_' (not at the start) + lower case
+std::string PascalCase(std::string_view idl_name);  // split at '_', first letters upper case
+
+}  // namespace everstate::idl

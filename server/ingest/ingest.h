@@ -1,0 +1,58 @@
+// Ingest: follows one Yellowstone stream for ever and hands whole, settled blocks over, in order.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "server/ingest/ledger.h"
+#include "server/ingest/source.h"
+
+namespace everstate::ingest {
+
+struct IngestOptions {
+  Subscription subscription;
+  LedgerOptions ledger;
+  std::chrono::milliseconds backoff_first{100}, backoff_max{30000};  // doubled each time, full jitter; begins anew after a settled block
+  std::chrono::milliseconds silence_max{30000};                     // nothing heard for this long: the link is half-open, reconnect
+};
+
+enum class StreamState : uint8_t { kConnecting, kLive, kWaitingToReconnect, kProviderBehind, kStopped };
+std::string_view Name(StreamState state);
+
+struct StreamStatus {
+  StreamState state = StreamState::kConnecting;
+  bool proven = false;              // the stream links to what the store has (on an empty store: the first block came)
+  std::string error;                // why the last connection ended; empty while all is well
+  uint64_t connects = 0, reconnects = 0;
+  std::optional<Slot> from_slot;    // of the present connection's request
+  std::chrono::steady_clock::time_point last_slot_heard{};  // when the newest slot status or block came; epoch = never
+};
+
+// Ingest
+//   Thread:    Run in the ingest thread, until Stop (any thread) or an error that only a person can mend. status() any thread.
+//   Errors:    Run answers OK after Stop; Aborted for another chain; InvalidArgument when the provider refuses the filters or the token
+//              is refused in a way that retrying cannot help (INVALID_ARGUMENT "failed to create filter").
+//   Invariant: `sink` gets each event once, in order; it may block (that is the back-pressure); false = the receiver closed: Run ends.
+class Ingest {
+ public:
+  using Sink = std::function<bool(LedgerEvent)>;
+  Ingest(IngestOptions options, std::unique_ptr<Source> source, Sink sink);
+  ~Ingest();
+  absl::Status Run();
+  void Stop();
+  StreamStatus status() const;
+  const LedgerCounters& counters() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace everstate::ingest

@@ -1,0 +1,78 @@
+// A recording: serialized geyser.SubscribeUpdate messages one after the other, each with its length before it as a
+// protobuf varint. This header knows bytes only; what a message means is for others to say.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace everstate {
+
+// No Solana account is larger than 10 MiB and the largest update seen in the wild is a block of 1 GB; a longer length is
+// a damaged file.
+inline constexpr uint64_t kRecordedMessageBytesMax = uint64_t{1} << 30;
+
+struct RecordedMessage {
+  uint64_t offset = 0;  // of the length, from the beginning of the file
+  std::string_view bytes;
+};
+
+// Thread: one thread calls Next; the bytes it returned may be read by any thread.
+// Owns: a mapping of the file. The bytes stay valid, also after the reader was moved, until the mapping is released.
+//   The file must not be shortened meanwhile.
+// Errors: NotFound or PermissionDenied or Unknown (open); DataLoss (a length that is cut off, ends behind the file or
+//   is beyond the limit), naming file and offset. An empty file is a recording without messages.
+class RecordingReader {
+ public:
+  static absl::StatusOr<RecordingReader> Open(const std::string& path, uint64_t message_bytes_max = kRecordedMessageBytesMax);
+
+  RecordingReader(RecordingReader&&) noexcept;
+  RecordingReader& operator=(RecordingReader&&) noexcept;
+  ~RecordingReader();
+
+  // Nothing at the end of the file. After an error every further call gives the same error.
+  absl::StatusOr<std::optional<RecordedMessage>> Next();
+
+  const std::string& path() const { return path_; }
+  uint64_t size_bytes() const { return file_.size(); }
+
+ private:
+  RecordingReader(std::string path, std::string_view file, uint64_t message_bytes_max);
+  absl::Status Fault(std::string_view what) const;
+
+  std::string path_;
+  std::string_view file_;  // the mapping; empty once moved from
+  uint64_t at_ = 0;
+  uint64_t message_bytes_max_ = 0;
+};
+
+// Thread: one thread. Owns: the open file.
+// Errors: of the file system, naming the file. What Append took is in the file for sure only after Close returned OK.
+class RecordingWriter {
+ public:
+  static absl::StatusOr<RecordingWriter> Create(const std::string& path);
+
+  absl::Status Append(std::string_view message);
+  absl::Status Close();
+
+ private:
+  struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  RecordingWriter(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
+
+  std::string path_;
+  std::unique_ptr<std::FILE, CloseFile> file_;
+};
+
+// Appends one message with its length to `out`, as a recording holds it.
+void AppendRecorded(std::string_view message, std::string* out);
+
+}  // namespace everstate

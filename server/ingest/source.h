@@ -1,0 +1,46 @@
+// Source: the seam between a feed and everything behind it. Raw messages in owned buffers; no gRPC type crosses it.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "storage/model.h"
+
+namespace everstate::ingest {
+
+// What the stream has to carry; it becomes the filters of one Yellowstone SubscribeRequest.
+struct Subscription {
+  std::vector<std::array<uint8_t, 32>> transaction_programs;  // transactions {vote: false, failed: false, account_include}
+  std::vector<std::array<uint8_t, 32>> account_owners;        // accounts {owner}
+  Commitment commitment = Commitment::kConfirmed;
+};
+
+// One connection's feed.
+//   Thread:    Next from one thread; Cancel from any.
+//   Errors:    a status that is not OK ends the connection: the code and text are the server's (OutOfRange: from_slot is too old;
+//              Internal: see the text; Unauthenticated …) or DeadlineExceeded when nothing was heard in time (half-open).
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  // The next SubscribeUpdate message as it came (protobuf bytes). Empty when `deadline` passed without one.
+  virtual absl::StatusOr<std::optional<std::string>> Next(std::chrono::steady_clock::time_point deadline) = 0;
+  virtual void Cancel() = 0;
+};
+
+// Where connections come from.   Thread: Connect from one thread.
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual absl::StatusOr<std::unique_ptr<Connection>> Connect(const Subscription& subscription, std::optional<Slot> from_slot) = 0;
+  // The provider's newest slot at the subscription's commitment. Unimplemented when it does not tell.
+  virtual absl::StatusOr<Slot> Tip(Commitment commitment) = 0;
+};
+
+}  // namespace everstate::ingest

@@ -1,0 +1,84 @@
+// Projector: block → machine → layer → applier. One block in, one batch applied, one publication out.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/projector/state_cache.h"
+#include "server/vm/block.h"
+#include "server/vm/machine.h"
+#include "server/vm/projection.h"
+#include "storage/entity_store.h"
+#include "storage/entity_writer.h"
+#include "storage/model.h"
+
+namespace everstate {
+
+// Whoever publishes an applied batch. Called on the projector's thread, after the store has the batch; must not wait.
+using BatchSink = std::function<void(const Applied&)>;
+
+struct ProjectorOptions {
+  size_t state_cache_bytes_max = 256u << 20;
+};
+
+// A copy of what the projector counts, taken after each block.
+struct ProjectorStats {
+  uint64_t blocks = 0, updates = 0, mutations = 0, gaps = 0;
+  std::chrono::nanoseconds project_time{0}, apply_time{0}, publish_time{0};
+  vm::MachineCounters machine;
+  StateCacheStats cache;
+};
+
+// Applier: takes a sealed batch wherever it was made: store, then cache, then sink.
+//   Thread:    the projector's.
+//   Errors:    those of EntityWriter::Apply; after one the caller stops.
+//   Invariant: a batch is published only after it was applied.
+class Applier {
+ public:
+  Applier(uint64_t generation, std::unique_ptr<EntityWriter> writer, StateCache* cache, BatchSink sink)
+      : generation_(generation), writer_(std::move(writer)), cache_(cache), sink_(std::move(sink)) {}
+  absl::Status Apply(BatchRef batch);
+  std::chrono::nanoseconds apply_time() const { return apply_time_; }
+  std::chrono::nanoseconds publish_time() const { return publish_time_; }
+
+ private:
+  const uint64_t generation_;
+  const std::unique_ptr<EntityWriter> writer_;
+  StateCache* const cache_;
+  const BatchSink sink_;
+  std::chrono::nanoseconds apply_time_{0}, publish_time_{0};
+};
+
+// Projector
+//   Thread:    Project and RecordGap in the projector thread; stats and faults any.
+//   Owns:      machine, cache and the store's writer. The store must outlive it.
+//   Errors:    those of the store: final, the caller stops. Nothing in a block is an error: what is wrong with an update is a fault
+//              that is counted.
+class Projector {
+ public:
+  Projector(const ProjectorOptions& options, std::shared_ptr<const vm::Projection> projection, EntityStore* store, BatchSink sink);
+  absl::Status Project(const Block& block);
+  absl::Status RecordGap(const Gap& gap);
+
+  ProjectorStats stats() const;
+  std::vector<vm::Fault> faults() const;
+
+ private:
+  void PublishStats();
+
+  vm::Machine machine_;
+  StateCache cache_;
+  Applier applier_;
+  ProjectorStats working_;  // the projector thread's own
+
+  mutable std::mutex mutex_;  // guards the two below, copies for other threads
+  ProjectorStats stats_;
+  std::vector<vm::Fault> faults_;
+};
+
+}  // namespace everstate

@@ -1,0 +1,13 @@
+#include "server/stack/names.h"
+
+#include "absl/strings/str_join.h"
+
+namespace everstate::stack {
+
+std::string PathText(const Path& path) { return absl::StrJoin(path, "."); }
+std::string_view Name(Transform t) { return TextOf<Transform>(kTransforms, t); }
+std::string_view Name(Population p) { return TextOf<Population>(kPopulations, p); }
+std::string_view Name(Comparison c) { return TextOf<Comparison>(kComparisons, c); }
+std::string_view Name(Expr::Kind kind) { return TextOf<Expr::Kind>(kExprKinds, kind); }
+
+}  // namespace everstate::stack

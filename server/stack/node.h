@@ -1,0 +1,90 @@
+// A JSON value with its place in the file, so that whatever is wrong with it can be said by name.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "server/stack/names.h"
+#include "server/stack/stack.h"
+
+namespace everstate::stack {
+
+// Keeps the order of the file and the last of several equal keys.
+using Json = nlohmann::ordered_json;
+
+// Reading: one pass over one file. The first error wins; after it, reading goes on with empty values and its result is
+// thrown away, which spares every reader the bookkeeping of errors.
+struct Reading {
+  std::string file;
+  absl::Status status;
+};
+
+// Node
+//   Owns:    its path; the JSON value and the Reading must outlive it.
+//   Errors:  into the Reading, as InvalidArgument "<file>: <path>: <rule>"; the answer is then an empty value.
+class Node {
+ public:
+  Node(const Json* value, std::string path, Reading* reading) : value_(value), path_(std::move(path)), reading_(reading) {}
+
+  bool IsText() const { return value_->is_string(); }
+  bool IsObject() const { return value_->is_object(); }
+  bool IsArray() const { return value_->is_array(); }
+  bool IsNumber() const { return value_->is_number(); }
+  bool Has(std::string_view key) const { return IsObject() && value_->contains(key); }
+  const std::string& path() const { return path_; }
+
+  Node At(std::string_view key) const;                    // a member that must be there (it may be null)
+  std::optional<Node> Maybe(std::string_view key) const;  // empty when missing or null
+  std::vector<Node> Items() const;                        // elements of an array
+  std::vector<Node> ItemsOf(std::string_view key) const;  // of an optional member; none when missing or null
+  std::vector<std::pair<std::string, Node>> Members() const;  // of an object
+
+  std::string Text() const;
+  std::string NonEmptyText() const;
+  std::string TextOr(std::string_view key, std::string_view fallback) const;
+  bool Flag() const;
+  bool FlagOr(std::string_view key, bool fallback) const;
+  uint64_t Natural(uint64_t max) const;  // an integer of 0..max
+  int64_t Integer() const;
+  std::vector<uint8_t> Bytes() const;  // an array of numbers 0..255
+  Literal Constant() const;            // any JSON
+
+  // An enum value as serde writes it: "Tag" alone, or {"Tag": content}. `content` of a lone tag is a null.
+  struct Variant;
+  Variant Tagged() const;
+
+  template <typename T>
+  T OneOf(std::span<const Word<T>> words) const {
+    std::string text = Text();
+    std::string all;
+    for (const Word<T>& word : words) {
+      if (word.text == text) return word.value;
+      absl::StrAppend(&all, all.empty() ? "" : ", ", word.text);
+    }
+    Fail(absl::StrCat("\"", text, "\" is not one of ", all));
+    return words.front().value;
+  }
+  std::string OneOfTexts(std::initializer_list<std::string_view> words) const;
+
+  void Fail(std::string_view rule) const;
+
+ private:
+  const Json* value_;
+  std::string path_;
+  Reading* reading_;
+};
+
+struct Node::Variant {
+  std::string tag;
+  Node content;
+};
+
+}  // namespace everstate::stack

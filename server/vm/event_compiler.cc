@@ -1,0 +1,181 @@
+#include "server/vm/event_compiler.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace everstate::vm {
+namespace {
+
+struct Resolved {
+  stack::Path path;  // in the layout's own names
+  idl::TypeId type = 0;
+};
+
+// Follows a path through structs and tuples, options on the way counting as what they hold. Empty when there is no such field.
+std::optional<Resolved> Resolve(const idl::Program& program, idl::TypeId type, const stack::Path& path) {
+  Resolved resolved;
+  for (const std::string& segment : path) {
+    while (program.types()[type].kind == idl::Kind::kOption) type = program.types()[type].element;
+    const idl::Type& at = program.types()[type];
+    if (at.kind == idl::Kind::kStruct) {
+      const std::string snake = idl::SnakeCase(segment);
+      auto field = std::find_if(at.fields.begin(), at.fields.end(), [&](const auto& f) { return !f.name.empty() && f.name == segment; });
+      if (field == at.fields.end()) {
+        field = std::find_if(at.fields.begin(), at.fields.end(), [&](const auto& f) { return !f.name.empty() && f.name == snake; });
+      }
+      if (field == at.fields.end()) return std::nullopt;
+      resolved.path.push_back(field->name);
+      type = field->type;
+    } else if (at.kind == idl::Kind::kTuple) {
+      size_t position = 0;
+      auto [end, error] = std::from_chars(segment.data(), segment.data() + segment.size(), position);
+      if (error != std::errc() || end != segment.data() + segment.size() || position >= at.fields.size()) return std::nullopt;
+      resolved.path.push_back(segment);
+      type = at.fields[position].type;
+    } else {
+      return std::nullopt;
+    }
+  }
+  resolved.type = type;
+  return resolved;
+}
+
+Hint HintOf(const idl::Program& program, idl::TypeId type) {
+  while (program.types()[type].kind == idl::Kind::kOption) type = program.types()[type].element;
+  switch (program.types()[type].kind) {
+    case idl::Kind::kPubkey: return Hint::kKey;
+    case idl::Kind::kU128:
+    case idl::Kind::kI128: return Hint::kDecimal;
+    case idl::Kind::kBytes:
+    case idl::Kind::kByteArray: return Hint::kBytes;
+    default: return Hint::kOther;
+  }
+}
+
+bool Inside(const stack::Path& inner, const stack::Path& outer) {
+  return inner.size() >= outer.size() && std::equal(outer.begin(), outer.end(), inner.begin());
+}
+
+}  // namespace
+
+Place Place::At(std::string_view below) const {
+  return {file, path.empty() || below.starts_with('[') ? absl::StrCat(path, below) : absl::StrCat(path, ".", below)};
+}
+absl::Status Place::Invalid(std::string_view rule) const {
+  return absl::InvalidArgumentError(absl::StrCat(file, ": ", path, ": ", rule));
+}
+absl::Status Place::Unsupported(std::string_view what) const {
+  return absl::UnimplementedError(absl::StrCat(file, ": ", path, ": ", what, " is not supported"));
+}
+
+EventCompiler::EventCompiler(EventCode* code, std::shared_ptr<const idl::Program> layouts, int layout, ConstantPool* constants,
+                             idl::ShapeTable* shapes)
+    : code_(code), layouts_(std::move(layouts)), constants_(constants), shapes_(shapes) {
+  if (code_->is_account) {
+    body_ = layouts_->accounts()[layout].body;
+  } else {
+    body_ = layouts_->instructions()[layout].args;
+    account_names_ = &layouts_->instructions()[layout].accounts;
+  }
+}
+
+absl::StatusOr<EventCompiler::Loaded> EventCompiler::Load(const stack::Path& path, const Place& place) {
+  if (!path.empty() && path[0].starts_with("__")) {
+    if (code_->is_account && path.size() == 1 && path[0] == "__account_address") return Loaded{kRegAddress, Hint::kKey};
+    return place.Unsupported(absl::StrCat("the path \"", stack::PathText(path), "\""));
+  }
+  if (code_->is_account) return LoadBody(path, place);
+  if (path.empty()) return LoadWholeInstruction(place);
+  if (path[0] == "accounts") {
+    if (path.size() == 1) return LoadAllAccounts(place);
+    if (path.size() == 2) return LoadInstructionAccount(path[1], place);
+    return place.Invalid(absl::StrCat("\"", stack::PathText(path), "\" goes into an address"));
+  }
+  // A path that names neither half means the arguments: the DSL's authors write it so.
+  return LoadBody(path[0] == "data" ? stack::Path(path.begin() + 1, path.end()) : path, place);
+}
+
+absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadBody(const stack::Path& path, const Place& place) {
+  auto resolved = Resolve(*layouts_, body_, path);
+  if (!resolved) return place.Invalid(absl::StrCat(code_->type, " has no field \"", stack::PathText(path), "\""));
+  auto [it, added] = body_loads_.try_emplace(resolved->path);
+  if (added) it->second = {NewRegister(), HintOf(*layouts_, resolved->type)};
+  return it->second;
+}
+
+absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadInstructionAccount(const std::string& name, const Place& place) {
+  auto same = [&](const std::string& a) { return a == name; };
+  auto same_snake = [&](const std::string& a) { return idl::SnakeCase(a) == idl::SnakeCase(name); };
+  auto found = std::find_if(account_names_->begin(), account_names_->end(), same);
+  if (found == account_names_->end()) found = std::find_if(account_names_->begin(), account_names_->end(), same_snake);
+  if (found == account_names_->end()) return place.Invalid(absl::StrCat(code_->type, " has no account \"", name, "\""));
+  auto [it, added] = account_loads_.try_emplace(*found);
+  if (added) {
+    it->second = {NewRegister(), Hint::kKey};
+    code_->accounts.push_back({static_cast<uint16_t>(found - account_names_->begin()), it->second.reg});
+  }
+  return it->second;
+}
+
+absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadAllAccounts(const Place& place) {
+  auto [it, added] = object_loads_.try_emplace({kNoReg, "accounts"});
+  if (!added) return it->second;
+  std::map<std::string, Reg> members;  // in the order of the shape's keys
+  for (const std::string& name : *account_names_) {
+    auto loaded = LoadInstructionAccount(name, place);
+    if (!loaded.ok()) return loaded;
+    members[name] = loaded->reg;
+  }
+  EventCode::ObjectLoad load;
+  std::vector<std::string> keys;
+  for (const auto& [name, reg] : members) {
+    keys.push_back(name);
+    load.members.push_back(reg);
+  }
+  load.shape = shapes_->Intern(std::move(keys));
+  load.reg = NewRegister();
+  code_->objects.push_back(load);
+  return it->second = {load.reg, Hint::kOther};
+}
+
+absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadWholeInstruction(const Place& place) {
+  auto data = LoadBody({}, place);
+  auto accounts = LoadAllAccounts(place);
+  if (!data.ok()) return data;
+  if (!accounts.ok()) return accounts;
+  auto [it, added] = object_loads_.try_emplace({kNoReg, ""});
+  if (!added) return it->second;
+  it->second = {NewRegister(), Hint::kOther};
+  code_->objects.push_back({shapes_->Intern({"accounts", "data"}), {accounts->reg, data->reg}, it->second.reg});
+  return it->second;
+}
+
+EventCompiler::Loaded EventCompiler::WithDefault(const Loaded& source, const stack::Literal& value) {
+  Loaded loaded{NewRegister(), source.hint};
+  code_->defaults.push_back({source.reg, constants_->Add(value, source.hint), loaded.reg});
+  return loaded;
+}
+
+absl::Status EventCompiler::Finish(const Place& place) {
+  // A plan reads every byte once, so paths that lie inside one another go to different plans.
+  std::vector<std::vector<idl::Plan::Wanted>> plans;
+  for (const auto& [path, loaded] : body_loads_) {
+    auto fits = [&](const std::vector<idl::Plan::Wanted>& plan) {
+      return std::none_of(plan.begin(), plan.end(), [&](const auto& w) { return Inside(path, w.path) || Inside(w.path, path); });
+    };
+    auto plan = std::find_if(plans.begin(), plans.end(), fits);
+    if (plan == plans.end()) plan = plans.emplace(plans.end());
+    plan->push_back({path, loaded.reg});
+  }
+  for (auto& wanted : plans) {
+    auto plan = idl::Plan::Compile(*layouts_, body_, std::move(wanted), shapes_);
+    if (!plan.ok()) return place.Invalid(absl::StrCat(code_->type, ": ", plan.status().message()));
+    code_->plans.push_back(*std::move(plan));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace everstate::vm

@@ -1,0 +1,58 @@
+// The loads of one event type: which paths of the event go to which registers.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/vm/constants.h"
+#include "server/vm/program.h"
+
+namespace everstate::vm {
+
+// A place in a stack file, for messages.
+struct Place {
+  std::string file;
+  std::string path;  // "entities[0].handlers[2]"
+  Place At(std::string_view below) const;
+  absl::Status Invalid(std::string_view rule) const;        // the stack contradicts itself or its IDL
+  absl::Status Unsupported(std::string_view what) const;    // the stack asks for what is not there
+};
+
+// EventCompiler: collects what handlers want of one event and turns it into loads.
+//   Errors: InvalidArgument naming the place and the path that the event does not have; Unimplemented for a path into what only
+//           the reference's internals have ("__update_context.…").
+class EventCompiler {
+ public:
+  EventCompiler(EventCode* code, std::shared_ptr<const idl::Program> layouts, int layout, ConstantPool* constants, idl::ShapeTable* shapes);
+
+  struct Loaded { Reg reg = kNoReg; Hint hint = Hint::kOther; };
+  // A path as the stack writes it. Of an account: into its body, or "__account_address". Of an instruction: "data.…", "accounts.…",
+  // or a bare argument name. Empty: the whole event.
+  absl::StatusOr<Loaded> Load(const stack::Path& path, const Place& place);
+  Loaded WithDefault(const Loaded& source, const stack::Literal& value);
+
+  // Compiles the plans once all loads are known.
+  absl::Status Finish(const Place& place);
+
+ private:
+  absl::StatusOr<Loaded> LoadBody(const stack::Path& path, const Place& place);
+  absl::StatusOr<Loaded> LoadInstructionAccount(const std::string& name, const Place& place);
+  absl::StatusOr<Loaded> LoadAllAccounts(const Place& place);
+  absl::StatusOr<Loaded> LoadWholeInstruction(const Place& place);
+  Reg NewRegister() { return code_->registers_end++; }
+
+  EventCode* code_;
+  std::shared_ptr<const idl::Program> layouts_;
+  idl::TypeId body_ = 0;
+  const std::vector<std::string>* account_names_ = nullptr;  // of an instruction
+  ConstantPool* constants_;
+  idl::ShapeTable* shapes_;
+  std::map<stack::Path, Loaded> body_loads_;                 // by path in the layout's own names
+  std::map<std::string, Loaded> account_loads_;
+  std::map<std::pair<Reg, std::string>, Loaded> object_loads_;
+};
+
+}  // namespace everstate::vm

@@ -1,0 +1,75 @@
+// Machine: runs a projection over one block. It remembers nothing between blocks: all it knows comes from the StateView, all it
+// does goes into the Layer.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/vm/block.h"
+#include "server/vm/projection.h"
+#include "server/vm/state_view.h"
+#include "storage/model.h"
+
+namespace everstate::vm {
+
+// Why one operation (or instruction, or account) was skipped while the rest went on.
+enum class FaultReason : uint8_t {
+  kAccountDecode,        // an account's bytes do not fit its layout
+  kInstructionDecode,
+  kArgumentsPadded,      // arguments ended early; missing bytes counted as zero (no loss, but counted)
+  kKeyNull,              // the handler's key is null: nothing was touched
+  kConditionType,        // a condition orders something that is no number
+  kSumType, kSumSaturated, kMaxMinType, kAppendType,
+  kUnresolvedLookup,     // lookup_by led to no entity
+  kComputedType,
+};
+std::string_view Name(FaultReason reason);
+
+// One sample is kept for each (entity, handler, reason).
+struct Fault {
+  std::string entity;   // empty: no entity was reached yet
+  std::string handler;  // event type or computed path
+  FaultReason reason;
+  uint64_t count = 0;
+  Slot sample_slot = 0;
+  std::string sample;   // field or account address of the first one
+};
+
+// What a block did to the rows: the write set of a block that was not applied yet, and its batch.
+struct Layer {
+  BatchRef batch;
+};
+
+struct MachineCounters {
+  uint64_t transactions = 0, instructions_matched = 0, instructions_unknown = 0, accounts_matched = 0, accounts_unknown = 0;
+  uint64_t handler_runs = 0, mutations = 0;
+};
+
+// Machine
+//   Thread:    the projector's.
+//   Errors:    Seal and Feed* pass on what the StateView answers; everything in the updates themselves is a counted fault.
+//   Invariant: same block, same view, same batch, byte by byte.
+class Machine {
+ public:
+  explicit Machine(std::shared_ptr<const Projection> projection);
+  ~Machine();
+
+  // Begin, then all transactions in order, then all accounts in order, then Seal. Begin drops whatever an unfinished block left.
+  void Begin(const BlockId& block, StateView* view);
+  absl::Status Feed(const TransactionUpdate& transaction);
+  absl::Status Feed(const AccountUpdate& account);
+  absl::StatusOr<Layer> Seal();
+
+  const MachineCounters& counters() const;
+  std::vector<Fault> faults() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace everstate::vm

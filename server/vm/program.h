@@ -1,0 +1,141 @@
+// The compiled form of a stack: what the machine runs. Only vm/ knows it.
+//
+// Registers: one file of Values. The first few hold the context, the rest of the low half belongs to the event at hand and is
+// filled by its loads; numbers with kConstantBit are constants of the stack.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/idl/extract.h"
+#include "server/idl/layout.h"
+#include "server/stack/stack.h"
+#include "storage/model.h"
+#include "storage/row_schema.h"
+#include "storage/value.h"
+
+namespace everstate::vm {
+
+using Reg = uint16_t;
+inline constexpr Reg kConstantBit = 0x8000;
+inline constexpr Reg kNoReg = 0x7fff;
+inline constexpr Reg kRegSlot = 0;       // of the block
+inline constexpr Reg kRegSignature = 1;  // of the transaction that said it; absent when there is none
+inline constexpr Reg kRegTimestamp = 2;  // block time; null when the block has none
+inline constexpr Reg kRegAddress = 3;    // of the account; absent in instructions
+inline constexpr Reg kRegFirst = 4;      // first register of an event's own
+
+// A condition over registers. Children lie in Program::conditions.
+struct ConditionNode {
+  enum class Kind : uint8_t { kCompare, kAll, kAny } kind = Kind::kCompare;
+  stack::Comparison op = stack::Comparison::kEqual;
+  Reg left = kNoReg, right = kNoReg;
+  std::vector<uint16_t> children;
+};
+
+// An object made when an operation needs it: {data, signature, slot, timestamp}, with account_address in front for captures.
+struct Build {
+  bool capture = false;
+  ShapeId shape = 0;
+  Reg whole = kNoReg;      // the data as it is, or
+  ShapeId data_shape = 0;  // the object of these registers, in the order of the shape's keys
+  std::vector<Reg> members;
+};
+
+enum class OpCode : uint8_t { kSet, kSetOnce, kAppend, kMax, kMin, kSum, kCount, kUnique, kSetStopFlag };
+
+// One write to one field of the entity at hand. Its gates come first: condition, when, stop.
+struct Op {
+  OpCode code = OpCode::kSet;
+  bool stoppable = false;  // not while the field's stop flag is set
+  bool skip_null = false;  // a transform stands before it: null is a fault, not a value
+  FieldId field = 0;
+  Reg source = kNoReg;
+  int16_t build = -1;      // in Program::builds, instead of `source`
+  int16_t condition = -1;  // in Program::conditions
+  int16_t when = -1;       // number of a `when` instruction type
+};
+
+struct IndexWrite {
+  uint16_t index = 0;  // position in the entity's lookup_indexes
+  Reg value = kNoReg;
+};
+
+struct HandlerCode {
+  EntityId entity = 0;
+  Reg key = kNoReg;
+  std::vector<Op> ops;
+  std::vector<IndexWrite> indexes;
+};
+
+struct HookCode {
+  EntityId entity = 0;
+  Reg lookup = kNoReg;    // kNoReg: the entity that `handler` reached
+  uint16_t handler = 0;   // position in the event's handlers
+  std::vector<Op> ops;
+};
+
+// Everything that follows from one event type. All handlers and hooks of all entities share one set of loads, so a body is
+// walked once.
+struct EventCode {
+  std::string type;   // e.g. "spl_token::MintState"
+  uint16_t name = 0;  // in Program::names
+  bool is_account = false;
+  int16_t when = -1;  // its number, when some mapping waits for it
+  Reg registers_end = kRegFirst;
+
+  struct AccountLoad { uint16_t position; Reg reg; };
+  struct ObjectLoad { ShapeId shape; std::vector<Reg> members; Reg reg; };
+  struct DefaultLoad { Reg source, constant, reg; };
+  std::vector<AccountLoad> accounts;  // in this order: accounts, plans, objects, defaults
+  std::vector<idl::Plan> plans;       // one, unless a wanted path lies inside another
+  std::vector<ObjectLoad> objects;
+  std::vector<DefaultLoad> defaults;
+
+  std::vector<HandlerCode> handlers;
+  std::vector<HookCode> hooks;
+};
+
+// A computed field's expression as a tree in a vector; operands come before their node, the last node is the result.
+struct ExprNode {
+  stack::Expr::Kind kind = stack::Expr::Kind::kNone;
+  uint8_t code = 0;             // which operator, cast or resolver method
+  uint16_t args[3] = {0, 0, 0};
+  FieldId field = 0;
+  Reg constant = kNoReg;
+};
+struct ComputedCode {
+  FieldId field = 0;
+  uint16_t name = 0;  // in Program::names
+  std::vector<ExprNode> nodes;
+};
+
+struct EntityCode {
+  std::string name;
+  uint16_t index_count = 0;
+  std::vector<ComputedCode> computed;  // in dependency order
+};
+
+struct Program {
+  struct IdlCode {
+    std::shared_ptr<const idl::Program> layouts;
+    std::vector<int> account_events;      // by layout: position in `events`, or -1
+    std::vector<int> instruction_events;
+  };
+  std::vector<IdlCode> idls;
+  std::vector<EventCode> events;
+  std::vector<EntityCode> entities;
+  std::vector<ConditionNode> conditions;
+  std::vector<Build> builds;
+  std::vector<Value> constants;
+  std::deque<std::string> texts;          // what constants point into
+  std::vector<std::string> names;         // event types and computed paths, for faults
+  uint16_t when_count = 0;
+  Reg registers_end = kRegFirst;
+  std::shared_ptr<const RowSchema> schema;
+};
+
+}  // namespace everstate::vm

@@ -1,0 +1,52 @@
+// Projection: a stack compiled into what the machine runs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/stack/stack.h"
+#include "storage/model.h"
+#include "storage/row_schema.h"
+
+namespace everstate::vm {
+
+// Settings that change what a projection computes. They are part of the store's identity.
+struct Settings {
+  uint32_t append_keep = 100;  // arrays keep at least this many newest elements
+  std::string Canonical() const;  // one text, equal for equal settings
+};
+
+struct Program;  // the compiled handlers; only vm/ knows it
+
+// Projection
+//   Thread:  immutable, any thread.
+class Projection {
+ public:
+  // Errors: InvalidArgument / Unimplemented naming the file, the JSON path and what cannot be done ("SplStream.stack.json:
+  // entities[0].handlers[2].key_resolution: TemporalLookup is not supported"). What it accepts it does. Derived views are the one
+  // exception: they become ViewDefs with `unsupported` set.
+  static absl::StatusOr<std::shared_ptr<const Projection>> Compile(std::shared_ptr<const stack::Stack> stack, const Settings& settings);
+  ~Projection();
+
+  const stack::Stack& stack() const;
+  const Settings& settings() const;
+  std::shared_ptr<const RowSchema> schema() const;
+
+  // What the stream has to carry: programs whose transactions matter, and owners whose accounts matter (32 bytes each).
+  const std::vector<std::array<uint8_t, 32>>& transaction_programs() const;
+  const std::vector<std::array<uint8_t, 32>>& account_owners() const;
+
+  // Names of what faults are counted by, "TokenMint / spl_token::MintState / sum of a non-number"; positions as in FaultCounts.
+  const Program& program() const;
+
+ private:
+  struct Impl;
+  explicit Projection(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace everstate::vm

@@ -1,0 +1,169 @@
+#include "storage/store_impl.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace everstate {
+namespace {
+
+// RocksDB has no code of its own for "somebody else has the LOCK file", only these two texts.
+bool IsLockHeld(const rocksdb::Status& status) {
+  const std::string text = status.ToString();
+  return absl::StrContains(text, "While lock file") || absl::StrContains(text, "lock hold by current process");
+}
+
+absl::StatusCode CodeOf(const rocksdb::Status& status) {
+  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit) return absl::StatusCode::kResourceExhausted;
+  if (status.IsIOError() && IsLockHeld(status)) return absl::StatusCode::kUnavailable;
+  switch (status.code()) {
+    case rocksdb::Status::kOk: return absl::StatusCode::kOk;
+    case rocksdb::Status::kNotFound: return absl::StatusCode::kNotFound;
+    case rocksdb::Status::kCorruption: return absl::StatusCode::kDataLoss;
+    case rocksdb::Status::kBusy:
+    case rocksdb::Status::kTryAgain: return absl::StatusCode::kUnavailable;
+    case rocksdb::Status::kShutdownInProgress:
+    case rocksdb::Status::kAborted: return absl::StatusCode::kAborted;
+    default: return absl::StatusCode::kInternal;
+  }
+}
+
+}  // namespace
+
+absl::Status FromRocks(const rocksdb::Status& status, std::string_view doing) {
+  if (status.ok()) return absl::OkStatus();
+  return absl::Status(CodeOf(status), absl::StrCat(doing, ": ", status.ToString()));
+}
+
+rocksdb::Options RocksOptions(uint64_t block_cache_bytes) {
+  rocksdb::Options options;
+  // One memtable fills while at most one other is flushed: together they bound the WAL, and with it what an open after a kill
+  // has to replay (about 2.5 s for 128 MB with Debian's library).
+  options.write_buffer_size = 64ull << 20;
+  options.max_write_buffer_number = 2;
+  options.max_background_jobs = 2;
+  options.paranoid_checks = true;
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  const auto supported = rocksdb::GetSupportedCompressions();
+  const bool lz4 = std::find(supported.begin(), supported.end(), rocksdb::kLZ4Compression) != supported.end();
+  options.compression = lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+  options.info_log_level = rocksdb::WARN_LEVEL;
+  options.keep_log_file_num = 2;
+  options.max_log_file_size = 1 << 20;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+
+  rocksdb::BlockBasedTableOptions table;
+  table.block_size = 4 << 10;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.block_cache = rocksdb::NewLRUCache(block_cache_bytes);
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+absl::StatusOr<std::optional<std::string>> ReadValue(rocksdb::DB* db, const rocksdb::ReadOptions& options, std::string_view key,
+                                                     std::string_view doing) {
+  std::string value;
+  const rocksdb::Status status = db->Get(options, Slice(key), &value);
+  if (status.IsNotFound()) return std::nullopt;
+  if (!status.ok()) return FromRocks(status, doing);
+  return value;
+}
+
+absl::StatusOr<std::string> ReadRequired(rocksdb::DB* db, RowKind kind) {
+  KeyBuffer keys;
+  const std::string_view key = keys.Single(kind);
+  const std::string doing = absl::StrCat("reading the row `", RowKindName(key), "` of ", db->GetName());
+  auto value = ReadValue(db, {}, key, doing);
+  if (!value.ok()) return value.status();
+  if (!*value) return absl::DataLossError(absl::StrCat(doing, ": it is missing"));
+  return **std::move(value);
+}
+
+absl::StatusOr<RowRef> ReadEntity(rocksdb::DB* db, const rocksdb::ReadOptions& options, const RowSchema& schema,
+                                  EntityId entity, std::string_view key) {
+  if (entity >= schema.entities().size()) {
+    return absl::InvalidArgumentError(absl::StrCat("the schema has no entity ", entity));
+  }
+  thread_local KeyBuffer keys;
+  auto value = ReadValue(db, options, keys.Entity(entity, key), "reading an entity");
+  if (!value.ok()) return value.status();
+  if (!*value) return RowRef();
+  return Row::Parse(**std::move(value), schema.entity(entity).fields.size());
+}
+
+absl::Status CheckFormat(rocksdb::DB* db, const std::filesystem::path& dir) {
+  const auto bytes = ReadRequired(db, RowKind::kFormat);
+  if (!bytes.ok()) return bytes.status();
+  const auto format = DecodeFormat(*bytes);
+  if (!format.ok()) return format.status();
+  if (*format == kStoreFormat) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the store ", dir.string(), " has format ", *format, ", this program reads format ", kStoreFormat));
+}
+
+absl::StatusOr<Position> ReadPosition(rocksdb::DB* db, const rocksdb::ReadOptions& options) {
+  KeyBuffer keys;
+  const auto number_bytes = ReadValue(db, options, keys.Single(RowKind::kNumber), "reading the number");
+  if (!number_bytes.ok()) return number_bytes.status();
+  const auto watermark_bytes = ReadValue(db, options, keys.Single(RowKind::kWatermark), "reading the watermark");
+  if (!watermark_bytes.ok()) return watermark_bytes.status();
+  if (number_bytes->has_value() != watermark_bytes->has_value()) {
+    return absl::DataLossError("the watermark and its number are not both there");
+  }
+  if (!*number_bytes) return Position();
+  const auto number = DecodeNumber(**number_bytes);
+  if (!number.ok()) return number.status();
+  auto watermark = DecodeWatermark(**watermark_bytes);
+  if (!watermark.ok()) return watermark.status();
+  watermark->number = number->number;
+  return Position{*std::move(watermark), number->entities};
+}
+
+absl::Status VisitNumbered(rocksdb::DB* db, RowKind kind,
+                           const std::function<absl::Status(uint64_t sequence, std::string_view value)>& visit) {
+  KeyBuffer keys;
+  const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator({}));
+  for (it->Seek(Slice(keys.Numbered(kind, 0))); it->Valid(); it->Next()) {
+    const auto sequence = ParseNumberedKey(kind, View(it->key()));
+    if (!sequence) break;
+    if (auto status = visit(*sequence, View(it->value())); !status.ok()) return status;
+  }
+  return FromRocks(it->status(), absl::StrCat("reading the rows `", RowKindName(keys.Single(kind)), "`"));
+}
+
+namespace {
+
+template <typename Record>
+absl::StatusOr<std::vector<Record>> ReadSequence(rocksdb::DB* db, RowKind kind,
+                                                 absl::StatusOr<Record> (*decode)(std::string_view)) {
+  std::vector<Record> records;
+  const auto status = VisitNumbered(db, kind, [&](uint64_t sequence, std::string_view value) {
+    KeyBuffer keys;
+    if (sequence != records.size() + 1) {
+      return absl::DataLossError(absl::StrCat("the rows `", RowKindName(keys.Single(kind)), "` have a hole: ", sequence,
+                                              " follows ", records.size()));
+    }
+    auto record = decode(value);
+    if (record.ok()) records.push_back(*std::move(record));
+    return record.status();
+  });
+  if (!status.ok()) return status;
+  return records;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Gap>> ReadGaps(rocksdb::DB* db) { return ReadSequence<Gap>(db, RowKind::kGap, &DecodeGap); }
+
+absl::StatusOr<std::vector<LineageRecord>> ReadLineages(rocksdb::DB* db) {
+  return ReadSequence<LineageRecord>(db, RowKind::kLineage, &DecodeLineage);
+}
+
+}  // namespace everstate

@@ -1,0 +1,125 @@
+// What the files of this room share about RocksDB. No door: nobody outside storage/ includes it.
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+#include <rocksdb/slice.h>
+#include <rocksdb/status.h>
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "storage/data_dir.h"
+#include "storage/entity_store.h"
+#include "storage/keys.h"
+#include "storage/records.h"
+#include "storage/snapshot.h"
+
+namespace everstate {
+
+inline rocksdb::Slice Slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+inline std::string_view View(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+// The one place where RocksDB's errors become ours. `doing` says what failed, e.g. "opening /data/1".
+absl::Status FromRocks(const rocksdb::Status& status, std::string_view doing);
+
+// Options for any way of opening a store.
+rocksdb::Options RocksOptions(uint64_t block_cache_bytes);
+
+// A value, or empty when there is no such row.
+absl::StatusOr<std::optional<std::string>> ReadValue(rocksdb::DB* db, const rocksdb::ReadOptions& options, std::string_view key,
+                                                     std::string_view doing);
+// The same for rows that every store has: DataLoss when it is missing.
+absl::StatusOr<std::string> ReadRequired(rocksdb::DB* db, RowKind kind);
+// An entity's row; null when there is none. InvalidArgument when the schema has no such entity.
+absl::StatusOr<RowRef> ReadEntity(rocksdb::DB* db, const rocksdb::ReadOptions& options, const RowSchema& schema,
+                                  EntityId entity, std::string_view key);
+
+// Errors: FailedPrecondition naming both formats.
+absl::Status CheckFormat(rocksdb::DB* db, const std::filesystem::path& dir);
+
+// Watermark with its number, and the entity count beside it.
+struct Position {
+  Watermark watermark;
+  uint64_t entities = 0;
+};
+absl::StatusOr<Position> ReadPosition(rocksdb::DB* db, const rocksdb::ReadOptions& options);
+
+// All rows of a numbered kind, ascending.
+absl::Status VisitNumbered(rocksdb::DB* db, RowKind kind,
+                           const std::function<absl::Status(uint64_t sequence, std::string_view value)>& visit);
+// Gaps and lineages lie under sequences from 1 without a hole.
+absl::StatusOr<std::vector<Gap>> ReadGaps(rocksdb::DB* db);
+absl::StatusOr<std::vector<LineageRecord>> ReadLineages(rocksdb::DB* db);
+
+struct ChainLink {
+  Slot slot = 0;
+  Hash32 blockhash{};
+};
+
+// The first batch of each slot that the journal still holds.
+struct JournalSlot {
+  Slot slot = 0;
+  Number first = 0;
+};
+
+struct EntityStore::Impl {
+  Impl(DataDir dir, StoreOptions store_options, std::shared_ptr<const RowSchema> row_schema)
+      : data_dir(std::move(dir)), options(std::move(store_options)), schema(std::move(row_schema)) {}
+
+  DataDir data_dir;  // destroyed last: the lock is given back when RocksDB has let go of its files
+  const StoreOptions options;
+  const std::shared_ptr<const RowSchema> schema;
+  Hash32 stack_hash{};
+  std::string settings;
+  uint64_t generation = 0;
+  std::unique_ptr<rocksdb::DB> db;
+
+  std::atomic<int64_t> snapshots{0};  // alive
+  std::atomic<bool> writer_taken{false}, writer_alive{false};
+
+  // What the last batch left. The writer changes it after the batch is in RocksDB; everybody reads it under the mutex.
+  mutable std::mutex mutex;
+  Position position;
+  std::vector<Gap> gaps;
+  std::vector<LineageRecord> lineages;
+  std::deque<ChainLink> chain;  // ascending by slot, at most chain_slots once a batch was applied
+
+  std::deque<JournalSlot> journal;  // ascending; the writer's thread only
+
+  absl::Status Create(const StoreIdentity& identity);
+  absl::Status OpenExisting(uint64_t current, const StoreIdentity& identity);
+
+ private:
+  absl::Status CheckIdentity(const StoreIdentity& identity) const;
+  absl::Status Load();
+  absl::Status LoadJournal();
+};
+
+struct Snapshot::Impl {
+  rocksdb::DB* db = nullptr;
+  std::shared_ptr<const RowSchema> schema;
+  std::atomic<int64_t>* alive = nullptr;
+  const rocksdb::Snapshot* snapshot = nullptr;
+  rocksdb::ReadOptions read_options;
+  absl::Status failed;  // why the watermark could not be read; every call answers it
+  Watermark watermark;
+
+  EntityId entity = 0;
+  std::string upper_bound;  // must outlive the iterator that is bounded by it
+  rocksdb::Slice upper_bound_slice;
+  std::unique_ptr<rocksdb::Iterator> iterator;
+  bool fresh = false;  // the iterator stands on a row that Next has not given yet
+
+  ~Impl();
+};
+
+}  // namespace everstate
