@@ -1,6 +1,7 @@
 #include "storage/data_dir.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -11,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "server/base/log.h"
 
 namespace everstate {
@@ -22,13 +22,14 @@ namespace fs = std::filesystem;
 constexpr size_t kCurrentBytesMax = 32;  // a u64 and a newline, and room to see that there is more
 
 absl::Status Errno(int error, std::string_view doing, const fs::path& path) {
-  return absl::ErrnoToStatus(error, absl::StrCat(doing, " ", path.string()));
+  return absl::ErrnoToStatus(error, fmt::format("{} {}", doing, path.string()));
 }
 
 std::optional<uint64_t> ParseGeneration(std::string_view text) {
   uint64_t generation = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), generation);
-  if (error != std::errc() || end != text.data() + text.size() || generation == 0 || text.front() == '0') return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || generation == 0 || text.front() == '0')
+    return std::nullopt;
   return generation;
 }
 
@@ -74,7 +75,7 @@ absl::StatusOr<std::optional<uint64_t>> ReadCurrentGeneration(const fs::path& da
   if (text.size() > 1 && text.back() == '\n') {
     if (const auto generation = ParseGeneration(text.substr(0, text.size() - 1))) return generation;
   }
-  return absl::DataLossError(absl::StrCat(path.string(), " must be the number of a generation and a newline"));
+  return absl::DataLossError(fmt::format("{} must be the number of a generation and a newline", path.string()));
 }
 
 absl::Status SyncDirectory(const fs::path& dir) {
@@ -93,7 +94,7 @@ absl::StatusOr<DataDir> DataDir::Lock(const fs::path& path) {
   if (access(path.c_str(), W_OK) != 0) return Errno(errno, "cannot write to data directory", path);
   if (flock(opened.fd, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return Errno(errno, "cannot lock data directory", path);
-    return absl::UnavailableError(absl::StrCat("data directory ", path.string(), " is in use by another process"));
+    return absl::UnavailableError(fmt::format("data directory {} is in use by another process", path.string()));
   }
   return DataDir(path, std::exchange(opened.fd, -1));
 }
@@ -106,7 +107,7 @@ DataDir::~DataDir() {
 
 absl::Status DataDir::NameCurrent(uint64_t generation) const {
   const fs::path beside = path_ / "current.new";
-  if (auto status = WriteAndSync(beside, absl::StrCat(generation, "\n")); !status.ok()) return status;
+  if (auto status = WriteAndSync(beside, fmt::format("{}\n", generation)); !status.ok()) return status;
   std::error_code error;
   fs::rename(beside, path_ / "current", error);
   if (error) return Errno(error.value(), "cannot rename to `current`:", beside);
@@ -123,8 +124,8 @@ absl::Status DataDir::DeleteUnnamed(std::optional<uint64_t> current) const {
   if (error) return Errno(error.value(), "cannot list data directory", path_);
   for (const fs::path& path : unnamed) {
     if (!LooksLikeStore(path)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(path.string(), " is named like a generation but is no store: the data directory must be our own"));
+      return absl::FailedPreconditionError(fmt::format(
+          "{} is named like a generation but is no store: the data directory must be our own", path.string()));
     }
     spdlog::warn("deleting {}: its creation was never finished", path.string());
     fs::remove_all(path, error);

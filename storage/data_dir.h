@@ -1,5 +1,5 @@
-// DataDir: `<data>/`, its generations `<data>/<generation>/` and the file `<data>/current` ("1\n") that names the one in
-// force. Inside this room only.
+// DataDir: `<data>/`, its generations `<data>/<generation>/` and the file `<data>/current` ("1\n") that names the one
+// in force. Inside this room only.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ absl::Status SyncDirectory(const std::filesystem::path& dir);
 //   Thread:    one at a time.
 //   Owns:      an advisory lock on the directory itself (flock), held until it is destroyed: whoever has it is the only
 //              process that creates, names or deletes generations.
-//   Errors:    Unavailable (another process holds it), PermissionDenied, FailedPrecondition, ResourceExhausted … as errno says,
+//   Errors:    Unavailable (another process holds it), PermissionDenied, FailedPrecondition, ResourceExhausted … as
+//   errno says,
 //              naming the path.
 class DataDir {
  public:
@@ -36,8 +37,8 @@ class DataDir {
   const std::filesystem::path& path() const { return path_; }
   // Writes beside, syncs, renames, syncs the directory: after a crash `current` is the old one or the new one, whole.
   absl::Status NameCurrent(uint64_t generation) const;
-  // Deletes generations above `current` (all, when there is none): a kill while one was being created leaves it unnamed.
-  // Only what looks like a store of ours goes; another directory of such a name is FailedPrecondition.
+  // Deletes generations above `current` (all, when there is none): a kill while one was being created leaves it
+  // unnamed. Only what looks like a store of ours goes; another directory of such a name is FailedPrecondition.
   absl::Status DeleteUnnamed(std::optional<uint64_t> current) const;
 
  private:

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "server/base/log.h"
 #include "server/base/sha256.h"
 #include "storage/entity_writer.h"
@@ -27,11 +26,11 @@ absl::Status CheckOptions(const StoreOptions& options, const StoreIdentity& iden
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocks(const rocksdb::Options& options, const std::filesystem::path& dir,
-                                                       std::string_view doing) {
+absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocks(const rocksdb::Options& options,
+                                                       const std::filesystem::path& dir, std::string_view doing) {
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options, dir.string(), &db);
-  if (!status.ok()) return FromRocks(status, absl::StrCat(doing, " ", dir.string()));
+  if (!status.ok()) return FromRocks(status, fmt::format("{} {}", doing, dir.string()));
   return std::unique_ptr<rocksdb::DB>(db);
 }
 
@@ -63,7 +62,7 @@ absl::Status EntityStore::Impl::Create(const StoreIdentity& identity) {
   put(RowKind::kSchema, identity.schema->Serialize());
   rocksdb::WriteOptions sync;
   sync.sync = true;
-  const auto status = FromRocks(db->Write(sync, &batch), absl::StrCat("creating the store ", dir.string()));
+  const auto status = FromRocks(db->Write(sync, &batch), fmt::format("creating the store {}", dir.string()));
   if (!status.ok()) return status;
   // Only a whole generation is named.
   return data_dir.NameCurrent(generation);
@@ -74,8 +73,8 @@ absl::Status EntityStore::Impl::OpenExisting(uint64_t current, const StoreIdenti
   const auto dir = GenerationPath(data_dir.path(), generation);
   std::error_code error;
   if (!std::filesystem::exists(dir / "CURRENT", error)) {
-    return absl::DataLossError(absl::StrCat((data_dir.path() / "current").string(), " names generation ", current, ", but ",
-                                            dir.string(), " holds no store"));
+    return absl::DataLossError(fmt::format("{} names generation {}, but {} holds no store",
+                                           (data_dir.path() / "current").string(), current, dir.string()));
   }
   auto opened = OpenRocks(RocksOptions(options.block_cache_bytes), dir, "opening the store");
   if (!opened.ok()) return opened.status();
@@ -95,18 +94,18 @@ absl::Status EntityStore::Impl::CheckIdentity(const StoreIdentity& identity) con
   }
   if (*hash != BytesOf(identity.stack_hash)) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the store ", db->GetName(), " belongs to stack `", *name, "` with hash ", ShortHash(*hash), ", not to `",
-                     identity.stack_name, "` with hash ", ShortHash(BytesOf(identity.stack_hash))));
+        fmt::format("the store {} belongs to stack `{}` with hash {}, not to `{}` with hash {}", db->GetName(), *name,
+                    ShortHash(*hash), identity.stack_name, ShortHash(BytesOf(identity.stack_hash))));
   }
   if (*stored_settings != identity.settings) {
-    return absl::FailedPreconditionError(absl::StrCat("the store ", db->GetName(), " was made with the settings `",
-                                                      *stored_settings, "`, not with `", identity.settings, "`"));
+    return absl::FailedPreconditionError(fmt::format("the store {} was made with the settings `{}`, not with `{}`",
+                                                     db->GetName(), *stored_settings, identity.settings));
   }
   if (*schema_text != identity.schema->Serialize()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the store ", db->GetName(), " has another row schema than this program makes of stack `", *name, "` (",
-                     ShortHash(*hash), "): schema ", ShortHash(BytesOf(Sha256Of(*schema_text))), ", not ",
-                     ShortHash(BytesOf(Sha256Of(identity.schema->Serialize())))));
+        fmt::format("the store {} has another row schema than this program makes of stack `{}` ({}): schema {}, not {}",
+                    db->GetName(), *name, ShortHash(*hash), ShortHash(BytesOf(Sha256Of(*schema_text))),
+                    ShortHash(BytesOf(Sha256Of(identity.schema->Serialize())))));
   }
   return absl::OkStatus();
 }
@@ -137,7 +136,7 @@ absl::Status EntityStore::Impl::LoadJournal() {
     if (!row.ok()) return row.status();
     if (last.number != 0 && number != last.number + 1) {
       return absl::DataLossError(
-          absl::StrCat("the journal of ", db->GetName(), " has a hole: number ", number, " follows ", last.number));
+          fmt::format("the journal of {} has a hole: number {} follows {}", db->GetName(), number, last.number));
     }
     if (journal.empty() || journal.back().slot != row->cursor.slot) journal.push_back({row->cursor.slot, number});
     last = *std::move(row);
@@ -146,16 +145,17 @@ absl::Status EntityStore::Impl::LoadJournal() {
   if (!status.ok()) return status;
   const Watermark& watermark = position.watermark;
   if (last.number != watermark.number || last.cursor != watermark.cursor()) {
-    return absl::DataLossError(absl::StrCat("the journal of ", db->GetName(), " ends at number ", last.number, " (",
-                                            last.cursor.ToSeq(), "), the watermark is number ", watermark.number, " (",
-                                            watermark.cursor().ToSeq(), ")"));
+    return absl::DataLossError(fmt::format("the journal of {} ends at number {} ({}), the watermark is number {} ({})",
+                                           db->GetName(), last.number, last.cursor.ToSeq(), watermark.number,
+                                           watermark.cursor().ToSeq()));
   }
   return absl::OkStatus();
 }
 
 EntityStore::EntityStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-absl::StatusOr<std::unique_ptr<EntityStore>> EntityStore::Open(const StoreOptions& options, const StoreIdentity& identity) {
+absl::StatusOr<std::unique_ptr<EntityStore>> EntityStore::Open(const StoreOptions& options,
+                                                               const StoreIdentity& identity) {
   if (auto status = CheckOptions(options, identity); !status.ok()) return status;
   auto locked = DataDir::Lock(options.data_dir);
   if (!locked.ok()) return locked.status();
@@ -230,8 +230,9 @@ absl::StatusOr<std::optional<std::string>> EntityStore::GetSide(const SideKey& k
   return ReadValue(impl_->db.get(), {}, keys.Side(key), "reading a side row");
 }
 
-absl::Status EntityStore::ScanSide(SideKind kind, EntityId entity, uint16_t name, std::string_view prefix,
-                                   const std::function<bool(std::string_view id, std::string_view value)>& visit) const {
+absl::Status EntityStore::ScanSide(
+    SideKind kind, EntityId entity, uint16_t name, std::string_view prefix,
+    const std::function<bool(std::string_view id, std::string_view value)>& visit) const {
   if (!IsSideKind(kind)) return absl::InvalidArgumentError("unknown kind of side row");
   KeyBuffer keys;
   const std::string_view begin = keys.Side(kind, entity, name, prefix);

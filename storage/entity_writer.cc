@@ -1,5 +1,6 @@
 #include "storage/entity_writer.h"
 
+#include <fmt/core.h>
 #include <rocksdb/write_batch.h>
 
 #include <chrono>
@@ -7,7 +8,6 @@
 #include <thread>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "storage/journal.h"
 #include "storage/store_impl.h"
 
@@ -62,8 +62,8 @@ absl::Status EntityWriter::Impl::ValidateGap(const Batch& batch) const {
   if (store.lineages.empty()) return absl::InvalidArgumentError("a gap before the first block");
   const Slot applied = store.position.watermark.block.slot;
   if (batch.gap->from != applied || batch.gap->to <= applied) {
-    return absl::InvalidArgumentError(absl::StrCat("a gap from ", batch.gap->from, " to ", batch.gap->to,
-                                                   " does not begin at the last applied slot ", applied));
+    return absl::InvalidArgumentError(fmt::format("a gap from {} to {} does not begin at the last applied slot {}",
+                                                  batch.gap->from, batch.gap->to, applied));
   }
   return absl::OkStatus();
 }
@@ -74,20 +74,21 @@ absl::Status EntityWriter::Impl::ValidateMutations(const Batch& batch) const {
   Cursor last = is_slot ? Cursor{batch.block.slot, 0} : watermark.cursor();
   for (const Mutation& mutation : batch.mutations) {
     if (mutation.entity >= store.schema->entities().size()) {
-      return absl::InvalidArgumentError(absl::StrCat("a mutation of entity ", mutation.entity, ", which the schema lacks"));
+      return absl::InvalidArgumentError(
+          fmt::format("a mutation of entity {}, which the schema lacks", mutation.entity));
     }
     if (mutation.key.empty()) return absl::InvalidArgumentError("a mutation with an empty key");
     if (mutation.cursor.slot != last.slot || mutation.cursor <= last) {
-      return absl::InvalidArgumentError(absl::StrCat("cursor out of order: ", mutation.cursor.ToSeq(), " of key `",
-                                                     mutation.key, "` follows ", last.ToSeq()));
+      return absl::InvalidArgumentError(fmt::format("cursor out of order: {} of key `{}` follows {}",
+                                                    mutation.cursor.ToSeq(), mutation.key, last.ToSeq()));
     }
     if (!mutation.before && !mutation.after) {
-      return absl::InvalidArgumentError(absl::StrCat("the mutation of key `", mutation.key, "` has no row before and none after"));
+      return absl::InvalidArgumentError(
+          fmt::format("the mutation of key `{}` has no row before and none after", mutation.key));
     }
     if (mutation.after && mutation.after->cursor() != mutation.cursor) {
-      return absl::InvalidArgumentError(absl::StrCat("the row of key `", mutation.key, "` has cursor ",
-                                                     mutation.after->cursor().ToSeq(), ", its mutation ",
-                                                     mutation.cursor.ToSeq()));
+      return absl::InvalidArgumentError(fmt::format("the row of key `{}` has cursor {}, its mutation {}", mutation.key,
+                                                    mutation.after->cursor().ToSeq(), mutation.cursor.ToSeq()));
     }
     last = mutation.cursor;
   }
@@ -97,16 +98,16 @@ absl::Status EntityWriter::Impl::ValidateMutations(const Batch& batch) const {
 absl::Status EntityWriter::Impl::Validate(const Batch& batch) const {
   const Watermark& watermark = store.position.watermark;
   if (batch.kind < BatchKind::kSlot || batch.kind > BatchKind::kGap) {
-    return absl::InvalidArgumentError(absl::StrCat("unknown kind of batch ", static_cast<int>(batch.kind)));
+    return absl::InvalidArgumentError(fmt::format("unknown kind of batch {}", static_cast<int>(batch.kind)));
   }
   if (batch.kind == BatchKind::kSlot && watermark.number != 0 && batch.block.slot <= watermark.block.slot) {
     return absl::InvalidArgumentError(
-        absl::StrCat("slot ", batch.block.slot, " is not above the watermark's slot ", watermark.block.slot));
+        fmt::format("slot {} is not above the watermark's slot {}", batch.block.slot, watermark.block.slot));
   }
   if (auto status = ValidateGap(batch); !status.ok()) return status;
   for (const SideWrite& write : batch.side) {
     if (!IsSideKind(write.key.kind)) {
-      return absl::InvalidArgumentError(absl::StrCat("unknown kind of side row ", static_cast<int>(write.key.kind)));
+      return absl::InvalidArgumentError(fmt::format("unknown kind of side row {}", static_cast<int>(write.key.kind)));
     }
   }
   return ValidateMutations(batch);
@@ -133,7 +134,8 @@ EntityWriter::Impl::Next EntityWriter::Impl::Decide(const Batch& batch) const {
     if (!mutation.after && next.position.entities > 0) --next.position.entities;
   }
   const size_t journal_slots = store.journal.size() + (StartsSlot(next) ? 1 : 0);
-  if (journal_slots > store.options.journal_slots) next.journal_slots_dropped = journal_slots - store.options.journal_slots;
+  if (journal_slots > store.options.journal_slots)
+    next.journal_slots_dropped = journal_slots - store.options.journal_slots;
   return next;
 }
 
@@ -173,8 +175,9 @@ void EntityWriter::Impl::PutRecords(const Batch& batch, const Next& next) {
 void EntityWriter::Impl::DropOldTails(const Next& next) {
   if (next.journal_slots_dropped > 0) {
     // The slots that stay begin at this batch's number when it replaces all of them.
-    const Number end = next.journal_slots_dropped < store.journal.size() ? store.journal[next.journal_slots_dropped].first
-                                                                         : next.position.watermark.number;
+    const Number end = next.journal_slots_dropped < store.journal.size()
+                           ? store.journal[next.journal_slots_dropped].first
+                           : next.position.watermark.number;
     for (Number number = store.journal.front().first; number < end; ++number) {
       write_batch.Delete(Slice(keys.Numbered(RowKind::kJournal, number)));
     }
@@ -251,7 +254,8 @@ absl::StatusOr<Number> EntityWriter::Apply(const Batch& batch) {
 
   rocksdb::WriteOptions write_options;
   write_options.sync = impl_->store.options.wal_sync_interval_ms == 0;
-  auto status = FromRocks(impl_->store.db->Write(write_options, &impl_->write_batch), absl::StrCat("applying batch ", number));
+  auto status =
+      FromRocks(impl_->store.db->Write(write_options, &impl_->write_batch), fmt::format("applying batch {}", number));
   if (!status.ok()) {
     std::lock_guard lock(impl_->mutex);
     impl_->failed.Update(status);

@@ -1,11 +1,11 @@
 #include "storage/journal.h"
 
+#include <fmt/core.h>
 #include <rocksdb/db.h>
 
 #include <memory>
 #include <optional>
 
-#include "absl/strings/str_cat.h"
 #include "storage/keys.h"
 #include "storage/store_impl.h"
 #include "storage/value.h"
@@ -41,7 +41,7 @@ struct RowBytes {
 };
 
 absl::Status Unreadable(Number number, const RowBytes& row) {
-  return absl::DataLossError(absl::StrCat("journal row ", number, " cannot be read at offset ", row.at));
+  return absl::DataLossError(fmt::format("journal row {} cannot be read at offset {}", number, row.at));
 }
 
 absl::StatusOr<JournalRow> ParseHead(Number number, RowBytes* row) {
@@ -114,8 +114,8 @@ absl::StatusOr<bool> JournalReader::Covers(Cursor after) const {
   it->Seek(Slice(keys.Numbered(RowKind::kJournal, 0)));
   const auto oldest = HeadAt(*it);
   if (!oldest.ok()) return oldest.status();
-  // Without a row nothing was ever applied. Number 1 has nothing before it; a later row's own changes may reach back to just
-  // after its predecessor, so only cursors from its own on are sure to miss nothing.
+  // Without a row nothing was ever applied. Number 1 has nothing before it; a later row's own changes may reach back to
+  // just after its predecessor, so only cursors from its own on are sure to miss nothing.
   return !*oldest || (*oldest)->number == 1 || (*oldest)->cursor <= after;
 }
 

@@ -1,9 +1,9 @@
-// Journal: one row per applied batch, kept for the newest journal_slots slots. It answers what a client that has seen the
-// state up to a cursor does not know yet.
+// Journal: one row per applied batch, kept for the newest journal_slots slots. It answers what a client that has seen
+// the state up to a cursor does not know yet.
 //
-// Bytes of a journal row, under the batch's number: u8 batch kind, varint slot, varint last index (the watermark's cursor after
-// the batch), varint number of entries, then per entry, in the order of the mutations: u8 (1 = deleted, 0 = changed), varint
-// entity, varint cursor index, varint key length, key.
+// Bytes of a journal row, under the batch's number: u8 batch kind, varint slot, varint last index (the watermark's
+// cursor after the batch), varint number of entries, then per entry, in the order of the mutations: u8 (1 = deleted, 0
+// = changed), varint entity, varint cursor index, varint key length, key.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ namespace everstate {
 
 struct JournalEntry {
   EntityId entity = 0;
-  uint64_t index = 0;     // of the mutation's cursor; its slot is the row's
-  bool deleted = false;   // a tombstone: the mutation left no row
+  uint64_t index = 0;    // of the mutation's cursor; its slot is the row's
+  bool deleted = false;  // a tombstone: the mutation left no row
   std::string_view key;
 };
 
@@ -48,8 +48,8 @@ class JournalReader {
   explicit JournalReader(const Snapshot* snapshot) : snapshot_(snapshot) {}
   // True when every change after the cursor is in the journal and the cursor is not in the future.
   absl::StatusOr<bool> Covers(Cursor after) const;
-  // Batches that contain a change after the cursor, ascending by number, until `visit` answers false. A batch of the cursor's own
-  // slot may hold entries at or below the cursor too. What `visit` sees lives until it returns.
+  // Batches that contain a change after the cursor, ascending by number, until `visit` answers false. A batch of the
+  // cursor's own slot may hold entries at or below the cursor too. What `visit` sees lives until it returns.
   absl::Status VisitAfter(Cursor after, const std::function<bool(const JournalRow&)>& visit) const;
 
  private:

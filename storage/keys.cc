@@ -15,15 +15,24 @@ uint8_t FirstByte(std::string_view bytes) { return static_cast<uint8_t>(bytes[0]
 
 std::string_view SideKindName(SideKind kind) {
   switch (kind) {
-    case SideKind::kLookupIndex: return "lookup_index";
-    case SideKind::kTemporalIndex: return "temporal_index";
-    case SideKind::kPda: return "pda";
-    case SideKind::kWaiting: return "waiting";
-    case SideKind::kUniqueMember: return "unique_member";
-    case SideKind::kStopFlag: return "stop_flag";
-    case SideKind::kSchedule: return "schedule";
-    case SideKind::kResolverAnswer: return "resolver_answer";
-    case SideKind::kSlotHash: return "slot_hash";
+    case SideKind::kLookupIndex:
+      return "lookup_index";
+    case SideKind::kTemporalIndex:
+      return "temporal_index";
+    case SideKind::kPda:
+      return "pda";
+    case SideKind::kWaiting:
+      return "waiting";
+    case SideKind::kUniqueMember:
+      return "unique_member";
+    case SideKind::kStopFlag:
+      return "stop_flag";
+    case SideKind::kSchedule:
+      return "schedule";
+    case SideKind::kResolverAnswer:
+      return "resolver_answer";
+    case SideKind::kSlotHash:
+      return "slot_hash";
   }
   return "unknown";
 }
@@ -91,20 +100,34 @@ std::string_view RowKindName(std::string_view key) {
   if (key.empty()) return "unknown";
   const uint8_t first = FirstByte(key);
   switch (RowKind{first}) {
-    case RowKind::kEntity: return "entity";
-    case RowKind::kSideBase: return "unknown";
-    case RowKind::kWatermark: return "watermark";
-    case RowKind::kNumber: return "number";
-    case RowKind::kJournal: return "journal";
-    case RowKind::kGap: return "gap";
-    case RowKind::kChain: return "chain";
-    case RowKind::kLineage: return "lineage";
-    case RowKind::kFormat: return "format";
-    case RowKind::kStackName: return "stack_name";
-    case RowKind::kStackHash: return "stack_hash";
-    case RowKind::kStackText: return "stack_text";
-    case RowKind::kSettings: return "settings";
-    case RowKind::kSchema: return "schema";
+    case RowKind::kEntity:
+      return "entity";
+    case RowKind::kSideBase:
+      return "unknown";
+    case RowKind::kWatermark:
+      return "watermark";
+    case RowKind::kNumber:
+      return "number";
+    case RowKind::kJournal:
+      return "journal";
+    case RowKind::kGap:
+      return "gap";
+    case RowKind::kChain:
+      return "chain";
+    case RowKind::kLineage:
+      return "lineage";
+    case RowKind::kFormat:
+      return "format";
+    case RowKind::kStackName:
+      return "stack_name";
+    case RowKind::kStackHash:
+      return "stack_hash";
+    case RowKind::kStackText:
+      return "stack_text";
+    case RowKind::kSettings:
+      return "settings";
+    case RowKind::kSchema:
+      return "schema";
   }
   return SideKindName(SideKind{static_cast<uint8_t>(first - static_cast<uint8_t>(RowKind::kSideBase))});
 }

@@ -1,9 +1,9 @@
 // Keys: the byte layout of every key in a store. No other file knows it.
 //
-// A key begins with its row kind. Kinds below kFirstOutsideState are rows of state: all of them, and nothing else, are in
-// the digest, and key order gives the digest's order (entities, side rows by SideKind, watermark). Numbers inside keys are
-// big-endian, so that the order of bytes is the order of numbers. The variable part of a key comes last and needs no
-// terminator.
+// A key begins with its row kind. Kinds below kFirstOutsideState are rows of state: all of them, and nothing else, are
+// in the digest, and key order gives the digest's order (entities, side rows by SideKind, watermark). Numbers inside
+// keys are big-endian, so that the order of bytes is the order of numbers. The variable part of a key comes last and
+// needs no terminator.
 //
 //   entity     0x10, u16 entity, key text
 //   side row   0x20 + SideKind, u16 entity, u16 name, id bytes
@@ -40,6 +40,9 @@ enum class RowKind : uint8_t {
 };
 
 inline constexpr uint8_t kFirstOutsideState = 0x80;
+inline bool IsStateKey(std::string_view key) {
+  return !key.empty() && static_cast<uint8_t>(key[0]) < kFirstOutsideState;
+}
 
 // KeyBuffer: makes keys in one buffer that is kept, so that a key on the write path costs no allocation.
 //   Thread:    one at a time.
@@ -49,7 +52,7 @@ class KeyBuffer {
   std::string_view Entity(EntityId entity, std::string_view key);
   std::string_view Side(SideKind kind, EntityId entity, uint16_t name, std::string_view id);
   std::string_view Side(const SideKey& key) { return Side(key.kind, key.entity, key.name, key.id); }
-  std::string_view Single(RowKind kind);                      // watermark, number, format, stack …, settings, schema
+  std::string_view Single(RowKind kind);                       // watermark, number, format, stack …, settings, schema
   std::string_view Numbered(RowKind kind, uint64_t sequence);  // journal, gap, chain, lineage
 
  private:
@@ -74,7 +77,8 @@ std::optional<EntityKeyView> ParseEntityKey(std::string_view bytes);
 std::optional<SideKeyView> ParseSideKey(std::string_view bytes);
 std::optional<uint64_t> ParseNumberedKey(RowKind kind, std::string_view bytes);
 
-// What a key's first byte says, for reports: "entity", "pda", "journal", …; "unknown" when it is no kind of this format.
+// What a key's first byte says, for reports: "entity", "pda", "journal", …; "unknown" when it is no kind of this
+// format.
 std::string_view RowKindName(std::string_view key);
 bool IsSideKind(SideKind kind);
 

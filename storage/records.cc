@@ -1,8 +1,9 @@
 #include "storage/records.h"
 
+#include <fmt/core.h>
+
 #include <cstring>
 
-#include "absl/strings/str_cat.h"
 #include "server/base/sha256.h"
 
 namespace everstate {
@@ -41,7 +42,7 @@ constexpr size_t kGapHeadBytes = 8 + 8;
 constexpr size_t kLineageBytes = 8 + 32;
 
 absl::Status WrongSize(std::string_view record, size_t has, size_t wants) {
-  return absl::DataLossError(absl::StrCat("the ", record, " record has ", has, " bytes, not ", wants));
+  return absl::DataLossError(fmt::format("the {} record has {} bytes, not {}", record, has, wants));
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 #include "storage/row_schema.h"
 
+#include <fmt/format.h>
+
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "storage/row.h"
 #include "storage/utf8.h"
 
@@ -14,6 +14,11 @@ namespace everstate {
 namespace {
 
 constexpr std::string_view kSeqKey = "_seq";
+
+template <typename... Args>
+absl::Status Invalid(fmt::format_string<Args...> format, Args&&... args) {
+  return absl::InvalidArgumentError(fmt::format(format, std::forward<Args>(args)...));
+}
 
 std::string JsonKey(std::string_view key) {
   std::string text;
@@ -29,18 +34,23 @@ struct PathNode {
 
 absl::Status AddPath(std::string_view path, FieldId field, PathNode* root) {
   PathNode* node = root;
-  for (std::string_view segment : absl::StrSplit(path, '.')) {
-    if (segment.empty()) return absl::InvalidArgumentError(absl::StrCat("field \"", path, "\" has an empty path segment"));
+  std::string_view rest = path;
+  for (bool last = false; !last;) {
+    const size_t dot = rest.find('.');
+    const std::string_view segment = rest.substr(0, dot);
+    last = dot == std::string_view::npos;
+    if (!last) rest.remove_prefix(dot + 1);
+    if (segment.empty()) return Invalid("field \"{}\" has an empty path segment", path);
     if (node == root && segment == kSeqKey) {
-      return absl::InvalidArgumentError(absl::StrCat("field \"", path, "\": \"_seq\" is reserved for the cursor"));
+      return Invalid("field \"{}\": \"_seq\" is reserved for the cursor", path);
     }
     node = &node->children[std::string(segment)];
     if (node->field) {
-      return absl::InvalidArgumentError(absl::StrCat("field \"", path, "\": this path, or one that it begins with, is a field already"));
+      return Invalid("field \"{}\": this path, or one that it begins with, is a field already", path);
     }
   }
   if (!node->children.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("field \"", path, "\": other fields lie below this path"));
+    return Invalid("field \"{}\": other fields lie below this path", path);
   }
   node->field = field;
   return absl::OkStatus();
@@ -80,18 +90,19 @@ FieldSet AddSteps(const PathNode& node, bool root, const FieldSet& emitted, std:
 }
 
 absl::StatusOr<EntitySchema> BuildEntity(EntityId id, std::string name, std::vector<FieldDef> fields) {
-  const auto error = [&](std::string_view what) {
-    return absl::InvalidArgumentError(absl::StrCat("entity \"", name, "\": ", what));
+  if (name.empty() || !IsUtf8(name)) return Invalid("entity {}: its name is empty or not UTF-8", id);
+  if (fields.size() > kFieldsMax) {
+    return Invalid("entity \"{}\" has {} fields, but at most {} are allowed", name, fields.size(), kFieldsMax);
   };
-  if (name.empty() || !IsUtf8(name)) return error("the name is empty or not UTF-8");
-  if (fields.size() > kFieldsMax) return error(absl::StrCat(fields.size(), " fields, but at most ", kFieldsMax, " are allowed"));
   EntitySchema entity;
   entity.id = id;
   PathNode root;
   for (size_t i = 0; i < fields.size(); ++i) {
     const FieldDef& field = fields[i];
-    if (!IsUtf8(field.path)) return error(absl::StrCat("the path of field ", i, " is not UTF-8"));
-    if (absl::Status added = AddPath(field.path, static_cast<FieldId>(i), &root); !added.ok()) return error(added.message());
+    if (!IsUtf8(field.path)) return Invalid("entity \"{}\": the path of field {} is not UTF-8", name, i);
+    if (absl::Status added = AddPath(field.path, static_cast<FieldId>(i), &root); !added.ok()) {
+      return Invalid("entity \"{}\": {}", name, std::string(added.message()));
+    }
     entity.emitted.set(i, field.emit);
     AppendJsonString(field.path, &entity.append_texts.emplace_back());
   }
@@ -103,10 +114,9 @@ absl::StatusOr<EntitySchema> BuildEntity(EntityId id, std::string name, std::vec
 
 absl::Status CheckShape(size_t id, const Shape& shape) {
   for (size_t i = 0; i < shape.keys.size(); ++i) {
-    if (!IsUtf8(shape.keys[i])) return absl::InvalidArgumentError(absl::StrCat("shape ", id, ": key ", i, " is not UTF-8"));
+    if (!IsUtf8(shape.keys[i])) return Invalid("shape {}: key {} is not UTF-8", id, i);
     if (i > 0 && shape.keys[i] <= shape.keys[i - 1]) {
-      return absl::InvalidArgumentError(absl::StrCat("shape ", id, ": keys must ascend, but \"", shape.keys[i], "\" follows \"",
-                                                     shape.keys[i - 1], "\""));
+      return Invalid("shape {}: keys must ascend, but \"{}\" follows \"{}\"", id, shape.keys[i], shape.keys[i - 1]);
     }
   }
   return absl::OkStatus();
@@ -114,12 +124,12 @@ absl::Status CheckShape(size_t id, const Shape& shape) {
 
 absl::Status CheckView(const ViewDef& view, size_t entities, std::set<std::string>* ids) {
   if (view.id.empty() || !IsUtf8(view.id) || !IsUtf8(view.unsupported)) {
-    return absl::InvalidArgumentError("a view's name is empty, or a text of it is not UTF-8");
+    return Invalid("view \"{}\": its name is empty, or a text of it is not UTF-8", view.id);
   }
   if (view.entity >= entities) {
-    return absl::InvalidArgumentError(absl::StrCat("view \"", view.id, "\": there is no entity ", view.entity));
+    return Invalid("view \"{}\": there is no entity {}", view.id, view.entity);
   }
-  if (!ids->insert(view.id).second) return absl::InvalidArgumentError(absl::StrCat("two views are named \"", view.id, "\""));
+  if (!ids->insert(view.id).second) return Invalid("two views are named \"{}\"", view.id);
   return absl::OkStatus();
 }
 
@@ -127,7 +137,7 @@ ViewMode ModeNamed(const std::string& name) {
   for (ViewMode mode : {ViewMode::kList, ViewMode::kState, ViewMode::kAppend}) {
     if (ViewModeName(mode) == name) return mode;
   }
-  throw std::invalid_argument(absl::StrCat("unknown view mode \"", name, "\""));
+  throw std::invalid_argument(fmt::format("unknown view mode \"{}\"", name));
 }
 
 }  // namespace
@@ -142,10 +152,10 @@ std::optional<FieldId> EntitySchema::FieldAt(std::string_view path) const {
 absl::StatusOr<std::shared_ptr<const RowSchema>> RowSchema::Build(
     std::vector<std::pair<std::string, std::vector<FieldDef>>> entities, std::vector<Shape> shapes, std::vector<ViewDef> views) {
   constexpr size_t kEntitiesMax = 1 << 16;  // EntityId
-  if (entities.size() > kEntitiesMax) return absl::InvalidArgumentError(absl::StrCat(entities.size(), " entities are too many"));
+  if (entities.size() > kEntitiesMax) return Invalid("{} entities, but at most {} are allowed", entities.size(), kEntitiesMax);
   std::shared_ptr<RowSchema> schema(new RowSchema);
   for (auto& [name, fields] : entities) {
-    if (schema->FindEntity(name) != nullptr) return absl::InvalidArgumentError(absl::StrCat("two entities are named \"", name, "\""));
+    if (schema->FindEntity(name) != nullptr) return Invalid("two entities are named \"{}\"", name);
     const EntityId id = static_cast<EntityId>(schema->entities_.size());
     absl::StatusOr<EntitySchema> entity = BuildEntity(id, std::move(name), std::move(fields));
     if (!entity.ok()) return entity.status();
@@ -216,7 +226,7 @@ absl::StatusOr<std::shared_ptr<const RowSchema>> RowSchema::Parse(std::string_vi
                        ModeNamed(view.at("mode").get<std::string>()), view.at("unsupported").get<std::string>()});
     }
   } catch (const std::exception& e) {  // the library's way to say where the text is wrong
-    return absl::InvalidArgumentError(absl::StrCat("row schema: ", e.what()));
+    return Invalid("row schema: {}", e.what());
   }
   return Build(std::move(entities), std::move(shapes), std::move(views));
 }

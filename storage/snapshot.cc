@@ -1,8 +1,9 @@
 #include "storage/snapshot.h"
 
+#include <fmt/core.h>
+
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "storage/store_impl.h"
 
 namespace everstate {
@@ -61,7 +62,7 @@ absl::StatusOr<RowRef> Snapshot::Next(std::string_view* key) {
   if (!impl_->failed.ok()) return impl_->failed;
   if (!impl_->iterator) return absl::FailedPreconditionError("Next before Seek");
   if (impl_->entity >= impl_->schema->entities().size()) {
-    return absl::InvalidArgumentError(absl::StrCat("the schema has no entity ", impl_->entity));
+    return absl::InvalidArgumentError(fmt::format("the schema has no entity {}", impl_->entity));
   }
   rocksdb::Iterator& it = *impl_->iterator;
   if (!impl_->fresh && it.Valid()) it.Next();

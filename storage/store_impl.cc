@@ -1,5 +1,6 @@
 #include "storage/store_impl.h"
 
+#include <fmt/core.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
@@ -7,30 +8,35 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-
 namespace everstate {
 namespace {
 
 // RocksDB has no code of its own for "somebody else has the LOCK file", only these two texts.
 bool IsLockHeld(const rocksdb::Status& status) {
   const std::string text = status.ToString();
-  return absl::StrContains(text, "While lock file") || absl::StrContains(text, "lock hold by current process");
+  return text.find("While lock file") != std::string::npos ||
+         text.find("lock hold by current process") != std::string::npos;
 }
 
 absl::StatusCode CodeOf(const rocksdb::Status& status) {
-  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit) return absl::StatusCode::kResourceExhausted;
+  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit)
+    return absl::StatusCode::kResourceExhausted;
   if (status.IsIOError() && IsLockHeld(status)) return absl::StatusCode::kUnavailable;
   switch (status.code()) {
-    case rocksdb::Status::kOk: return absl::StatusCode::kOk;
-    case rocksdb::Status::kNotFound: return absl::StatusCode::kNotFound;
-    case rocksdb::Status::kCorruption: return absl::StatusCode::kDataLoss;
+    case rocksdb::Status::kOk:
+      return absl::StatusCode::kOk;
+    case rocksdb::Status::kNotFound:
+      return absl::StatusCode::kNotFound;
+    case rocksdb::Status::kCorruption:
+      return absl::StatusCode::kDataLoss;
     case rocksdb::Status::kBusy:
-    case rocksdb::Status::kTryAgain: return absl::StatusCode::kUnavailable;
+    case rocksdb::Status::kTryAgain:
+      return absl::StatusCode::kUnavailable;
     case rocksdb::Status::kShutdownInProgress:
-    case rocksdb::Status::kAborted: return absl::StatusCode::kAborted;
-    default: return absl::StatusCode::kInternal;
+    case rocksdb::Status::kAborted:
+      return absl::StatusCode::kAborted;
+    default:
+      return absl::StatusCode::kInternal;
   }
 }
 
@@ -38,13 +44,13 @@ absl::StatusCode CodeOf(const rocksdb::Status& status) {
 
 absl::Status FromRocks(const rocksdb::Status& status, std::string_view doing) {
   if (status.ok()) return absl::OkStatus();
-  return absl::Status(CodeOf(status), absl::StrCat(doing, ": ", status.ToString()));
+  return absl::Status(CodeOf(status), fmt::format("{}: {}", doing, status.ToString()));
 }
 
 rocksdb::Options RocksOptions(uint64_t block_cache_bytes) {
   rocksdb::Options options;
-  // One memtable fills while at most one other is flushed: together they bound the WAL, and with it what an open after a kill
-  // has to replay (about 2.5 s for 128 MB with Debian's library).
+  // One memtable fills while at most one other is flushed: together they bound the WAL, and with it what an open after
+  // a kill has to replay (about 2.5 s for 128 MB with Debian's library).
   options.write_buffer_size = 64ull << 20;
   options.max_write_buffer_number = 2;
   options.max_background_jobs = 2;
@@ -67,8 +73,8 @@ rocksdb::Options RocksOptions(uint64_t block_cache_bytes) {
   return options;
 }
 
-absl::StatusOr<std::optional<std::string>> ReadValue(rocksdb::DB* db, const rocksdb::ReadOptions& options, std::string_view key,
-                                                     std::string_view doing) {
+absl::StatusOr<std::optional<std::string>> ReadValue(rocksdb::DB* db, const rocksdb::ReadOptions& options,
+                                                     std::string_view key, std::string_view doing) {
   std::string value;
   const rocksdb::Status status = db->Get(options, Slice(key), &value);
   if (status.IsNotFound()) return std::nullopt;
@@ -79,17 +85,17 @@ absl::StatusOr<std::optional<std::string>> ReadValue(rocksdb::DB* db, const rock
 absl::StatusOr<std::string> ReadRequired(rocksdb::DB* db, RowKind kind) {
   KeyBuffer keys;
   const std::string_view key = keys.Single(kind);
-  const std::string doing = absl::StrCat("reading the row `", RowKindName(key), "` of ", db->GetName());
+  const std::string doing = fmt::format("reading the row `{}` of {}", RowKindName(key), db->GetName());
   auto value = ReadValue(db, {}, key, doing);
   if (!value.ok()) return value.status();
-  if (!*value) return absl::DataLossError(absl::StrCat(doing, ": it is missing"));
+  if (!*value) return absl::DataLossError(fmt::format("{}: it is missing", doing));
   return **std::move(value);
 }
 
 absl::StatusOr<RowRef> ReadEntity(rocksdb::DB* db, const rocksdb::ReadOptions& options, const RowSchema& schema,
                                   EntityId entity, std::string_view key) {
   if (entity >= schema.entities().size()) {
-    return absl::InvalidArgumentError(absl::StrCat("the schema has no entity ", entity));
+    return absl::InvalidArgumentError(fmt::format("the schema has no entity {}", entity));
   }
   thread_local KeyBuffer keys;
   auto value = ReadValue(db, options, keys.Entity(entity, key), "reading an entity");
@@ -105,7 +111,7 @@ absl::Status CheckFormat(rocksdb::DB* db, const std::filesystem::path& dir) {
   if (!format.ok()) return format.status();
   if (*format == kStoreFormat) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrCat("the store ", dir.string(), " has format ", *format, ", this program reads format ", kStoreFormat));
+      fmt::format("the store {} has format {}, this program reads format {}", dir.string(), *format, kStoreFormat));
 }
 
 absl::StatusOr<Position> ReadPosition(rocksdb::DB* db, const rocksdb::ReadOptions& options) {
@@ -135,7 +141,7 @@ absl::Status VisitNumbered(rocksdb::DB* db, RowKind kind,
     if (!sequence) break;
     if (auto status = visit(*sequence, View(it->value())); !status.ok()) return status;
   }
-  return FromRocks(it->status(), absl::StrCat("reading the rows `", RowKindName(keys.Single(kind)), "`"));
+  return FromRocks(it->status(), fmt::format("reading the rows `{}`", RowKindName(keys.Single(kind))));
 }
 
 namespace {
@@ -147,8 +153,8 @@ absl::StatusOr<std::vector<Record>> ReadSequence(rocksdb::DB* db, RowKind kind,
   const auto status = VisitNumbered(db, kind, [&](uint64_t sequence, std::string_view value) {
     KeyBuffer keys;
     if (sequence != records.size() + 1) {
-      return absl::DataLossError(absl::StrCat("the rows `", RowKindName(keys.Single(kind)), "` have a hole: ", sequence,
-                                              " follows ", records.size()));
+      return absl::DataLossError(fmt::format("the rows `{}` have a hole: {} follows {}", RowKindName(keys.Single(kind)),
+                                             sequence, records.size()));
     }
     auto record = decode(value);
     if (record.ok()) records.push_back(*std::move(record));

@@ -35,8 +35,8 @@ absl::Status FromRocks(const rocksdb::Status& status, std::string_view doing);
 rocksdb::Options RocksOptions(uint64_t block_cache_bytes);
 
 // A value, or empty when there is no such row.
-absl::StatusOr<std::optional<std::string>> ReadValue(rocksdb::DB* db, const rocksdb::ReadOptions& options, std::string_view key,
-                                                     std::string_view doing);
+absl::StatusOr<std::optional<std::string>> ReadValue(rocksdb::DB* db, const rocksdb::ReadOptions& options,
+                                                     std::string_view key, std::string_view doing);
 // The same for rows that every store has: DataLoss when it is missing.
 absl::StatusOr<std::string> ReadRequired(rocksdb::DB* db, RowKind kind);
 // An entity's row; null when there is none. InvalidArgument when the schema has no such entity.

@@ -48,7 +48,7 @@ enum class ValueTag : uint8_t {
 inline constexpr int kValueDepthMax = 32;
 
 using ShapeId = uint32_t;
-using Uint128 = unsigned __int128;
+__extension__ using Uint128 = unsigned __int128;
 
 // Value: a typed register. It owns nothing: text, bytes and composites point into an update's bytes, a row or an arena,
 // which must outlive it. Cheap to copy.

@@ -8,6 +8,8 @@ namespace everstate {
 namespace {
 
 constexpr char kAlphabet[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+__extension__ using Uint128 = unsigned __int128;  // for proofs at compile time
+
 constexpr uint8_t kNoDigit = 0xff;
 
 constexpr std::array<uint8_t, 256> MakeDigits() {
@@ -52,11 +54,11 @@ struct FixedBase58 {
   // A limb holds at most one reduced limb, the products of a round, and the carry of the limb below it.
   static constexpr bool Fits() {
     for (size_t first = 0; first < kWords; first += kWordsPerRound) {
-      unsigned __int128 carry = 0;
+      Uint128 carry = 0;
       for (size_t limb = kLimbs; limb-- > 0;) {
-        unsigned __int128 sum = kLimbBase - 1 + carry;
+        Uint128 sum = kLimbBase - 1 + carry;
         for (size_t word = first; word < first + kWordsPerRound; ++word) {
-          sum += static_cast<unsigned __int128>(kTable[word][limb]) * 0xffffffffu;
+          sum += static_cast<Uint128>(kTable[word][limb]) * 0xffffffffu;
         }
         if (sum >> 64 != 0) return false;
         carry = sum / kLimbBase;

@@ -33,7 +33,7 @@ std::string_view Name(DecodeError e);
 struct DecodeResult {
   DecodeError error = DecodeError::kNone;
   uint32_t offset = 0;        // in the body, where the error is
-  uint32_t zeros_padded = 0;  // bytes that were missing and counted as zero
+  bool zeros_padded = false;  // bytes were missing and counted as zero
 };
 
 // Plan: which fields of a body go to which registers.
@@ -45,7 +45,7 @@ class Plan {
     uint16_t reg = 0;
   };
   // Errors: NotFound naming the path when the layout has no such field.
-  static absl::StatusOr<Plan> Compile(const Program& program, TypeId body, std::vector<Wanted> wanted, ShapeTable* shapes);
+  static absl::StatusOr<Plan> Compile(std::shared_ptr<const Program> program, TypeId body, std::vector<Wanted> wanted, ShapeTable* shapes);
 
   // Reads. Simple fields point into `body` or are numbers; composites (structs, arrays, options of them, enums with fields,
   // maps) are encoded into `arena`. Trailing bytes are ignored. With pad_with_zeros a body that ends early counts as followed
@@ -56,14 +56,18 @@ class Plan {
  private:
   friend class PlanCompiler;
   struct Step {
-    enum class Op : uint8_t { kSkipFixed, kSkip, kRead } op;
+    enum class Op : uint8_t { kSkipFixed, kSkip, kRead, kPeek } op;  // kPeek reads and stays where it is
     uint32_t size = 0;   // kSkipFixed
-    TypeId type = 0;     // kSkip, kRead
-    uint16_t reg = 0;    // kRead
+    TypeId type = 0;     // kSkip, kRead, kPeek
+    uint16_t reg = 0;    // kRead, kPeek
   };
+  DecodeResult RunOnce(std::span<const uint8_t> body, Arena* arena, Value* registers) const;
+
   std::shared_ptr<const Program> program_;
   std::vector<Step> steps_;
-  std::vector<ShapeId> shape_of_type_;  // by TypeId; only for types that some read turns into objects
+  // By TypeId: the shape of a struct; then, by the TypeId of a payload, the shape of {"Variant": payload}. Only where some read
+  // needs one.
+  std::vector<ShapeId> shape_of_type_;
 };
 
 }  // namespace everstate::idl

@@ -109,11 +109,11 @@ class Program {
   std::vector<AccountLayout> accounts_;
   std::vector<InstructionLayout> instructions_;
   std::vector<EventLayout> events_;
-  struct Matcher {  // discriminators of one length
+  struct Matcher {  // discriminators of one length, at most 8 bytes
     size_t length = 0;
-    std::unordered_map<uint64_t, int> by_prefix;  // first min(length, 8) bytes, little-endian, and the length's rest compared after
-    std::vector<std::vector<uint8_t>> full;
+    std::unordered_map<uint64_t, int> by_prefix;  // its bytes as a little-endian number
   };
+  static int Match(const std::vector<Matcher>& matchers, std::span<const uint8_t> data);
   std::vector<Matcher> account_matchers_, instruction_matchers_, event_matchers_;
   std::unordered_map<size_t, int> account_by_length_;
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <memory_resource>
 #include <optional>
@@ -35,6 +36,7 @@ struct TransactionUpdate {
   std::span<const InstructionUpdate> instructions;  // in execution order: each outer one, then its inner ones as delivered
   std::span<const std::string_view> logs;
   bool logs_missing = false;               // the node did not record them: unknown, not none
+  bool inner_missing = false;              // the same for the instructions that others called
 };
 
 struct AccountUpdate {
@@ -56,7 +58,7 @@ struct Block {
   std::vector<TransactionUpdate> transactions;
   std::vector<AccountUpdate> accounts;
   size_t bytes = 0;                        // weight for queues: wire bytes of everything in it
-  std::vector<std::string> buffers;        // the wire bytes that everything points into
+  std::deque<std::string> buffers;         // the wire bytes that everything points into; a deque never moves its elements
   std::unique_ptr<std::pmr::monotonic_buffer_resource> arena;  // key tables and instruction lists
 };
 using BlockRef = std::shared_ptr<const Block>;

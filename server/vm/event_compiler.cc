@@ -121,7 +121,7 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadInstructionAccount(cons
 }
 
 absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadAllAccounts(const Place& place) {
-  auto [it, added] = object_loads_.try_emplace({kNoReg, "accounts"});
+  auto [it, added] = object_loads_.try_emplace("accounts");
   if (!added) return it->second;
   std::map<std::string, Reg> members;  // in the order of the shape's keys
   for (const std::string& name : *account_names_) {
@@ -146,7 +146,7 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadWholeInstruction(const 
   auto accounts = LoadAllAccounts(place);
   if (!data.ok()) return data;
   if (!accounts.ok()) return accounts;
-  auto [it, added] = object_loads_.try_emplace({kNoReg, ""});
+  auto [it, added] = object_loads_.try_emplace("");
   if (!added) return it->second;
   it->second = {NewRegister(), Hint::kOther};
   code_->objects.push_back({shapes_->Intern({"accounts", "data"}), {accounts->reg, data->reg}, it->second.reg});

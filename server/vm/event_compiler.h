@@ -52,7 +52,7 @@ class EventCompiler {
   idl::ShapeTable* shapes_;
   std::map<stack::Path, Loaded> body_loads_;                 // by path in the layout's own names
   std::map<std::string, Loaded> account_loads_;
-  std::map<std::pair<Reg, std::string>, Loaded> object_loads_;
+  std::map<std::string, Loaded> object_loads_;           // "accounts", "" (the whole event)
 };
 
 }  // namespace everstate::vm

@@ -6,9 +6,9 @@
     counting.py compare RECORDING FRAMES [FRAMES] a client's raw frames, JSON lines in the order received
 
 `--to-slot S` ends the recording after slot S, `--any-rank` leaves the second half of the cursors out of the comparison.
-A client that subscribed before the first slot must receive, for every entity and slot in which an emitted field changed,
-exactly one frame, in the order of the cursors; after each it must hold the entity as it was at the end of that slot.
-The exit code is 0 when all this holds, 1 when it does not, 2 when the input cannot be read.
+A client that subscribed before the first slot must receive, for every entity and slot in which an emitted field
+changed, exactly one frame, in the order of the cursors; after each it must hold the entity as it was at the end
+of that slot. The exit code is 0 when all this holds, 1 when it does not, 2 when the input cannot be read.
 """
 
 import argparse
@@ -203,7 +203,8 @@ def main(argv):
             judge = compare(options.recording, options.paths, options.to_slot, options.any_rank)
             print(*judge.lines, sep="\n", end="\n" if judge.lines else "")
             total = sum(judge.differences.values())
-            print(f"{judge.frames} frames received, {len(judge.due)} due, {total} differences {dict(judge.differences)}")
+            kinds = dict(judge.differences)
+            print(f"{judge.frames} frames received, {len(judge.due)} due, {total} differences {kinds}")
             return 1 if total else 0
         state, changes = fold(options.recording, options.to_slot)
         if options.command == "frames":

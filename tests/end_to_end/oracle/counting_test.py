@@ -1,4 +1,4 @@
-"""Tests of the counting judge: its fold against two independent decoders, its comparison against faults put in on purpose."""
+"""Tests of the counting judge: its fold against other decoders' values, its comparison against faults put in."""
 
 import contextlib
 import io

@@ -190,7 +190,8 @@ def read_rows(path):
                 row = json.loads(line)
             except ValueError as error:
                 raise ValueError(f"{path}:{number}: not JSON: {error}") from error
-            if not isinstance(row, dict) or not isinstance(row.get("key"), str) or not isinstance(row.get("data"), dict):
+            members = (row.get("key"), row.get("data")) if isinstance(row, dict) else (None, None)
+            if not isinstance(members[0], str) or not isinstance(members[1], dict):
                 raise ValueError(f"{path}:{number}: a row must have a text key and an object as data")
             if row["key"] in rows:
                 raise ValueError(f"{path}:{number}: key {row['key']} for the second time")

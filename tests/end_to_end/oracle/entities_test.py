@@ -1,4 +1,4 @@
-"""Tests of the judge of entities: it must find every change that is made to a right answer, and nothing in a right one."""
+"""Tests of the judge of entities: it must find every change made to a right answer, and nothing in a right one."""
 
 import contextlib
 import copy

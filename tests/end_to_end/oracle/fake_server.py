@@ -1,4 +1,4 @@
-"""A tiny WebSocket server in this process, for the tests of the clients here: a script says what each connection does."""
+"""A tiny WebSocket server in this process, for tests of the clients: a script says what each connection does."""
 
 import json
 import socket

@@ -19,7 +19,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
 function usage(message) {
-  process.stderr.write(`${message}\nusage: npm_client.mjs URL VIEW... --out FOLDER [--raw FILE] [--options JSON] [--until-seq SEQ]\n`);
+  const usageLine = 'npm_client.mjs URL VIEW... --out FOLDER [--raw FILE] [--options JSON] [--until-seq SEQ]';
+  process.stderr.write(`${message}\nusage: ${usageLine}\n`);
   process.exit(2);
 }
 

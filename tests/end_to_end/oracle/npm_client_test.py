@@ -203,7 +203,8 @@ class NpmClientTest(unittest.TestCase):
         judge = counting.compare(path, [self.raw])
         self.assertEqual((judge.frames, judge.lines), (len(changes), []))
         with open(expected, encoding="utf-8") as file:
-            report = entities.compare(json.load(file), {e: self.held(e + ".list") for e in ("TokenMint", "TokenAccount")})
+            held = {entity: self.held(entity + ".list") for entity in ("TokenMint", "TokenAccount")}
+            report = entities.compare(json.load(file), held)
         self.assertEqual(report.differences, [])
         self.assertEqual(report.leaves_compared, report.leaves_expected)
 

@@ -5,8 +5,9 @@
         for message in client.messages(deadline_seconds=30):
             ...
 
-Reading happens only inside `message` and `messages`: a client that does not call them is a slow reader, and `pause_reading`
-with a small `receive_buffer_bytes` makes the server's socket fill soon. Pings that come in are answered while reading.
+Reading happens only inside `message` and `messages`: a client that does not call them is a slow reader, and
+`pause_reading` with a small `receive_buffer_bytes` makes the server's socket fill soon. Pings that come in are
+answered while reading.
 """
 
 import base64
@@ -33,7 +34,7 @@ class Closed(Exception):
 
 
 class Refused(Exception):
-    """The server answered the upgrade with something else; `status`, `headers` (lower-case names) and `body` say what."""
+    """The server answered the upgrade with something else; `status`, `headers` (lower-case names), `body`."""
 
     def __init__(self, status, headers, body):
         super().__init__(f"HTTP {status}: {body[:200]!r}")
@@ -241,7 +242,8 @@ def connect(url, headers=None, receive_buffer_bytes=None, deadline_seconds=10):
         path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
         lines = {"Host": parts.netloc, "Upgrade": "websocket", "Connection": "Upgrade"}
         lines.update({"Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13", **(headers or {})})
-        sock.sendall((f"GET {path} HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in lines.items()) + "\r\n").encode())
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        sock.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
         first, answered, rest = read_head(sock)
         status = int(first.split()[1])
         if status != 101:

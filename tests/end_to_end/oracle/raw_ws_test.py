@@ -124,7 +124,8 @@ class ClientTest(unittest.TestCase):
             def refuse():
                 with listener.accept()[0] as sock:
                     raw_ws.read_head(sock)
-                    sock.sendall(b"HTTP/1.1 401 Unauthorized\r\nX-Error-Code: auth-required\r\nContent-Length: 2\r\n\r\n{}")
+                    head = b"HTTP/1.1 401 Unauthorized\r\nX-Error-Code: auth-required\r\nContent-Length: 2\r\n\r\n"
+                    sock.sendall(head + b"{}")
 
             threading.Thread(target=refuse, daemon=True).start()
             with self.assertRaises(raw_ws.Refused) as refused:

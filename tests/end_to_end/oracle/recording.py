@@ -1,7 +1,7 @@
 """A recording of Yellowstone updates as plain Python values, by a protobuf walk of its own.
 
-The file is one `geyser.SubscribeUpdate` after the other, each behind its length as a varint. Only what the counting judge
-needs is taken: field numbers are those of geyser.proto and solana-storage.proto.
+The file is one `geyser.SubscribeUpdate` after the other, each behind its length as a varint. Only what the counting
+judge needs is taken: field numbers are those of geyser.proto and solana-storage.proto.
 """
 
 from dataclasses import dataclass, field

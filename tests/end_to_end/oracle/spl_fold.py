@@ -1,7 +1,8 @@
 """What SplStream means, written out by hand: a fold of a recording's blocks into entities, one block after the other.
 
-An entity is a dict from dotted field to value; a field that is absent is null. Nothing here is read from the stack file:
-each line of a handler below stands for one mapping or hook of it, so that a fault in reading stacks cannot hide here.
+An entity is a dict from dotted field to value; a field that is absent is null. Nothing here is read from the stack
+file: each line of a handler below stands for one mapping or hook of it, so that a fault in reading stacks cannot
+hide here.
 """
 
 import copy
@@ -18,7 +19,7 @@ BIG_TRANSFER = 250000
 ACCOUNT_STATES = ["Uninitialized", "Initialized", "Frozen"]
 AUTHORITY_TYPES = ["MintTokens", "FreezeAccount", "AccountOwner", "CloseAccount"]
 
-# The first byte of an instruction of the Token program -> its name, the names of its accounts, whether an amount follows.
+# First byte of an instruction of the Token program -> its name, its accounts' names, whether an amount follows.
 INSTRUCTIONS = {
     3: ("Transfer", ["source", "destination", "authority"], True),
     4: ("Approve", ["source", "delegate", "owner"], True),

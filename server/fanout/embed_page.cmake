@@ -1,0 +1,27 @@
+# cmake -DOUTPUT=page_files.cc "-DFILES=a;b" -P embed_page.cmake: writes the bytes of the files as C++.
+set(arrays "")
+set(entries "")
+set(count 0)
+foreach(file IN LISTS FILES)
+  get_filename_component(name "${file}" NAME)
+  file(READ "${file}" hex HEX)
+  file(SHA256 "${file}" hash)
+  string(SUBSTRING "${hash}" 0 16 etag)
+  string(LENGTH "${hex}" digits)
+  math(EXPR size "${digits} / 2")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  # The zero at the end lets an empty file be an array too.
+  string(APPEND arrays "constexpr unsigned char kFile${count}[] = {${bytes}0};\n")
+  string(APPEND entries "    {\"${name}\", \"\\\"${etag}\\\"\", {reinterpret_cast<const char*>(kFile${count}), ${size}}},\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+
+set(text "// Generated from web/ by server/fanout/embed_page.cmake.\n#include \"server/fanout/page.h\"\n\nnamespace everstate {\n")
+if(count GREATER 0)
+  string(APPEND text "namespace {\n${arrays}}  // namespace\n\nstd::span<const PageFile> PageFiles() {\n"
+         "  static const PageFile kFiles[] = {\n${entries}  };\n  return kFiles;\n}\n")
+else()
+  string(APPEND text "std::span<const PageFile> PageFiles() { return {}; }\n")
+endif()
+string(APPEND text "}  // namespace everstate\n")
+file(WRITE "${OUTPUT}" "${text}")

@@ -1,0 +1,93 @@
+#include "server/fanout/publication.h"
+
+#include <charconv>
+
+#include "server/fanout/send_queue.h"
+#include "storage/row.h"
+
+namespace everstate {
+namespace {
+
+void AppendSeq(const Cursor& cursor, std::string* out) {
+  char digits[24];
+  auto end = std::to_chars(digits, digits + sizeof digits, cursor.slot).ptr;
+  out->append(digits, end).push_back(':');
+  end = std::to_chars(digits, digits + sizeof digits, cursor.index).ptr;
+  const size_t width = static_cast<size_t>(end - digits);
+  if (width < 12) out->append(12 - width, '0');
+  out->append(digits, end);
+}
+
+// Everything of a live frame behind its head: "key":K,"data":D[,"append":[…]],"seq":"S"}
+void AppendBody(const RowSchema& schema, const Mutation& mutation, std::string* out) {
+  const EntitySchema& entity = schema.entity(mutation.entity);
+  out->append("\"key\":");
+  AppendJsonString(mutation.key, out);
+  out->append(",\"data\":");
+  if (mutation.after == nullptr) {
+    out->append("null");
+  } else {
+    AppendPatchJson(schema, entity, mutation, out);
+    bool first = true;
+    for (const Appended& appended : mutation.appended) {
+      if (!entity.emitted.test(appended.field)) continue;
+      out->append(first ? ",\"append\":[" : ",").append(entity.append_texts[appended.field]);
+      first = false;
+    }
+    if (!first) out->push_back(']');
+  }
+  out->append(",\"seq\":\"");
+  AppendSeq(mutation.cursor, out);
+  out->append("\"}");
+}
+
+}  // namespace
+
+std::shared_ptr<const Publication> EncodePublication(const ViewTable& views, const Applied& applied, Counter* frames_encoded) {
+  auto publication = std::make_shared<Publication>();
+  publication->number = applied.number;
+  // Position in publication->views of each view that is listened to; read once, so that a batch is whole for a view.
+  constexpr int kNobody = -1;
+  std::vector<int> at(views.size(), kNobody);
+  std::vector<ViewFrames> out;
+  for (uint32_t i = 0; i < views.size(); ++i) {
+    // A read-modify-write and no load: a join that this does not see happens after it, so that its look sees the batch.
+    if (views.view(i).listeners.fetch_add(0, std::memory_order_acq_rel) == 0) continue;
+    at[i] = static_cast<int>(out.size());
+    out.emplace_back().view = i;
+  }
+  if (out.empty()) return publication;
+
+  std::string body;
+  for (const Mutation& mutation : applied.batch->mutations) {
+    const EntitySchema& entity = views.schema().entity(mutation.entity);
+    body.clear();
+    FrameRef frame;
+    for (uint32_t index : views.of_entity(mutation.entity)) {
+      if (at[index] == kNobody) continue;
+      if (body.empty()) {
+        if (!EmitsAnything(entity, mutation)) break;
+        AppendBody(views.schema(), mutation, &body);
+        frame.key_offset = publication->keys.size();
+        frame.key_size = mutation.key.size();
+        frame.deletes = mutation.after == nullptr;
+        publication->keys.append(mutation.key);
+      }
+      const ServedView& view = views.view(index);
+      const std::string& head = frame.deletes ? view.delete_head : view.patch_head;
+      ViewFrames& frames = out[static_cast<size_t>(at[index])];
+      frame.offset = frames.bytes.size();
+      AppendFrameHeader(kTextFrame, head.size() + body.size(), &frames.bytes);
+      frames.bytes.append(head).append(body);
+      frame.size = frames.bytes.size() - frame.offset;
+      frames.frames.push_back(frame);
+      frames_encoded->Add();
+    }
+  }
+  for (ViewFrames& frames : out) {
+    if (!frames.frames.empty()) publication->views.push_back(std::move(frames));
+  }
+  return publication;
+}
+
+}  // namespace everstate

@@ -1,0 +1,376 @@
+#include "server/fanout/session.h"
+
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/websocket/stream.hpp>
+#include <vector>
+
+#include "server/base/log.h"
+#include "server/fanout/client_message.h"
+#include "server/fanout/gate.h"
+#include "server/fanout/issue.h"
+#include "server/fanout/view_feed.h"
+
+namespace everstate {
+namespace {
+
+namespace websocket = boost::beast::websocket;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+// Close codes of our own (RFC 6455 §7.4.1 and the registry it opens). Never 1000 or 1001: some clients then stay away.
+constexpr uint16_t kCloseRestart = 1012, kCloseTryAgain = 1013;
+constexpr int kPingsUnansweredMax = 2;
+
+// Session
+//   Thread:    its lane's.
+//   Owns:      the socket (through the gate), its queue, its feeds.
+//   Invariant: data frames go to the queue and never through Beast; nothing follows a close frame.
+class Session final : public Peer, public FeedHost, public GateSink {
+ public:
+  Session(Lane* lane, Socket socket, std::string leftover)
+      : lane_(lane),
+        options_(lane->state().options),
+        counters_(lane->state().counters),
+        stream_(std::move(socket), std::move(leftover), this),
+        last_heard_(std::chrono::steady_clock::now()),
+        next_ping_(last_heard_ + milliseconds(options_.ping_interval_ms)) {}
+
+  void Accept(boost::beast::http::request<boost::beast::http::empty_body> request) {
+    stream_.set_option(websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
+    stream_.read_message_max(options_.client_message_bytes_max);
+    stream_.control_callback([this](websocket::frame_type, boost::beast::string_view) { Heard(); });
+    counters_.sessions.Add();
+    counters_.sessions_total.Add();
+    auto kept = std::make_shared<decltype(request)>(std::move(request));  // Beast reads it until the answer is out
+    stream_.async_accept(*kept, [self = Self(), kept](error_code error) {
+      if (self->ended_) return;
+      if (error) return self->End(/*linger=*/true);
+      self->Read();
+    });
+  }
+
+  // Peer
+  void OnTick(SteadyTime now) override;
+  void OnStop() override { Close(kCloseRestart, "the server is restarting", /*drop_queue=*/false); }
+  void OnAttach() override;
+  void Flush() override;
+
+  // GateSink
+  void OnGateWrite(std::string bytes) override {
+    Queue(Slice::Of(std::move(bytes), 0));
+    lane_->ScheduleFlush();
+  }
+
+  // FeedHost
+  void Send(Slice slice) override {
+    if (!ended_ && !stream_.next_layer().closed()) Queue(std::move(slice));
+  }
+  bool Drained() const override { return queue_.empty() && !waiting_; }
+  Number LaneNumber() const override { return lane_->number(); }
+  void Join(ViewFeed* feed, const std::optional<std::string>& key) override { lane_->Join(feed, key); }
+  void Leave(ViewFeed* feed, const std::optional<std::string>& key) override { lane_->Leave(feed, key); }
+  void AddHeldBytes(size_t bytes) override {
+    held_bytes_ += bytes;
+    counters_.queued_bytes.Add(bytes);
+    if (TooMuchQueued()) lane_->MarkDirty(this);
+  }
+  void SubHeldBytes(size_t bytes) override {
+    held_bytes_ -= bytes;
+    counters_.queued_bytes.Sub(bytes);
+  }
+  void RequestChunk(ViewFeed* feed, uint64_t look_id, std::shared_ptr<Look> look) override;
+  std::shared_ptr<Look> NewLook(ViewFeed* feed, const std::optional<std::string>& key) override {
+    const LookLimits limits{options_.snapshot_rows_first, options_.snapshot_rows_next, options_.snapshot_frame_bytes_max};
+    return std::make_shared<Look>(Views(), feed->index(), key, limits);
+  }
+  void Discard(std::shared_ptr<Look> look) override {
+    lane_->state().readers.Run([look = std::move(look)] {});
+  }
+  void LookFailed(ViewFeed* feed, const std::optional<std::string>& key, const absl::Status& status) override {
+    SPDLOG_ERROR("the snapshot of {} failed: {}", feed->view().def.id, status.ToString());
+    counters_.subscribe_errors.Add();
+    counters_.subscriptions.Sub();
+    --subscriptions_;
+    SendIssue({"internal-error", "The snapshot could not be read; the subscription has ended.", true}, feed->view().def.id, key);
+  }
+  void CountDropped(size_t frames) override { counters_.frames_dropped_by_look.Add(frames); }
+  void CountSnapshot(size_t rows, bool complete) override {
+    counters_.snapshot_rows_sent.Add(rows);
+    if (complete) counters_.snapshots_total.Add();
+  }
+  void WatchNumbers(ViewFeed* feed) override { lane_->Watch(feed); }
+
+ private:
+  std::shared_ptr<Session> Self() { return std::static_pointer_cast<Session>(shared_from_this()); }
+  const ViewTable* Views() const { return lane_->state().views.load(std::memory_order_acquire); }
+  bool TooMuchQueued() const { return queue_.bytes() + held_bytes_ > options_.session_queue_bytes_max; }
+
+  void Heard() {
+    last_heard_ = std::chrono::steady_clock::now();
+    pings_unanswered_ = 0;
+  }
+  void Read();
+  void OnReadError(error_code error);
+  void OnMessage(std::string_view text);
+  void OnRequest(const ClientMessage& message);
+  void OnSubscribe(const ClientMessage& message);
+  void OnUnsubscribe(const ClientMessage& message);
+  ViewFeed* FindFeed(uint32_t view);
+  void Refuse(const Issue& issue, const ClientMessage& message) {
+    counters_.subscribe_errors.Add();
+    SendIssue(issue, message.view, message.key);
+  }
+  void SendIssue(const Issue& issue, const std::optional<std::string>& view, const std::optional<std::string>& key) {
+    Send(TextFrame(IssueText(issue, view, key)));
+  }
+  void Queue(Slice slice) {
+    counters_.queued_bytes.Add(slice.size);
+    queue_.Push(std::move(slice));
+    lane_->MarkDirty(this);
+  }
+  void DropQueue(bool keep_newest) {
+    const size_t before = queue_.bytes();
+    queue_.Drop(keep_newest);
+    counters_.queued_bytes.Sub(before - queue_.bytes());
+  }
+  void Close(uint16_t code, std::string_view reason, bool drop_queue);
+  void End(bool linger);
+
+  Lane* const lane_;
+  const FanoutOptions& options_;
+  FanoutCounters& counters_;
+  websocket::stream<Gate, /*deflateSupported=*/false> stream_;
+  boost::beast::flat_buffer inbound_;
+  SendQueue queue_;
+  size_t held_bytes_ = 0;
+  std::vector<std::unique_ptr<ViewFeed>> feeds_;  // one per view that was ever subscribed
+  std::vector<ClientMessage> early_;              // came before the store
+  size_t subscriptions_ = 0;
+  SteadyTime last_heard_, next_ping_;
+  int pings_unanswered_ = 0;
+  bool waiting_ = false;  // for room in the socket
+  bool ended_ = false;
+};
+
+void Session::Read() {
+  stream_.async_read(inbound_, [self = Self()](error_code error, size_t) {
+    if (self->ended_) return;
+    if (error) {
+      self->OnReadError(error);
+    } else {
+      self->Heard();
+      if (self->stream_.got_text()) {
+        const auto bytes = self->inbound_.cdata();
+        self->OnMessage({static_cast<const char*>(bytes.data()), bytes.size()});
+      } else {
+        self->counters_.messages_ignored.Add();
+      }
+      self->inbound_.clear();
+      self->inbound_.shrink_to_fit();
+      if (!self->ended_) self->Read();
+    }
+    self->lane_->FlushDirty();
+  });
+}
+
+// Either the peer is gone, or Beast has queued a close frame: the echo of the peer's, or the code of a broken rule.
+void Session::OnReadError(error_code error) {
+  const bool closed = stream_.next_layer().closed();
+  if (error != websocket::error::closed && error != boost::asio::error::eof && error != boost::asio::error::connection_reset) {
+    counters_.sessions_closed_error.Add();
+  }
+  if (closed) DropQueue(/*keep_newest=*/true);  // a peer that closes wants no more data
+  End(/*linger=*/closed);
+}
+
+void Session::OnMessage(std::string_view text) {
+  ClientMessage message = ParseClientMessage(text);
+  const bool about_views =
+      message.kind == ClientMessage::Kind::kSubscribe || message.kind == ClientMessage::Kind::kUnsubscribe;
+  if (!about_views || (early_.empty() && Views() != nullptr)) {
+    OnRequest(message);
+  } else if (early_.size() < options_.subscriptions_per_session_max) {
+    early_.push_back(std::move(message));
+  } else {
+    Refuse(kSubscriptionLimit, message);
+  }
+}
+
+void Session::OnAttach() {
+  const std::vector<ClientMessage> early = std::move(early_);
+  early_.clear();
+  for (const ClientMessage& message : early) OnRequest(message);
+}
+
+void Session::OnRequest(const ClientMessage& message) {
+  switch (message.kind) {
+    case ClientMessage::Kind::kInvalid:
+      counters_.messages_ignored.Add();
+      SendIssue({"invalid-message", message.problem, false}, std::nullopt, std::nullopt);
+      return;
+    case ClientMessage::Kind::kPing:
+      return;
+    case ClientMessage::Kind::kRefreshAuth:
+      // Nobody is asked for a token, so no token can be right. Both spellings of the expiry: clients read different ones.
+      if (message.has_token) {
+        Send(TextFrame(R"({"success":false,"error":"token-invalid","expiresAt":null,"expires_at":null})"));
+      } else {
+        counters_.messages_ignored.Add();
+      }
+      return;
+    case ClientMessage::Kind::kSubscribe:
+      return OnSubscribe(message);
+    case ClientMessage::Kind::kUnsubscribe:
+      return OnUnsubscribe(message);
+  }
+}
+
+ViewFeed* Session::FindFeed(uint32_t view) {
+  for (const auto& feed : feeds_) {
+    if (feed->index() == view) return feed.get();
+  }
+  return nullptr;
+}
+
+// A state view is watched by key; without one it watches the empty key, which never has data.
+std::optional<std::string> KeyOf(const ServedView& view, const ClientMessage& message) {
+  if (view.def.mode == ViewMode::kState && !message.key.has_value()) return std::string();
+  return message.key;
+}
+
+void Session::OnSubscribe(const ClientMessage& message) {
+  counters_.subscribes.Add();
+  const std::optional<uint32_t> index = Views()->Find(message.view);
+  if (!index.has_value()) return Refuse({"unknown-view", "There is no view \"" + message.view + "\".", false}, message);
+  const ServedView& view = Views()->view(*index);
+  if (!view.def.unsupported.empty()) {
+    return Refuse({"unsupported-view", "The view \"" + message.view + "\" cannot be served: " + view.def.unsupported, false}, message);
+  }
+  if (!message.unsupported.empty()) {
+    return Refuse({"unsupported-option", "The option \"" + message.unsupported + "\" is not supported.", false}, message);
+  }
+  const std::optional<std::string> key = KeyOf(view, message);
+  ViewFeed* feed = FindFeed(*index);
+  if (feed == nullptr || !feed->Has(key)) {
+    if (subscriptions_ >= options_.subscriptions_per_session_max) return Refuse(kSubscriptionLimit, message);
+    ++subscriptions_;
+    counters_.subscriptions.Add();
+  }
+  if (feed == nullptr) feed = feeds_.emplace_back(std::make_unique<ViewFeed>(this, *index, &view)).get();
+  feed->Subscribe(key, message.with_snapshot);
+}
+
+void Session::OnUnsubscribe(const ClientMessage& message) {
+  const std::optional<uint32_t> index = Views()->Find(message.view);
+  ViewFeed* feed = index.has_value() ? FindFeed(*index) : nullptr;
+  if (feed == nullptr) return;
+  const std::optional<std::string> key = KeyOf(feed->view(), message);
+  if (!feed->Has(key)) return;
+  feed->Unsubscribe(key);
+  --subscriptions_;
+  counters_.subscriptions.Sub();
+}
+
+void Session::RequestChunk(ViewFeed* feed, uint64_t look_id, std::shared_ptr<Look> look) {
+  auto job = [weak = std::weak_ptr<Session>(Self()), lane = lane_, view = feed->index(), look_id, look]() mutable {
+    Chunk chunk = look->Next();
+    if (chunk.complete || !chunk.status.ok()) look.reset();
+    lane->Post([weak, lane, view, look_id, look = std::move(look), chunk = std::move(chunk)]() mutable {
+      const std::shared_ptr<Session> session = weak.lock();
+      if (session == nullptr || session->ended_) {
+        lane->state().readers.Run([look = std::move(look)] {});
+        return;
+      }
+      session->FindFeed(view)->OnChunk(look_id, std::move(chunk), std::move(look));
+      lane->FlushDirty();
+    });
+  };
+  look.reset();  // the job alone holds it, so that a reader destroys it
+  lane_->state().readers.Run(std::move(job));
+}
+
+void Session::OnTick(SteadyTime now) {
+  if (now - last_heard_ >= milliseconds(options_.idle_timeout_ms)) {
+    counters_.sessions_closed_idle.Add();
+    return Close(kCloseRestart, "idle", /*drop_queue=*/false);
+  }
+  if (now < next_ping_) return;
+  if (pings_unanswered_ >= kPingsUnansweredMax) {
+    counters_.sessions_closed_idle.Add();
+    return Close(kCloseRestart, "no pong", /*drop_queue=*/true);
+  }
+  ++pings_unanswered_;
+  next_ping_ = now + milliseconds(options_.ping_interval_ms);
+  static constexpr char kPing[] = {static_cast<char>(0x80 | kPingFrame), 0};
+  Send({nullptr, kPing, sizeof kPing, 0});
+}
+
+void Session::Flush() {
+  if (ended_) return;
+  if (!waiting_ && !queue_.empty()) {
+    const SendQueue::Sent sent = queue_.Send(stream_.next_layer().socket().native_handle());
+    counters_.socket_writes.Add(sent.writes);
+    counters_.bytes_sent.Add(sent.bytes);
+    counters_.frames_sent.Add(sent.frames);
+    counters_.queued_bytes.Sub(sent.bytes);
+    if (sent.outcome == SendQueue::Outcome::kFailed) return End(/*linger=*/false);
+    if (sent.outcome == SendQueue::Outcome::kFull) {
+      waiting_ = true;
+      stream_.next_layer().socket().async_wait(Socket::wait_write, [self = Self()](error_code error) {
+        self->waiting_ = false;
+        if (error || self->ended_) return;
+        self->Flush();
+        self->lane_->FlushDirty();
+      });
+    }
+  }
+  if (TooMuchQueued()) {
+    counters_.sessions_closed_slow.Add();
+    return Close(kCloseTryAgain, "too slow", /*drop_queue=*/true);
+  }
+  if (!Drained()) return;
+  for (const auto& feed : feeds_) feed->OnDrained();
+}
+
+void Session::Close(uint16_t code, std::string_view reason, bool drop_queue) {
+  if (ended_) return;
+  Gate& gate = stream_.next_layer();
+  if (drop_queue) DropQueue(/*keep_newest=*/gate.closed());
+  if (!gate.closed()) Queue(CloseFrame(code, reason));
+  gate.Close();
+  End(/*linger=*/true);
+}
+
+void Session::End(bool linger) {
+  if (ended_) return;
+  ended_ = true;
+  const std::shared_ptr<Session> self = Self();
+  for (const auto& feed : feeds_) {
+    feed->UnsubscribeAll();
+    lane_->Forget(feed.get());
+  }
+  counters_.subscriptions.Sub(subscriptions_);
+  counters_.sessions.Sub();
+  counters_.queued_bytes.Sub(queue_.bytes());
+  lane_->state().sessions.fetch_sub(1, std::memory_order_relaxed);
+  error_code ignored;
+  Socket& socket = stream_.next_layer().socket();
+  if (linger) {
+    lane_->Linger(socket.release(ignored), std::move(queue_));
+  } else {
+    socket.close(ignored);
+    lane_->state().connections.fetch_sub(1, std::memory_order_relaxed);
+  }
+  lane_->Remove(this);
+}
+
+}  // namespace
+
+void StartSession(Lane* lane, Socket socket, boost::beast::http::request<boost::beast::http::empty_body> request,
+                  std::string leftover) {
+  auto session = std::make_shared<Session>(lane, std::move(socket), std::move(leftover));
+  lane->Add(session);
+  session->Accept(std::move(request));
+}
+
+}  // namespace everstate

@@ -1,0 +1,45 @@
+#include "server/fanout/views.h"
+
+#include "storage/row.h"
+
+namespace everstate {
+namespace {
+
+std::string Head(const ViewDef& view, std::string_view op_and_rest) {
+  std::string head = "{\"mode\":\"";
+  head.append(ViewModeName(view.mode));
+  head.append("\",\"entity\":");
+  AppendJsonString(view.id, &head);
+  head.append(",\"op\":");
+  head.append(op_and_rest);
+  return head;
+}
+
+}  // namespace
+
+ServedView::ServedView(const ViewDef& view)
+    : def(view),
+      patch_head(Head(view, "\"patch\",")),
+      delete_head(Head(view, "\"delete\",")),
+      snapshot_head(Head(view, "\"snapshot\",\"data\":[")) {
+  subscribed = "{\"op\":\"subscribed\",\"view\":";
+  AppendJsonString(view.id, &subscribed);
+  subscribed.append(",\"mode\":\"").append(ViewModeName(view.mode)).append("\"");
+  if (view.mode == ViewMode::kList) subscribed.append(",\"sort\":{\"field\":[\"_seq\"],\"order\":\"desc\"}");
+  subscribed.append("}");
+}
+
+ViewTable::ViewTable(const EntityStore* store) : store_(store), by_entity_(store->schema().entities().size()) {
+  for (const ViewDef& view : schema().views()) {
+    if (view.unsupported.empty()) by_entity_[view.entity].push_back(static_cast<uint32_t>(views_.size()));
+    views_.emplace_back(view);
+  }
+}
+
+std::optional<uint32_t> ViewTable::Find(std::string_view id) const {
+  const ViewDef* def = schema().FindView(id);
+  if (def == nullptr) return std::nullopt;
+  return static_cast<uint32_t>(def - schema().views().data());
+}
+
+}  // namespace everstate
