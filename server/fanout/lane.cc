@@ -29,7 +29,7 @@ void Lane::Start() {
   });
 }
 
-void Lane::Join() {
+void Lane::Wait() {
   if (thread_.joinable()) thread_.join();
 }
 

@@ -51,7 +51,7 @@ class Lane {
   ~Lane();
 
   void Start();
-  void Join();  // waits until the lane has ended, which StopSoon brings about
+  void Wait();  // until the lane has ended, which StopSoon brings about
   void Post(std::function<void()> work);
   void Publish(std::shared_ptr<const Publication> publication);
   boost::asio::io_context& io();

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <memory_resource>
-#include <unordered_map>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/base58.h"
 #include "server/base/log.h"
@@ -19,37 +20,45 @@ using TimePoint = std::chrono::steady_clock::time_point;
 
 constexpr size_t kArenaFirstBytes = 16u << 10;
 constexpr size_t kRememberedHashes = 1024;  // blocks handed over whose hash the store may not know yet
+// Shorter messages cannot be an account or a transaction: those hold two keys or a signature. It is also why the walked
+// pointers stay good when a message moves: only a string much shorter than this carries its bytes inside itself.
+constexpr size_t kContentBytesMin = 64;
 
-// What was heard of a slot that is not whole yet.
+// What was heard of a slot that is not settled yet.
 struct OpenSlot {
   std::deque<std::string> buffers;
-  std::unique_ptr<std::pmr::monotonic_buffer_resource> arena;
+  std::unique_ptr<std::pmr::monotonic_buffer_resource> arena;  // made for the first transaction
   std::vector<TransactionUpdate> transactions;
   std::vector<AccountUpdate> accounts;
-  std::optional<BlockMetaMessage> meta;
-  bool confirmed = false, finalized = false;
   size_t bytes = 0;
+  std::optional<BlockMetaMessage> meta;
+  std::optional<Slot> parent;  // as a status said it; the meta knows better
+  bool bank_created = false;
+  bool confirmed = false, finalized = false;
+  bool dead = false;
 
-  bool empty() const { return buffers.empty(); }
+  bool HasContent() const { return !buffers.empty() || meta.has_value(); }
 };
 
-// A whole block that waits for its commitment or its parent.
-struct SealedBlock {
+// A block that is whole and settled, but not the child of our position.
+struct HeldBlock {
   std::shared_ptr<Block> block;
-  bool finalized = false;
-  std::optional<TimePoint> waiting_since;  // settled, but its parent is missing
+  std::optional<TimePoint> waiting_since;  // first in line, but its parent is missing
 };
+using HeldBlocks = std::map<Slot, HeldBlock>;
 
-std::string_view Key(const uint8_t* key) { return {reinterpret_cast<const char*>(key), 32}; }
 std::string_view Sig(const uint8_t* signature) { return {reinterpret_cast<const char*>(signature), 64}; }
 
 // Transactions by index, each index once.
-void OrderTransactions(std::vector<TransactionUpdate>* list, LedgerCounters* counters) {
+void OrderTransactions(std::vector<TransactionUpdate>* list, Slot slot, LedgerCounters* counters) {
   std::stable_sort(list->begin(), list->end(), [](const auto& a, const auto& b) { return a.index < b.index; });
   const auto same = [&](const TransactionUpdate& a, const TransactionUpdate& b) {
     if (a.index != b.index) return false;
     counters->transactions_duplicate.Add();
-    if (Sig(a.signature) != Sig(b.signature)) spdlog::warn("transaction index {} came twice with different signatures; the first one is kept", a.index);
+    if (Sig(a.signature) != Sig(b.signature)) {
+      counters->transactions_conflicting.Add();
+      spdlog::warn("slot {}: two transactions with index {}, the first one is kept", slot, a.index);
+    }
     return true;
   };
   list->erase(std::unique(list->begin(), list->end(), same), list->end());
@@ -57,57 +66,65 @@ void OrderTransactions(std::vector<TransactionUpdate>* list, LedgerCounters* cou
 
 // The last write of each account, ordered by (index of the transaction that made it, public key); unknown transactions last.
 void OrderAccounts(std::vector<AccountUpdate>* list, const std::vector<TransactionUpdate>& transactions, LedgerCounters* counters) {
-  std::stable_sort(list->begin(), list->end(), [](const AccountUpdate& a, const AccountUpdate& b) {
-    const int order = std::memcmp(a.pubkey, b.pubkey, 32);
-    return order != 0 ? order < 0 : a.write_version > b.write_version;
+  if (list->empty()) return;
+  struct Write {
+    const AccountUpdate* account;
+    uint64_t transaction;
+  };
+  std::vector<Write> writes;
+  writes.reserve(list->size());
+  for (const AccountUpdate& account : *list) writes.push_back({&account, UINT64_MAX});
+  // Of the writes of one account the last one first: the highest version, among equals the one that came last. The list is
+  // in the order of arrival, so the later one has the higher address.
+  const auto compare_keys = [](const Write& a, const Write& b) { return std::memcmp(a.account->pubkey, b.account->pubkey, 32); };
+  std::sort(writes.begin(), writes.end(), [&](const Write& a, const Write& b) {
+    if (const int order = compare_keys(a, b); order != 0) return order < 0;
+    if (a.account->write_version != b.account->write_version) return a.account->write_version > b.account->write_version;
+    return a.account > b.account;
   });
-  // Of equal versions the one that came last counts: it stands last among its equals, so each run is searched for it.
-  std::vector<AccountUpdate> last;
-  last.reserve(list->size());
-  for (size_t i = 0; i < list->size();) {
-    size_t best = i, next = i + 1;
-    for (; next < list->size() && Key((*list)[next].pubkey) == Key((*list)[i].pubkey); ++next) {
-      if ((*list)[next].write_version == (*list)[i].write_version) best = next;
-      counters->accounts_duplicate.Add();
-    }
-    last.push_back((*list)[best]);
-    i = next;
-  }
+  writes.erase(std::unique(writes.begin(), writes.end(), [&](const Write& a, const Write& b) { return compare_keys(a, b) == 0; }), writes.end());
+  counters->accounts_duplicate.Add(list->size() - writes.size());
 
-  std::unordered_map<std::string_view, uint64_t> index_of;
+  absl::flat_hash_map<std::string_view, uint64_t> index_of;
   index_of.reserve(transactions.size());
   for (const TransactionUpdate& transaction : transactions) index_of.emplace(Sig(transaction.signature), transaction.index);
-  std::vector<std::pair<uint64_t, AccountUpdate>> keyed;
-  keyed.reserve(last.size());
-  for (const AccountUpdate& account : last) {
-    const auto it = account.signature == nullptr ? index_of.end() : index_of.find(Sig(account.signature));
-    keyed.emplace_back(it == index_of.end() ? UINT64_MAX : it->second, account);
+  for (Write& write : writes) {
+    if (write.account->signature == nullptr) continue;
+    if (const auto it = index_of.find(Sig(write.account->signature)); it != index_of.end()) write.transaction = it->second;
   }
-  std::stable_sort(keyed.begin(), keyed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  list->clear();
-  for (auto& [index, account] : keyed) list->push_back(account);
+  std::stable_sort(writes.begin(), writes.end(), [](const Write& a, const Write& b) { return a.transaction < b.transaction; });
+  std::vector<AccountUpdate> ordered;
+  ordered.reserve(writes.size());
+  for (const Write& write : writes) ordered.push_back(*write.account);
+  *list = std::move(ordered);
 }
+
+std::string Text(const Hash32& hash) { return EncodeBase58(hash); }
 
 }  // namespace
 
 struct Ledger::Impl {
   Impl(LedgerOptions o, LedgerCounters* c) : options(std::move(o)), counters(c), position(options.position) {}
 
-  absl::Status AddAccount(WalkedMessage walked, std::string message);
-  absl::Status AddTransaction(const WalkedMessage& walked, std::string message);
+  absl::Status AddContent(const WalkedMessage& walked, std::string message);
   absl::Status AddMeta(const WalkedMessage& walked);
-  absl::Status AddStatus(const WalkedMessage& walked);
+  void AddStatus(const WalkedMessage& walked);
   absl::Status CheckKnown(Slot slot, const Hash32& blockhash);
-  absl::Status SealIfWhole(Slot slot);
-  void SpreadFinality();
+
+  void Reset(OpenSlot* slot);
+  bool IsSettled(const OpenSlot& slot) const;
+  void SettleIfWhole(Slot slot);
+  void Finalize(Slot slot);
+
   absl::Status Drain(TimePoint now, std::vector<LedgerEvent>* out);
-  absl::Status HandOver(std::map<Slot, SealedBlock>::iterator it, std::vector<LedgerEvent>* out);
-  bool Settled(const SealedBlock& entry) const { return options.commitment == Commitment::kConfirmed || entry.finalized; }
-  std::map<Slot, SealedBlock>::iterator FirstBlock();
-  void DropBelow(Slot slot);
-  void ShowGauges();
-  bool Behind(Slot slot) const { return position.has_value() && slot <= position->slot; }
-  OpenSlot* Open(Slot slot);
+  absl::Status Begin(TimePoint now, std::vector<LedgerEvent>* out, bool* moved);
+  absl::Status Advance(TimePoint now, std::vector<LedgerEvent>* out, bool* moved);
+  bool HasWaited(HeldBlock* held, TimePoint now) const;
+  void HandOver(HeldBlocks::iterator it, std::vector<LedgerEvent>* out);
+  void DropUpTo(Slot slot);
+  absl::Status CheckBounds() const;
+
+  bool Passed(Slot slot) const { return position.has_value() && slot <= position->slot; }
 
   const LedgerOptions options;
   LedgerCounters* const counters;
@@ -115,62 +132,43 @@ struct Ledger::Impl {
   bool proven = false;
   std::optional<Slot> first_begun;  // the first slot whose beginning this connection heard
   std::map<Slot, OpenSlot> open;
-  std::map<Slot, SealedBlock> sealed;
+  HeldBlocks held;
   std::map<Slot, Hash32> handed_over;
   TransactionWalker walker;
-  size_t open_bytes = 0;
+  size_t open_bytes = 0;  // of open and held
 };
 
-OpenSlot* Ledger::Impl::Open(Slot slot) {
-  OpenSlot& entry = open[slot];
-  if (entry.arena == nullptr) entry.arena = std::make_unique<std::pmr::monotonic_buffer_resource>(kArenaFirstBytes);
-  return &entry;
-}
-
-absl::Status Ledger::Impl::AddAccount(WalkedMessage walked, std::string message) {
-  counters->accounts.Add();
-  if (Behind(walked.slot) || sealed.contains(walked.slot)) {
+absl::Status Ledger::Impl::AddContent(const WalkedMessage& walked, std::string message) {
+  const bool is_account = walked.kind == WalkedMessage::Kind::kAccount;
+  (is_account ? counters->accounts : counters->transactions).Add();
+  if (Passed(walked.slot) || held.contains(walked.slot)) {
     counters->late_messages.Add();
     return absl::OkStatus();
   }
-  OpenSlot* slot = Open(walked.slot);
-  slot->bytes += message.size();
-  open_bytes += message.size();
-  // A short string moves its bytes along, so the walk's pointers are set anew when the bytes have their final place.
-  const char* before = message.data();
-  const std::string& kept = slot->buffers.emplace_back(std::move(message));
-  AccountUpdate account = walked.account;
-  if (kept.data() != before) {
-    absl::StatusOr<WalkedMessage> again = WalkMessage(kept);
-    if (!again.ok()) return again.status();
-    account = again->account;
+  if (message.size() < kContentBytesMin) {
+    return absl::InvalidArgumentError(absl::StrCat("malformed update: slot ", walked.slot, ": a transaction of ", message.size(), " bytes"));
   }
-  slot->accounts.push_back(account);
-  return absl::OkStatus();
-}
-
-absl::Status Ledger::Impl::AddTransaction(const WalkedMessage& walked, std::string message) {
-  counters->transactions.Add();
-  if (Behind(walked.slot) || sealed.contains(walked.slot)) {
-    counters->late_messages.Add();
+  OpenSlot& slot = open[walked.slot];
+  const size_t bytes = message.size();
+  const std::string& kept = slot.buffers.emplace_back(std::move(message));
+  slot.bytes += bytes;
+  open_bytes += bytes;
+  if (is_account) {
+    slot.accounts.push_back(walked.account);
     return absl::OkStatus();
   }
-  OpenSlot* slot = Open(walked.slot);
-  slot->bytes += message.size();
-  open_bytes += message.size();
-  const size_t offset = static_cast<size_t>(walked.transaction.data() - message.data());
-  const size_t size = walked.transaction.size();
-  const std::string& kept = slot->buffers.emplace_back(std::move(message));
-  absl::StatusOr<TransactionUpdate> transaction = walker.Walk(std::string_view(kept).substr(size == 0 ? 0 : offset, size), slot->arena.get());
+  if (slot.arena == nullptr) slot.arena = std::make_unique<std::pmr::monotonic_buffer_resource>(kArenaFirstBytes);
+  absl::StatusOr<TransactionUpdate> transaction = walker.Walk(kept, slot.arena.get());
   if (!transaction.ok()) return absl::InvalidArgumentError(absl::StrCat("slot ", walked.slot, ": ", transaction.status().message()));
-  slot->transactions.push_back(*transaction);
+  slot.transactions.push_back(*std::move(transaction));
   return absl::OkStatus();
 }
 
-// A slot that was applied or handed over must come with the same blockhash for ever.
+// A block that lies behind us: the same as before, or not ours.
 absl::Status Ledger::Impl::CheckKnown(Slot slot, const Hash32& blockhash) {
+  const bool at_position = slot == position->slot;
   std::optional<Hash32> known;
-  if (position.has_value() && slot == position->slot) {
+  if (at_position) {
     known = position->blockhash;
   } else if (const auto it = handed_over.find(slot); it != handed_over.end()) {
     known = it->second;
@@ -178,177 +176,223 @@ absl::Status Ledger::Impl::CheckKnown(Slot slot, const Hash32& blockhash) {
     known = options.applied_blockhash(slot);
   }
   if (known.has_value() && *known != blockhash) {
-    return absl::AbortedError(absl::StrCat("another chain: slot ", slot, " was applied with blockhash ", EncodeBase58(*known),
-                                           ", the stream has it with blockhash ", EncodeBase58(blockhash)));
+    return absl::AbortedError(absl::StrCat("another chain: slot ", slot, " was applied with blockhash ", Text(*known),
+                                           ", the stream has it with blockhash ", Text(blockhash)));
   }
-  if (position.has_value() && slot == position->slot) {
-    proven = true;
-    counters->blocks_duplicate.Add();
-  } else if (known.has_value()) {
-    counters->blocks_duplicate.Add();
-  } else {
-    counters->blocks_below_watermark.Add();
-  }
+  (known.has_value() ? counters->blocks_duplicate : counters->blocks_below_watermark).Add();
+  if (at_position) proven = true;
   return absl::OkStatus();
 }
 
 absl::Status Ledger::Impl::AddMeta(const WalkedMessage& walked) {
   counters->block_metas.Add();
-  if (Behind(walked.slot)) return CheckKnown(walked.slot, walked.meta.blockhash);
-  if (const auto it = sealed.find(walked.slot); it != sealed.end()) {
-    if (it->second.block->id.blockhash != walked.meta.blockhash) {
-      return absl::InvalidArgumentError(absl::StrCat("slot ", walked.slot, " came twice with different blockhashes"));
-    }
+  if (Passed(walked.slot)) return CheckKnown(walked.slot, walked.meta.blockhash);
+  const auto differs = [&](const Hash32& first) {
+    return absl::InvalidArgumentError(absl::StrCat("slot ", walked.slot, " came with two blockhashes, ", Text(first), " and ",
+                                                   Text(walked.meta.blockhash), ": its content cannot be told apart"));
+  };
+  if (const auto it = held.find(walked.slot); it != held.end()) {
+    if (it->second.block->id.blockhash != walked.meta.blockhash) return differs(it->second.block->id.blockhash);
     counters->blocks_duplicate.Add();
     return absl::OkStatus();
   }
-  Open(walked.slot)->meta = walked.meta;
-  return SealIfWhole(walked.slot);
-}
-
-absl::Status Ledger::Impl::AddStatus(const WalkedMessage& walked) {
-  counters->slots.Add();
-  const Slot slot = walked.slot;
-  switch (static_cast<SlotStatus>(walked.status.status)) {
-    case SlotStatus::kFirstShredReceived:
-      if (!first_begun.has_value()) first_begun = slot;
-      break;
-    case SlotStatus::kCreatedBank:
-      if (!first_begun.has_value()) first_begun = slot;
-      // A bank that is created again is replayed from its start: what came before is void.
-      if (const auto it = open.find(slot); it != open.end() && !it->second.empty()) {
-        open_bytes -= it->second.bytes;
-        open.erase(it);
-      }
-      break;
-    case SlotStatus::kDead:
-      counters->blocks_dead.Add();
-      if (const auto it = open.find(slot); it != open.end()) {
-        open_bytes -= it->second.bytes;
-        open.erase(it);
-      }
-      break;
-    case SlotStatus::kConfirmed:
-    case SlotStatus::kFinalized: {
-      const bool finalized = static_cast<SlotStatus>(walked.status.status) == SlotStatus::kFinalized;
-      if (Behind(slot)) break;
-      if (const auto it = sealed.find(slot); it != sealed.end()) {
-        it->second.finalized |= finalized;
-        break;
-      }
-      OpenSlot* entry = Open(slot);
-      entry->confirmed = true;  // what is finalized is confirmed
-      entry->finalized |= finalized;
-      return SealIfWhole(slot);
-    }
-    default:
-      break;  // processed, completed, and statuses of newer servers say nothing that is needed here
+  OpenSlot& slot = open[walked.slot];
+  if (slot.meta.has_value() && slot.meta->blockhash != walked.meta.blockhash) return differs(slot.meta->blockhash);
+  slot.meta = walked.meta;
+  // What was said of finality before could not go on to the ancestors, because the parent was not known.
+  if (slot.finalized) {
+    Finalize(walked.slot);
+  } else {
+    SettleIfWhole(walked.slot);
   }
   return absl::OkStatus();
 }
 
-absl::Status Ledger::Impl::SealIfWhole(Slot slot) {
+// All that was heard of the slot is void.
+void Ledger::Impl::Reset(OpenSlot* slot) {
+  open_bytes -= slot->bytes;
+  const bool dead = slot->dead;
+  *slot = OpenSlot();
+  slot->dead = dead;
+}
+
+void Ledger::Impl::AddStatus(const WalkedMessage& walked) {
+  counters->slots.Add();
+  const SlotStatus status = walked.status.status;
+  const bool begins = status == SlotStatus::kFirstShredReceived || status == SlotStatus::kCreatedBank;
+  if (begins && !first_begun.has_value()) first_begun = walked.slot;
+  const bool says_nothing = status != SlotStatus::kCreatedBank && status != SlotStatus::kDead && status != SlotStatus::kConfirmed &&
+                            status != SlotStatus::kFinalized;
+  if (says_nothing || Passed(walked.slot) || held.contains(walked.slot)) return;
+
+  OpenSlot& slot = open[walked.slot];
+  if (walked.status.parent.has_value()) slot.parent = walked.status.parent;
+  if (status == SlotStatus::kCreatedBank) {
+    // A bank that is created again is replayed from its start: what came before is void.
+    if (slot.bank_created) {
+      counters->bank_resets.Add();
+      Reset(&slot);
+    }
+    slot.bank_created = true;
+    slot.dead = false;
+  } else if (status == SlotStatus::kDead) {
+    if (!slot.dead) counters->blocks_dead.Add();
+    Reset(&slot);
+    slot.dead = true;
+  } else if (status == SlotStatus::kConfirmed) {
+    slot.confirmed = true;
+    SettleIfWhole(walked.slot);
+  } else {
+    Finalize(walked.slot);
+  }
+}
+
+bool Ledger::Impl::IsSettled(const OpenSlot& slot) const {
+  return slot.finalized || (slot.confirmed && options.commitment == Commitment::kConfirmed);
+}
+
+// Whole and settled are one at the levels that are followed: a stream of that level carries a block's content in one piece
+// before the status of that level, and BlockMeta with it.
+void Ledger::Impl::SettleIfWhole(Slot slot) {
   const auto it = open.find(slot);
-  if (it == open.end() || !it->second.confirmed || !it->second.meta.has_value()) return absl::OkStatus();
-  OpenSlot& entry = it->second;
+  if (it == open.end() || !it->second.meta.has_value() || !IsSettled(it->second)) return;
+  OpenSlot& whole = it->second;
   auto block = std::make_shared<Block>();
-  block->id = {slot, entry.meta->blockhash, entry.meta->parent_slot, entry.meta->parent_blockhash, entry.meta->block_time};
-  OrderTransactions(&entry.transactions, counters);
-  OrderAccounts(&entry.accounts, entry.transactions, counters);
-  block->transactions = std::move(entry.transactions);
-  block->accounts = std::move(entry.accounts);
-  block->bytes = entry.bytes;
-  block->buffers = std::move(entry.buffers);
-  block->arena = std::move(entry.arena);
-  sealed.emplace(slot, SealedBlock{std::move(block), entry.finalized, std::nullopt});
+  block->id = {slot, whole.meta->blockhash, whole.meta->parent_slot, whole.meta->parent_blockhash, whole.meta->block_time};
+  OrderTransactions(&whole.transactions, slot, counters);
+  OrderAccounts(&whole.accounts, whole.transactions, counters);
+  block->transactions = std::move(whole.transactions);
+  block->accounts = std::move(whole.accounts);
+  block->bytes = whole.bytes;
+  block->buffers = std::move(whole.buffers);
+  block->arena = std::move(whole.arena);
+  held.emplace(slot, HeldBlock{std::move(block), std::nullopt});
   open.erase(it);
-  return absl::OkStatus();
 }
 
 // A finalized block finalizes its ancestors, also when their own status was withheld.
-void Ledger::Impl::SpreadFinality() {
-  for (auto it = sealed.rbegin(); it != sealed.rend(); ++it) {
-    if (!it->second.finalized) continue;
-    if (const auto parent = sealed.find(it->second.block->id.parent_slot); parent != sealed.end()) parent->second.finalized = true;
+void Ledger::Impl::Finalize(Slot slot) {
+  for (auto it = open.find(slot); it != open.end(); it = open.find(slot)) {
+    OpenSlot& entry = it->second;
+    entry.finalized = true;
+    const std::optional<Slot> parent = entry.meta.has_value() ? std::optional(entry.meta->parent_slot) : entry.parent;
+    SettleIfWhole(slot);
+    if (!parent.has_value() || *parent >= slot) return;
+    slot = *parent;
   }
 }
 
-// Where an empty store begins.
-std::map<Slot, SealedBlock>::iterator Ledger::Impl::FirstBlock() {
+// True when the block was first in line for as long as a parent is waited for.
+bool Ledger::Impl::HasWaited(HeldBlock* block, TimePoint now) const {
+  if (!block->waiting_since.has_value()) block->waiting_since = now;
+  return now - *block->waiting_since >= options.parent_wait;
+}
+
+// The first block of an empty store: whole from its beginning, and no block between it and the slot to begin at.
+absl::Status Ledger::Impl::Begin(TimePoint now, std::vector<LedgerEvent>* out, bool* moved) {
   const std::optional<Slot> begin = options.from_slot.has_value() ? options.from_slot : first_begun;
-  for (auto it = sealed.begin(); it != sealed.end();) {
-    if (!Settled(it->second)) return sealed.end();
-    if (begin.has_value() && it->first >= *begin) return it;
+  const auto first = held.begin();
+  const BlockId& id = first->second.block->id;
+  if (!begin.has_value() || id.slot < *begin) {
     counters->slots_incomplete.Add();
-    open_bytes -= it->second.block->bytes;
-    it = sealed.erase(it);
+    open_bytes -= first->second.block->bytes;
+    held.erase(first);
+    *moved = true;
+    return absl::OkStatus();
   }
-  return sealed.end();
+  if (id.parent_slot >= *begin) {
+    if (!HasWaited(&first->second, now)) return absl::OkStatus();
+    if (options.from_slot.has_value()) {
+      return absl::FailedPreconditionError(absl::StrCat("the stream was to begin at slot ", *begin, ", but its first block is ", id.slot,
+                                                        " and that block's parent, slot ", id.parent_slot, ", did not come"));
+    }
+  }
+  HandOver(first, out);
+  *moved = true;
+  return absl::OkStatus();
 }
 
-void Ledger::Impl::DropBelow(Slot slot) {
-  for (auto it = open.begin(); it != open.end() && it->first <= slot; it = open.erase(it)) {
-    if (!it->second.empty()) counters->slots_incomplete.Add();
-    open_bytes -= it->second.bytes;
+// The child of our position; when it is missing, the lowest block after its wait, behind a gap.
+absl::Status Ledger::Impl::Advance(TimePoint now, std::vector<LedgerEvent>* out, bool* moved) {
+  auto next = std::find_if(held.begin(), held.end(), [&](const auto& e) { return e.second.block->id.parent_slot <= position->slot; });
+  if (next != held.end()) {
+    const BlockId& id = next->second.block->id;
+    if (id.parent_slot != position->slot || id.parent_blockhash != position->blockhash) {
+      return absl::AbortedError(absl::StrCat("another chain: slot ", position->slot, " was applied with blockhash ", Text(position->blockhash),
+                                             ", but block ", id.slot, " of the stream has parent slot ", id.parent_slot, " with blockhash ",
+                                             Text(id.parent_blockhash)));
+    }
+    HandOver(next, out);
+    *moved = true;
+    return absl::OkStatus();
   }
-  for (auto it = sealed.begin(); it != sealed.end() && it->first <= slot; it = sealed.erase(it)) {
-    counters->slots_incomplete.Add();
-    open_bytes -= it->second.block->bytes;
+  next = held.begin();
+  if (!HasWaited(&next->second, now)) return absl::OkStatus();
+  const BlockId& id = next->second.block->id;
+  *moved = true;
+  // A parent whose own status was withheld is settled by its child; its content was given the time to come in.
+  if (const auto parent = open.find(id.parent_slot);
+      parent != open.end() && parent->second.meta.has_value() && parent->second.meta->blockhash == id.parent_blockhash) {
+    (options.commitment == Commitment::kConfirmed ? parent->second.confirmed : parent->second.finalized) = true;
+    SettleIfWhole(id.parent_slot);
+    return absl::OkStatus();
   }
+  counters->gaps.Add();
+  out->push_back(Gap{position->slot, id.slot, absl::StrCat("the stream does not have slot ", id.parent_slot, ", the parent of block ", id.slot)});
+  HandOver(next, out);
+  return absl::OkStatus();
 }
 
-absl::Status Ledger::Impl::HandOver(std::map<Slot, SealedBlock>::iterator it, std::vector<LedgerEvent>* out) {
+void Ledger::Impl::HandOver(HeldBlocks::iterator it, std::vector<LedgerEvent>* out) {
   std::shared_ptr<Block> block = std::move(it->second.block);
   open_bytes -= block->bytes;
-  sealed.erase(it);
+  held.erase(it);
   position = block->id;
   proven = true;
   handed_over[block->id.slot] = block->id.blockhash;
   if (handed_over.size() > kRememberedHashes) handed_over.erase(handed_over.begin());
-  DropBelow(block->id.slot);
+  DropUpTo(block->id.slot);
   counters->blocks_settled.Add();
   counters->settled_slot.Set(block->id.slot);
   out->push_back(BlockRef(std::move(block)));
-  return absl::OkStatus();
+}
+
+// The chain went on without these.
+void Ledger::Impl::DropUpTo(Slot slot) {
+  for (auto it = open.begin(); it != open.end() && it->first <= slot; it = open.erase(it)) {
+    const OpenSlot& left = it->second;
+    if (IsSettled(left)) {
+      counters->slots_incomplete.Add();
+    } else if (left.HasContent() && !left.dead) {
+      counters->blocks_dead.Add();
+    }
+    open_bytes -= left.bytes;
+  }
+  for (auto it = held.begin(); it != held.end() && it->first <= slot; it = held.erase(it)) {
+    counters->blocks_dead.Add();
+    open_bytes -= it->second.block->bytes;
+  }
 }
 
 absl::Status Ledger::Impl::Drain(TimePoint now, std::vector<LedgerEvent>* out) {
-  if (options.commitment == Commitment::kFinalized) SpreadFinality();
-  while (!sealed.empty()) {
-    if (!position.has_value()) {
-      const auto first = FirstBlock();
-      if (first == sealed.end()) break;
-      if (absl::Status status = HandOver(first, out); !status.ok()) return status;
-      continue;
-    }
-    // The child of our position, if it is settled; else the lowest settled block waits for its parent.
-    const auto child = std::find_if(sealed.begin(), sealed.end(), [&](const auto& entry) {
-      return Settled(entry.second) && entry.second.block->id.parent_slot <= position->slot;
-    });
-    if (child != sealed.end()) {
-      const BlockId& id = child->second.block->id;
-      if (id.parent_slot < position->slot || id.parent_blockhash != position->blockhash) {
-        return absl::AbortedError(absl::StrCat("another chain: block ", id.slot, " has parent ", id.parent_slot, " with blockhash ", EncodeBase58(id.parent_blockhash),
-                                               ", but slot ", position->slot, " with blockhash ", EncodeBase58(position->blockhash), " was applied"));
-      }
-      if (absl::Status status = HandOver(child, out); !status.ok()) return status;
-      continue;
-    }
-    const auto lowest = std::find_if(sealed.begin(), sealed.end(), [&](const auto& entry) { return Settled(entry.second); });
-    if (lowest == sealed.end()) break;
-    if (!lowest->second.waiting_since.has_value()) lowest->second.waiting_since = now;
-    if (now - *lowest->second.waiting_since < options.parent_wait) break;
-    const BlockId id = lowest->second.block->id;
-    counters->gaps.Add();
-    out->push_back(Gap{position->slot, id.slot, absl::StrCat("the stream does not have the parent of block ", id.slot, ", slot ", id.parent_slot)});
-    if (absl::Status status = HandOver(lowest, out); !status.ok()) return status;
+  for (bool moved = true; moved && !held.empty();) {
+    moved = false;
+    absl::Status status = position.has_value() ? Advance(now, out, &moved) : Begin(now, out, &moved);
+    if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-void Ledger::Impl::ShowGauges() {
-  counters->open_slots.Set(open.size() + sealed.size());
-  counters->open_bytes.Set(open_bytes);
+absl::Status Ledger::Impl::CheckBounds() const {
+  if (open.size() + held.size() > options.open_slots_max) {
+    return absl::ResourceExhaustedError(absl::StrCat("more than ", options.open_slots_max, " slots are open, from slot ",
+                                                     open.empty() ? held.begin()->first : open.begin()->first,
+                                                     " on: the stream carries no statuses or block metas that would settle them"));
+  }
+  if (open_bytes > options.open_bytes_max) {
+    return absl::ResourceExhaustedError(absl::StrCat("open slots hold more than ", options.open_bytes_max, " bytes"));
+  }
+  return absl::OkStatus();
 }
 
 Ledger::Ledger(LedgerOptions options, LedgerCounters* counters) : impl_(std::make_unique<Impl>(std::move(options), counters)) {}
@@ -356,62 +400,50 @@ Ledger::~Ledger() = default;
 
 void Ledger::BeginConnection() {
   impl_->open.clear();
-  impl_->sealed.clear();
+  impl_->held.clear();
   impl_->open_bytes = 0;
   impl_->first_begun.reset();
   impl_->proven = false;
-  impl_->ShowGauges();
+  impl_->counters->open_slots.Set(0);
+  impl_->counters->open_bytes.Set(0);
 }
 
 absl::Status Ledger::Add(std::string message, TimePoint now, std::vector<LedgerEvent>* out) {
   using Kind = WalkedMessage::Kind;
-  LedgerCounters* counters = impl_->counters;
+  LedgerCounters* const counters = impl_->counters;
   counters->messages.Add();
   counters->bytes.Add(message.size());
-  absl::StatusOr<WalkedMessage> walked = WalkMessage(message);
-  absl::Status status = walked.status();
-  if (status.ok()) {
-    if (walked->slot > counters->newest_slot.value() && (walked->kind == Kind::kSlot || walked->kind == Kind::kBlockMeta)) {
-      counters->newest_slot.Set(walked->slot);
-    }
-    switch (walked->kind) {
-      case Kind::kAccount:
-        status = impl_->AddAccount(*walked, std::move(message));
-        break;
-      case Kind::kTransaction:
-        status = impl_->AddTransaction(*walked, std::move(message));
-        break;
-      case Kind::kBlockMeta:
-        status = impl_->AddMeta(*walked);
-        break;
-      case Kind::kSlot:
-        status = impl_->AddStatus(*walked);
-        break;
-      case Kind::kPing:
-      case Kind::kPong:
-        counters->pings.Add();
-        break;
-      case Kind::kUnknown:
-        counters->unknown_messages.Add();
-        break;
-    }
+  const absl::StatusOr<WalkedMessage> walked = WalkMessage(message);
+  if (!walked.ok()) {
+    counters->malformed_messages.Add();
+    return walked.status();
+  }
+  absl::Status status;
+  const Kind kind = walked->kind;
+  if (kind == Kind::kAccount || kind == Kind::kTransaction) {
+    status = impl_->AddContent(*walked, std::move(message));
+  } else if (kind == Kind::kBlockMeta) {
+    status = impl_->AddMeta(*walked);
+  } else if (kind == Kind::kSlot) {
+    impl_->AddStatus(*walked);
+  } else {
+    (kind == Kind::kUnknown ? counters->unknown_messages : counters->pings).Add();
   }
   if (status.code() == absl::StatusCode::kInvalidArgument) counters->malformed_messages.Add();
   if (!status.ok()) return status;
-  if (impl_->open.size() + impl_->sealed.size() > impl_->options.open_slots_max) {
-    return absl::ResourceExhaustedError(absl::StrCat("more than ", impl_->options.open_slots_max, " slots are open and none of them becomes whole"));
+  if (kind == Kind::kSlot || kind == Kind::kBlockMeta) {
+    if (walked->slot > counters->newest_slot.value()) counters->newest_slot.Set(walked->slot);
+    status = impl_->Drain(now, out);
   }
-  if (impl_->open_bytes > impl_->options.open_bytes_max) {
-    return absl::ResourceExhaustedError(absl::StrCat("open slots hold more than ", impl_->options.open_bytes_max, " bytes"));
-  }
-  if (walked->kind == Kind::kSlot || walked->kind == Kind::kBlockMeta) status = impl_->Drain(now, out);
-  impl_->ShowGauges();
-  return status;
+  counters->open_slots.Set(impl_->open.size() + impl_->held.size());
+  counters->open_bytes.Set(impl_->open_bytes);
+  return status.ok() ? impl_->CheckBounds() : status;
 }
 
 absl::Status Ledger::Tick(TimePoint now, std::vector<LedgerEvent>* out) {
   absl::Status status = impl_->Drain(now, out);
-  impl_->ShowGauges();
+  impl_->counters->open_slots.Set(impl_->open.size() + impl_->held.size());
+  impl_->counters->open_bytes.Set(impl_->open_bytes);
   return status;
 }
 

@@ -34,9 +34,12 @@ struct LedgerOptions {
 
 struct LedgerCounters {
   Counter messages, bytes, accounts, transactions, slots, block_metas, pings, unknown_messages, malformed_messages;
-  Counter blocks_settled, blocks_dead, blocks_duplicate, blocks_below_watermark;
+  Counter blocks_settled, blocks_duplicate, blocks_below_watermark;
+  Counter blocks_dead;                                 // DEAD was heard, or the chain went on without it
   Counter accounts_duplicate, transactions_duplicate;  // within one block: an older write, the same index again
-  Counter late_messages;                               // for a block that was handed over already
+  Counter transactions_conflicting;                    // the same index again, but of another transaction
+  Counter bank_resets;                                 // what was held of a slot is void, the node begins it anew
+  Counter late_messages;                               // for a block that was whole already
   Counter gaps, slots_incomplete;                      // incomplete: settled without its BlockMeta, or begun before we listened
   Gauge newest_slot, settled_slot, open_slots, open_bytes;
 };
@@ -47,7 +50,8 @@ using LedgerEvent = std::variant<BlockRef, Gap>;
 // Ledger: pure, no thread, no clock of its own.
 //   Thread:    one.
 //   Errors:    Aborted: the feed is of another chain (a slot that we applied has another blockhash): final, the process stops.
-//              InvalidArgument / ResourceExhausted: this connection is of no use any more; begin another one.
+//              FailedPrecondition: the feed does not begin where an empty store has to begin (options.from_slot): final.
+//              InvalidArgument (malformed) / ResourceExhausted: this connection is of no use any more; begin another one.
 //   Invariant: blocks come out in chain order; the parent of each is the one before it, or a Gap stands between; no slot twice.
 class Ledger {
  public:

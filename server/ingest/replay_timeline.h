@@ -49,6 +49,7 @@ class ReplayTimeline {
   // later one is missing.
   std::optional<BlockNumber> TipAt(Position head) const;
   std::optional<BlockNumber> BlockAtOrAfter(uint64_t slot) const;
+  bool HasBlock(BlockNumber b) const { return b < blocks_ || (loop_ && blocks_ > 0); }
   const ReplayBlock& Block(BlockNumber b) const { return index_.blocks()[b % blocks_]; }
   uint64_t BlockPass(BlockNumber b) const { return b / blocks_; }
   Position BlockReady(BlockNumber b) const { return BlockPass(b) * items_ + Block(b).ready; }

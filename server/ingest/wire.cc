@@ -53,7 +53,7 @@ class FieldReader {
 
   absl::Status status() const { return error_ == nullptr ? absl::OkStatus() : Fault(error_); }
   // An error about the present field.
-  absl::Status Fault(std::string_view what) const {
+  absl::Status Fault(const std::string& what) const {
     return absl::InvalidArgumentError(absl::StrCat("malformed update, byte ", start_ - origin_, ": ", what));
   }
   // The present field as a fixed number of bytes.

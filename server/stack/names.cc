@@ -1,10 +1,10 @@
 #include "server/stack/names.h"
 
-#include "absl/strings/str_join.h"
+#include <fmt/format.h>
 
 namespace everstate::stack {
 
-std::string PathText(const Path& path) { return absl::StrJoin(path, "."); }
+std::string PathText(const Path& path) { return fmt::format("{}", fmt::join(path, ".")); }
 std::string_view Name(Transform t) { return TextOf<Transform>(kTransforms, t); }
 std::string_view Name(Population p) { return TextOf<Population>(kPopulations, p); }
 std::string_view Name(Comparison c) { return TextOf<Comparison>(kComparisons, c); }

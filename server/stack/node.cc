@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_join.h"
-
 namespace everstate::stack {
 namespace {
 
@@ -11,16 +9,20 @@ const Json kNull;
 
 }  // namespace
 
+std::string Node::MemberPath(std::string_view key) const {
+  return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
+}
+
 void Node::Fail(std::string_view rule) const {
   if (!reading_->status.ok()) return;
   reading_->status =
-      absl::InvalidArgumentError(absl::StrCat(reading_->file, ": ", path_.empty() ? "top level" : path_, ": ", rule));
+      absl::InvalidArgumentError(fmt::format("{}: {}: {}", reading_->file, path_.empty() ? "top level" : path_, rule));
 }
 
 Node Node::At(std::string_view key) const {
-  std::string path = absl::StrCat(path_, path_.empty() ? "" : ".", key);
+  std::string path = MemberPath(key);
   if (!IsObject()) {
-    Fail(absl::StrCat("must be an object with \"", key, "\""));
+    Fail(fmt::format("must be an object with \"{}\"", key));
     return Node(&kNull, std::move(path), reading_);
   }
   auto found = value_->find(key);
@@ -36,7 +38,7 @@ std::optional<Node> Node::Maybe(std::string_view key) const {
   }
   auto found = value_->find(key);
   if (found == value_->end() || found->is_null()) return std::nullopt;
-  return Node(&*found, absl::StrCat(path_, path_.empty() ? "" : ".", key), reading_);
+  return Node(&*found, MemberPath(key), reading_);
 }
 
 std::vector<Node> Node::Items() const {
@@ -46,7 +48,7 @@ std::vector<Node> Node::Items() const {
     return items;
   }
   items.reserve(value_->size());
-  for (size_t i = 0; i < value_->size(); ++i) items.emplace_back(&(*value_)[i], absl::StrCat(path_, "[", i, "]"), reading_);
+  for (size_t i = 0; i < value_->size(); ++i) items.emplace_back(&(*value_)[i], fmt::format("{}[{}]", path_, i), reading_);
   return items;
 }
 
@@ -62,7 +64,7 @@ std::vector<std::pair<std::string, Node>> Node::Members() const {
     return members;
   }
   for (const auto& [key, value] : value_->items()) {
-    members.emplace_back(key, Node(&value, absl::StrCat(path_, path_.empty() ? "" : ".", key), reading_));
+    members.emplace_back(key, Node(&value, MemberPath(key), reading_));
   }
   return members;
 }
@@ -97,7 +99,7 @@ bool Node::FlagOr(std::string_view key, bool fallback) const {
 
 uint64_t Node::Natural(uint64_t max) const {
   if (value_->is_number_unsigned() && value_->get<uint64_t>() <= max) return value_->get<uint64_t>();
-  Fail(absl::StrCat("must be an integer of 0 to ", max));
+  Fail(fmt::format("must be an integer of 0 to {}", max));
   return 0;
 }
 
@@ -161,7 +163,7 @@ Node::Variant Node::Tagged() const {
 std::string Node::OneOfTexts(std::initializer_list<std::string_view> words) const {
   std::string text = Text();
   if (std::find(words.begin(), words.end(), text) != words.end()) return text;
-  Fail(absl::StrCat("\"", text, "\" is not one of ", absl::StrJoin(words, ", ")));
+  Fail(fmt::format("\"{}\" is not one of {}", text, fmt::join(words, ", ")));
   return {};
 }
 

@@ -1,6 +1,8 @@
 // A JSON value with its place in the file, so that whatever is wrong with it can be said by name.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
@@ -11,7 +13,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "server/stack/names.h"
 #include "server/stack/stack.h"
 
@@ -67,9 +68,10 @@ class Node {
     std::string all;
     for (const Word<T>& word : words) {
       if (word.text == text) return word.value;
-      absl::StrAppend(&all, all.empty() ? "" : ", ", word.text);
+      if (!all.empty()) all += ", ";
+      all += word.text;
     }
-    Fail(absl::StrCat("\"", text, "\" is not one of ", all));
+    Fail(fmt::format("\"{}\" is not one of {}", text, all));
     return words.front().value;
   }
   std::string OneOfTexts(std::initializer_list<std::string_view> words) const;
@@ -77,6 +79,8 @@ class Node {
   void Fail(std::string_view rule) const;
 
  private:
+  std::string MemberPath(std::string_view key) const;
+
   const Json* value_;
   std::string path_;
   Reading* reading_;

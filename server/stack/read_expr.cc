@@ -54,7 +54,7 @@ void ReadParticulars(const Node& content, Expr* expr) {
                                    "BitAnd", "BitOr", "Shl", "Shr"});
       break;
     case Expr::Kind::kUnary: content.At("op").OneOfTexts({"Not", "ReverseBits"}); break;
-    case Expr::Kind::kResolverComputed: expr->text = absl::StrCat(content.At("resolver").Text(), ".", expr->text); break;
+    case Expr::Kind::kResolverComputed: expr->text = fmt::format("{}.{}", content.At("resolver").Text(), expr->text); break;
     case Expr::Kind::kUnwrapOr: expr->literal = content.At("default").Constant(); break;
     case Expr::Kind::kLiteral: expr->literal = content.At("value").Constant(); break;
     case Expr::Kind::kSlice:
@@ -79,7 +79,7 @@ Expr ReadExpr(const Node& node) {
     known = true;
   }
   if (!known) {
-    node.Fail(absl::StrCat("\"", tag, "\" is not a node of an expression"));
+    node.Fail(fmt::format("\"{}\" is not a node of an expression", tag));
     return expr;
   }
   const Form& form = FormOf(expr.kind);

@@ -40,7 +40,7 @@ IdlType ReadType(const Node& node) {
   if (tag == "array" || tag == "hashMap" || tag == "bTreeMap") {
     std::vector<Node> parts = content.Items();
     if (parts.size() != 2) {
-      content.Fail(absl::StrCat("\"", tag, "\" must have two elements"));
+      content.Fail(fmt::format("\"{}\" must have two elements", tag));
       return type;
     }
     type.kind = tag == "array" ? IdlType::Kind::kArray : IdlType::Kind::kMap;
@@ -49,7 +49,7 @@ IdlType ReadType(const Node& node) {
     else type.args.push_back(ReadType(parts[1]));
     return type;
   }
-  node.Fail(absl::StrCat("\"", tag, "\" is not one of array, option, vec, hashMap, bTreeMap, defined"));
+  node.Fail(fmt::format("\"{}\" is not one of array, option, vec, hashMap, bTreeMap, defined", tag));
   return type;
 }
 
@@ -142,10 +142,10 @@ Idl ReadIdl(const Node& node, const std::string& program_id) {
   if (!own_id) own_id = node.Maybe("address");
   idl.program_id = own_id ? own_id->Text() : program_id;
   if (!program_id.empty() && idl.program_id != program_id) {
-    own_id->Fail(absl::StrCat("differs from the stack's program_ids, which say ", program_id));
+    own_id->Fail(fmt::format("differs from the stack's program_ids, which say {}", program_id));
   }
   if (!DecodeBase58Key32(idl.program_id)) {
-    node.Fail(absl::StrCat("the program id \"", idl.program_id, "\" is not the base58 text of 32 bytes"));
+    node.Fail(fmt::format("the program id \"{}\" is not the base58 text of 32 bytes", idl.program_id));
   }
   for (const Node& account : node.At("accounts").Items()) idl.accounts.push_back(ReadAccount(account));
   const std::vector<Node> instructions = node.At("instructions").Items();

@@ -30,26 +30,26 @@ std::string ParserMessage(std::string_view what) {
 absl::StatusOr<Json> ParseJson(const std::string& text, const std::string& file) {
   if (text.size() > kFileBytesMax) {
     return absl::InvalidArgumentError(
-        absl::StrCat(file, ": top level: ", text.size(), " bytes, a stack has at most ", kFileBytesMax));
+        fmt::format("{}: top level: {} bytes, a stack has at most {}", file, text.size(), kFileBytesMax));
   }
   if (text.starts_with("\xef\xbb\xbf")) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ": top level: begins with a byte order mark (RFC 8259 §8.1)"));
+    return absl::InvalidArgumentError(fmt::format("{}: top level: begins with a byte order mark (RFC 8259 §8.1)", file));
   }
   if (size_t depth = JsonDepth(text); depth > kDepthMax) {
     return absl::InvalidArgumentError(
-        absl::StrCat(file, ": top level: ", depth, " levels of arrays and objects, a stack has at most ", kDepthMax));
+        fmt::format("{}: top level: {} levels of arrays and objects, a stack has at most {}", file, depth, kDepthMax));
   }
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::exception& e) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ": top level: is not JSON: ", ParserMessage(e.what())));
+    return absl::InvalidArgumentError(fmt::format("{}: top level: is not JSON: {}", file, ParserMessage(e.what())));
   }
 }
 
 void CheckVersion(const Node& root) {
   std::optional<Node> version = root.Maybe("ast_version");
   if (version && version->IsText() && version->Text() != "0.0.1") {
-    version->Fail(absl::StrCat("unsupported version \"", version->Text(), "\", only \"0.0.1\" is known"));
+    version->Fail(fmt::format("unsupported version \"{}\", only \"0.0.1\" is known", version->Text()));
   }
 }
 
@@ -74,7 +74,7 @@ void ReadEntities(const Node& root, Stack* stack) {
 }
 
 absl::Status FileError(const std::string& file, int error) {
-  std::string message = absl::StrCat(file, ": ", std::strerror(error));
+  std::string message = fmt::format("{}: {}", file, std::strerror(error));
   if (error == ENOENT || error == ENOTDIR) return absl::NotFoundError(message);
   if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(message);
   return absl::UnavailableError(message);
@@ -106,7 +106,7 @@ absl::StatusOr<std::shared_ptr<const Stack>> ParseStack(std::string text, const 
 absl::StatusOr<std::shared_ptr<const Stack>> LoadStack(const std::string& file) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(file, error);
-  if (std::filesystem::is_directory(status)) return absl::NotFoundError(absl::StrCat(file, ": is a folder"));
+  if (std::filesystem::is_directory(status)) return absl::NotFoundError(fmt::format("{}: is a folder", file));
   errno = 0;
   std::ifstream in(file, std::ios::binary);
   if (!in) return FileError(file, errno);

@@ -14,11 +14,10 @@ struct Resolved {
   idl::TypeId type = 0;
 };
 
-// Follows a path through structs and tuples, options on the way counting as what they hold. Empty when there is no such field.
+// Follows a path through structs and tuples, by the rules of idl::Plan. Empty when there is no such field.
 std::optional<Resolved> Resolve(const idl::Program& program, idl::TypeId type, const stack::Path& path) {
   Resolved resolved;
   for (const std::string& segment : path) {
-    while (program.types()[type].kind == idl::Kind::kOption) type = program.types()[type].element;
     const idl::Type& at = program.types()[type];
     if (at.kind == idl::Kind::kStruct) {
       const std::string snake = idl::SnakeCase(segment);
@@ -55,10 +54,6 @@ Hint HintOf(const idl::Program& program, idl::TypeId type) {
   }
 }
 
-bool Inside(const stack::Path& inner, const stack::Path& outer) {
-  return inner.size() >= outer.size() && std::equal(outer.begin(), outer.end(), inner.begin());
-}
-
 }  // namespace
 
 Place Place::At(std::string_view below) const {
@@ -71,23 +66,31 @@ absl::Status Place::Unsupported(std::string_view what) const {
   return absl::UnimplementedError(absl::StrCat(file, ": ", path, ": ", what, " is not supported"));
 }
 
-EventCompiler::EventCompiler(EventCode* code, std::shared_ptr<const idl::Program> layouts, int layout, ConstantPool* constants,
-                             idl::ShapeTable* shapes)
-    : code_(code), layouts_(std::move(layouts)), constants_(constants), shapes_(shapes) {
-  if (code_->is_account) {
-    body_ = layouts_->accounts()[layout].body;
+EventCompiler::EventCompiler(std::string type, bool is_account, std::shared_ptr<const idl::Program> layouts, int layout,
+                             ConstantPool* constants, idl::ShapeTable* shapes)
+    : layouts_(std::move(layouts)), constants_(constants), shapes_(shapes) {
+  code_.type = std::move(type);
+  code_.is_account = is_account;
+  const size_t position = static_cast<size_t>(layout);
+  if (is_account) {
+    body_ = layouts_->accounts()[position].body;
   } else {
-    body_ = layouts_->instructions()[layout].args;
-    account_names_ = &layouts_->instructions()[layout].accounts;
+    body_ = layouts_->instructions()[position].args;
+    account_names_ = &layouts_->instructions()[position].accounts;
   }
+}
+
+absl::Status EventCompiler::Check(const stack::Path& path, const Place& place) const {
+  EventCompiler aside = *this;
+  return aside.Load(path, place).status();
 }
 
 absl::StatusOr<EventCompiler::Loaded> EventCompiler::Load(const stack::Path& path, const Place& place) {
   if (!path.empty() && path[0].starts_with("__")) {
-    if (code_->is_account && path.size() == 1 && path[0] == "__account_address") return Loaded{kRegAddress, Hint::kKey};
+    if (code_.is_account && path.size() == 1 && path[0] == "__account_address") return Loaded{kRegAddress, Hint::kKey};
     return place.Unsupported(absl::StrCat("the path \"", stack::PathText(path), "\""));
   }
-  if (code_->is_account) return LoadBody(path, place);
+  if (code_.is_account) return LoadBody(path, place);
   if (path.empty()) return LoadWholeInstruction(place);
   if (path[0] == "accounts") {
     if (path.size() == 1) return LoadAllAccounts(place);
@@ -100,7 +103,7 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::Load(const stack::Path& pat
 
 absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadBody(const stack::Path& path, const Place& place) {
   auto resolved = Resolve(*layouts_, body_, path);
-  if (!resolved) return place.Invalid(absl::StrCat(code_->type, " has no field \"", stack::PathText(path), "\""));
+  if (!resolved) return place.Invalid(absl::StrCat(code_.type, " has no field \"", stack::PathText(path), "\""));
   auto [it, added] = body_loads_.try_emplace(resolved->path);
   if (added) it->second = {NewRegister(), HintOf(*layouts_, resolved->type)};
   return it->second;
@@ -111,11 +114,11 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadInstructionAccount(cons
   auto same_snake = [&](const std::string& a) { return idl::SnakeCase(a) == idl::SnakeCase(name); };
   auto found = std::find_if(account_names_->begin(), account_names_->end(), same);
   if (found == account_names_->end()) found = std::find_if(account_names_->begin(), account_names_->end(), same_snake);
-  if (found == account_names_->end()) return place.Invalid(absl::StrCat(code_->type, " has no account \"", name, "\""));
+  if (found == account_names_->end()) return place.Invalid(absl::StrCat(code_.type, " has no account \"", name, "\""));
   auto [it, added] = account_loads_.try_emplace(*found);
   if (added) {
     it->second = {NewRegister(), Hint::kKey};
-    code_->accounts.push_back({static_cast<uint16_t>(found - account_names_->begin()), it->second.reg});
+    code_.accounts.push_back({static_cast<uint16_t>(found - account_names_->begin()), it->second.reg});
   }
   return it->second;
 }
@@ -137,7 +140,7 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadAllAccounts(const Place
   }
   load.shape = shapes_->Intern(std::move(keys));
   load.reg = NewRegister();
-  code_->objects.push_back(load);
+  code_.objects.push_back(load);
   return it->second = {load.reg, Hint::kOther};
 }
 
@@ -149,32 +152,23 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadWholeInstruction(const 
   auto [it, added] = object_loads_.try_emplace("");
   if (!added) return it->second;
   it->second = {NewRegister(), Hint::kOther};
-  code_->objects.push_back({shapes_->Intern({"accounts", "data"}), {accounts->reg, data->reg}, it->second.reg});
+  code_.objects.push_back({shapes_->Intern({"accounts", "data"}), {accounts->reg, data->reg}, it->second.reg});
   return it->second;
 }
 
 EventCompiler::Loaded EventCompiler::WithDefault(const Loaded& source, const stack::Literal& value) {
   Loaded loaded{NewRegister(), source.hint};
-  code_->defaults.push_back({source.reg, constants_->Add(value, source.hint), loaded.reg});
+  code_.defaults.push_back({source.reg, constants_->Add(value, source.hint), loaded.reg});
   return loaded;
 }
 
 absl::Status EventCompiler::Finish(const Place& place) {
-  // A plan reads every byte once, so paths that lie inside one another go to different plans.
-  std::vector<std::vector<idl::Plan::Wanted>> plans;
-  for (const auto& [path, loaded] : body_loads_) {
-    auto fits = [&](const std::vector<idl::Plan::Wanted>& plan) {
-      return std::none_of(plan.begin(), plan.end(), [&](const auto& w) { return Inside(path, w.path) || Inside(w.path, path); });
-    };
-    auto plan = std::find_if(plans.begin(), plans.end(), fits);
-    if (plan == plans.end()) plan = plans.emplace(plans.end());
-    plan->push_back({path, loaded.reg});
-  }
-  for (auto& wanted : plans) {
-    auto plan = idl::Plan::Compile(*layouts_, body_, std::move(wanted), shapes_);
-    if (!plan.ok()) return place.Invalid(absl::StrCat(code_->type, ": ", plan.status().message()));
-    code_->plans.push_back(*std::move(plan));
-  }
+  if (body_loads_.empty()) return absl::OkStatus();
+  std::vector<idl::Plan::Wanted> wanted;
+  for (const auto& [path, loaded] : body_loads_) wanted.push_back({path, loaded.reg});
+  auto plan = idl::Plan::Compile(layouts_, body_, std::move(wanted), shapes_);
+  if (!plan.ok()) return absl::Status(plan.status().code(), absl::StrCat(place.file, ": ", place.path, ": ", code_.type, ": ", plan.status().message()));
+  code_.plan = *std::move(plan);
   return absl::OkStatus();
 }
 

@@ -26,15 +26,19 @@ struct Place {
 //           the reference's internals have ("__update_context.…").
 class EventCompiler {
  public:
-  EventCompiler(EventCode* code, std::shared_ptr<const idl::Program> layouts, int layout, ConstantPool* constants, idl::ShapeTable* shapes);
+  EventCompiler(std::string type, bool is_account, std::shared_ptr<const idl::Program> layouts, int layout, ConstantPool* constants,
+                idl::ShapeTable* shapes);
+
+  EventCode& code() { return code_; }
 
   struct Loaded { Reg reg = kNoReg; Hint hint = Hint::kOther; };
   // A path as the stack writes it. Of an account: into its body, or "__account_address". Of an instruction: "data.…", "accounts.…",
   // or a bare argument name. Empty: the whole event.
   absl::StatusOr<Loaded> Load(const stack::Path& path, const Place& place);
+  absl::Status Check(const stack::Path& path, const Place& place) const;  // that it could be loaded
   Loaded WithDefault(const Loaded& source, const stack::Literal& value);
 
-  // Compiles the plans once all loads are known.
+  // Compiles the one walk over the body, once all loads are known.
   absl::Status Finish(const Place& place);
 
  private:
@@ -42,9 +46,9 @@ class EventCompiler {
   absl::StatusOr<Loaded> LoadInstructionAccount(const std::string& name, const Place& place);
   absl::StatusOr<Loaded> LoadAllAccounts(const Place& place);
   absl::StatusOr<Loaded> LoadWholeInstruction(const Place& place);
-  Reg NewRegister() { return code_->registers_end++; }
+  Reg NewRegister() { return code_.registers_end++; }
 
-  EventCode* code_;
+  EventCode code_;
   std::shared_ptr<const idl::Program> layouts_;
   idl::TypeId body_ = 0;
   const std::vector<std::string>* account_names_ = nullptr;  // of an instruction

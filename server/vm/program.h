@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -90,8 +91,8 @@ struct EventCode {
   struct AccountLoad { uint16_t position; Reg reg; };
   struct ObjectLoad { ShapeId shape; std::vector<Reg> members; Reg reg; };
   struct DefaultLoad { Reg source, constant, reg; };
-  std::vector<AccountLoad> accounts;  // in this order: accounts, plans, objects, defaults
-  std::vector<idl::Plan> plans;       // one, unless a wanted path lies inside another
+  std::vector<AccountLoad> accounts;  // in this order: accounts, plan, objects, defaults
+  std::optional<idl::Plan> plan;      // the one walk over the body; none when nobody needs a field
   std::vector<ObjectLoad> objects;
   std::vector<DefaultLoad> defaults;
 

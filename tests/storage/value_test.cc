@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include <bit>
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/storage/value_gen.h"
 
@@ -28,7 +30,7 @@ struct BigInt {
     if (v.tag == ValueTag::kUint) magnitude = v.uint;
     if (v.tag == ValueTag::kNegInt) {
       negative = true;
-      magnitude = static_cast<Uint128>(-static_cast<__int128>(v.neg));
+      magnitude = 0 - static_cast<uint64_t>(v.neg);
     }
     for (size_t i = 0; i < 8; ++i) big.digits[i] = static_cast<uint16_t>(magnitude >> (16 * i));
     return negative ? big.Negated() : big;

@@ -1,0 +1,120 @@
+#include "server/fanout/listener.h"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <charconv>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/log.h"
+#include "server/fanout/lane.h"
+#include "server/fanout/lingering.h"
+
+namespace everstate {
+namespace {
+
+namespace net = boost::asio;
+using net::ip::tcp;
+using boost::system::error_code;
+
+// Sockets that are no session yet (or are ending) may exceed the sessions by this many.
+constexpr int64_t kExtraConnections = 1024;
+
+absl::StatusOr<tcp::endpoint> ParseAddress(const std::string& text) {
+  const auto bad = [&text](const char* why) {
+    return absl::InvalidArgumentError(absl::StrCat("listen address \"", text, "\": ", why, "; expected ADDR:PORT, IPv6 in brackets"));
+  };
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return bad("no port");
+  std::string host = text.substr(0, colon);
+  uint16_t port = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, fault] = std::from_chars(text.data() + colon + 1, end, port);
+  if (fault != std::errc() || at != end) return bad("the port is no number from 0 to 65535");
+  const bool brackets = host.size() >= 2 && host.front() == '[' && host.back() == ']';
+  if (brackets) host = host.substr(1, host.size() - 2);
+  error_code error;
+  const net::ip::address address = net::ip::make_address(host, error);
+  if (error || address.is_v6() != brackets) return bad("no IP address");
+  return tcp::endpoint(address, port);
+}
+
+class TcpListener : public Listener, public std::enable_shared_from_this<TcpListener> {
+ public:
+  explicit TcpListener(FanoutState* state) : state_(state), acceptor_(state->lanes[0]->io()), retry_(state->lanes[0]->io()) {}
+
+  absl::Status Listen(const tcp::endpoint& endpoint) {
+    error_code error;
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error && endpoint.address().is_v6()) acceptor_.set_option(net::ip::v6_only(false), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(4096, error);
+    if (!error) return absl::OkStatus();
+    const std::string text = absl::StrCat("cannot listen on ", Text(endpoint), ": ", error.message());
+    if (error == net::error::address_in_use) return absl::AlreadyExistsError(text);
+    return absl::InvalidArgumentError(text);
+  }
+
+  void Begin() override { Accept(); }
+  void Close() override {
+    error_code ignored;
+    acceptor_.close(ignored);
+    retry_.cancel();
+  }
+  std::string address() const override {
+    error_code ignored;
+    return Text(acceptor_.local_endpoint(ignored));
+  }
+
+ private:
+  static std::string Text(const tcp::endpoint& endpoint) {
+    const std::string host = endpoint.address().to_string();
+    return absl::StrCat(endpoint.address().is_v6() ? "[" + host + "]" : host, ":", endpoint.port());
+  }
+
+  void Accept() {
+    acceptor_.async_accept([self = shared_from_this()](error_code error, tcp::socket socket) {
+      if (!self->acceptor_.is_open()) return;
+      if (!error) {
+        self->HandOver(std::move(socket));
+        return self->Accept();
+      }
+      // Out of descriptors, most likely: waiting is all that helps, and going on at once would eat the lane.
+      SPDLOG_WARN("accept: {}", error.message());
+      self->retry_.expires_after(std::chrono::milliseconds(100));
+      self->retry_.async_wait([self](error_code cancelled) {
+        if (!cancelled && self->acceptor_.is_open()) self->Accept();
+      });
+    });
+  }
+
+  void HandOver(tcp::socket socket) {
+    const int64_t open = state_->connections.fetch_add(1, std::memory_order_relaxed);
+    error_code ignored;
+    const int descriptor = socket.release(ignored);
+    if (open >= static_cast<int64_t>(state_->options.sessions_max) + kExtraConnections) {
+      state_->counters.sessions_refused.Add();
+      return CloseAccepted(descriptor, state_);
+    }
+    Lane* lane = state_->lanes[next_++ % state_->lanes.size()].get();
+    lane->Post([lane, descriptor] { lane->Adopt(descriptor); });
+  }
+
+  FanoutState* const state_;
+  tcp::acceptor acceptor_;
+  net::steady_timer retry_;
+  size_t next_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Listener>> Listener::Open(FanoutState* state, const std::string& address) {
+  absl::StatusOr<tcp::endpoint> endpoint = ParseAddress(address);
+  if (!endpoint.ok()) return endpoint.status();
+  auto listener = std::make_shared<TcpListener>(state);
+  if (absl::Status status = listener->Listen(*endpoint); !status.ok()) return status;
+  return std::shared_ptr<Listener>(std::move(listener));
+}
+
+}  // namespace everstate

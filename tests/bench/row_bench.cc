@@ -1,0 +1,149 @@
+// The update path of one mutation: the next row, its JSON, and base58. Sizes are those of a typical entity: twenty fields,
+// about 700 bytes.
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "server/base/base58.h"
+#include "storage/row.h"
+
+namespace everstate {
+namespace {
+
+constexpr size_t kFields = 20;
+
+// Twenty fields in four sections: eight texts of a key's size, four keys as text, six integers, a float, an array of ten.
+std::shared_ptr<const RowSchema> Schema() {
+  std::vector<FieldDef> fields;
+  for (size_t f = 0; f < kFields; ++f) {
+    fields.push_back({"section" + std::to_string(f % 4) + ".field_" + std::to_string(f), true});
+  }
+  return RowSchema::Build({{"Entity", fields}}, {}, {}).value();
+}
+
+RowRef ExampleRow() {
+  RowEditor editor;
+  editor.Reset(nullptr, kFields);
+  bool good = true;
+  for (FieldId f = 0; f < 12; ++f) good &= editor.Set(f, Value::Text("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"));
+  for (FieldId f = 12; f < 18; ++f) good &= editor.Set(f, Value::Uint(uint64_t{123456789} << f));
+  good &= editor.Set(18, Value::Float(0.123456789));
+  for (uint64_t i = 0; i < 10; ++i) good &= editor.Append(19, Value::Uint(i * 1000003));
+  if (!good) std::abort();
+  return editor.Build({250000000, 17}, 100).after;
+}
+
+Mutation OneFieldChanged() {
+  Mutation mutation;
+  mutation.key = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
+  mutation.cursor = {250000001, 4};
+  mutation.before = ExampleRow();
+  RowEditor editor;
+  editor.Reset(mutation.before, kFields);
+  if (!editor.Set(13, Value::Uint(42))) std::abort();
+  RowEditor::Built built = editor.Build(mutation.cursor, 100);
+  mutation.after = built.after;
+  mutation.changed = built.changed;
+  return mutation;
+}
+
+void BuildNextRowOneFieldOfTwenty(benchmark::State& state) {
+  const RowRef before = ExampleRow();
+  RowEditor editor;
+  uint64_t n = 0;
+  for (auto _ : state) {
+    editor.Reset(before, kFields);
+    benchmark::DoNotOptimize(editor.Set(13, Value::Uint(++n)));
+    benchmark::DoNotOptimize(editor.Build({250000001, 4}, 100).after);
+  }
+  state.counters["row_bytes"] = static_cast<double>(before->bytes().size());
+}
+BENCHMARK(BuildNextRowOneFieldOfTwenty);
+
+void ParseRow(benchmark::State& state) {
+  const RowRef row = ExampleRow();
+  for (auto _ : state) benchmark::DoNotOptimize(Row::Parse(row->bytes(), kFields));
+}
+BENCHMARK(ParseRow);
+
+void EntityJson(benchmark::State& state) {
+  const auto schema = Schema();
+  const RowRef row = ExampleRow();
+  std::string out;
+  for (auto _ : state) {
+    out.clear();
+    AppendEntityJson(*schema, schema->entity(0), *row, &out);
+    benchmark::DoNotOptimize(out.data());
+  }
+  state.counters["json_bytes"] = static_cast<double>(out.size());
+}
+BENCHMARK(EntityJson);
+
+// A patch of all twenty fields, and one of a single field.
+void PatchJsonTwentyFields(benchmark::State& state) {
+  const auto schema = Schema();
+  Mutation mutation = OneFieldChanged();
+  mutation.changed = mutation.after->present();
+  std::string out;
+  for (auto _ : state) {
+    out.clear();
+    AppendPatchJson(*schema, schema->entity(0), mutation, &out);
+    benchmark::DoNotOptimize(out.data());
+  }
+  state.counters["json_bytes"] = static_cast<double>(out.size());
+}
+BENCHMARK(PatchJsonTwentyFields);
+
+void PatchJsonOneField(benchmark::State& state) {
+  const auto schema = Schema();
+  const Mutation mutation = OneFieldChanged();
+  std::string out;
+  for (auto _ : state) {
+    out.clear();
+    AppendPatchJson(*schema, schema->entity(0), mutation, &out);
+    benchmark::DoNotOptimize(out.data());
+  }
+  state.counters["json_bytes"] = static_cast<double>(out.size());
+}
+BENCHMARK(PatchJsonOneField);
+
+void NlohmannDump(benchmark::State& state) {
+  const auto schema = Schema();
+  std::string text;
+  AppendEntityJson(*schema, schema->entity(0), *ExampleRow(), &text);
+  const nlohmann::json document = nlohmann::json::parse(text);
+  for (auto _ : state) benchmark::DoNotOptimize(document.dump());
+}
+BENCHMARK(NlohmannDump);
+
+std::vector<uint8_t> SomeKey() {
+  std::vector<uint8_t> key(32);
+  for (size_t i = 0; i < key.size(); ++i) key[i] = static_cast<uint8_t>(37 * i + 11);
+  return key;
+}
+
+void Base58Key32Fast(benchmark::State& state) {
+  std::vector<uint8_t> key = SomeKey();
+  char text[kKey32TextMax];
+  for (auto _ : state) {
+    ++key[31];
+    benchmark::DoNotOptimize(EncodeBase58Key32(key.data(), text));
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(Base58Key32Fast);
+
+void Base58Key32General(benchmark::State& state) {
+  std::vector<uint8_t> key = SomeKey();
+  for (auto _ : state) {
+    ++key[31];
+    benchmark::DoNotOptimize(EncodeBase58(key));
+  }
+}
+BENCHMARK(Base58Key32General);
+
+}  // namespace
+}  // namespace everstate

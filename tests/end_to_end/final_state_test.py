@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""The straight line: replay -> serve -> store and clients, each judged by programs that share no code with the server."""
+
+import json
+import os
+import pathlib
+import subprocess
+import threading
+import unittest
+
+import harness
+from harness import Process, Replay, Server
+
+import counting
+import entities
+import places
+import raw_ws
+import recording as oracle_recording
+
+
+def settled_slots(path):
+    """Slots of the blocks that a recording confirms, in order."""
+    return [block.slot for block in oracle_recording.blocks(path)]
+
+
+def node():
+    """Node 22 with the pinned clients, or None."""
+    root = pathlib.Path(os.environ.get("EVERSTATE_NPM_ROOT", harness.HERE))
+    path = root / "node_modules" / "node" / "bin" / "node"
+    return str(path) if path.exists() else None
+
+
+def live_frames(frames):
+    return [frame for frame in list(frames) if frame.get("op") in ("patch", "upsert", "delete")]
+
+
+class Subscriber(threading.Thread):
+    """A raw client that notes every frame, on a connection that it never renews."""
+
+    def __init__(self, url, view):
+        super().__init__(daemon=True)
+        self.frames, self.error = [], None
+        self.socket = raw_ws.connect(url)
+        self.socket.send({"type": "subscribe", "view": view})
+        self.start()
+
+    def run(self):
+        try:
+            while True:
+                self.frames.append(json.loads(self.socket.message(deadline_seconds=harness.DEADLINE_S)))
+        except Exception as error:  # the test reads it
+            self.error = error
+
+    def snapshot(self):
+        harness.wait_for("a whole snapshot", lambda: any(f.get("op") == "snapshot" and f["complete"] for f in list(self.frames)))
+        return [row for f in list(self.frames) if f.get("op") == "snapshot" for row in f["data"]]
+
+
+class FinalStateTest(unittest.TestCase):
+    def setUp(self):
+        folder = harness.temporary_folder()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def start(self, process):
+        self.addCleanup(process.kill)
+        return process
+
+    def check_entities(self, expected, files):
+        report = entities.compare(json.loads(pathlib.Path(expected).read_text()), {name: entities.read_rows(str(file)) for name, file in files.items()})
+        entities.print_report(report)
+        self.assertEqual(report.differences, [])
+
+    def check_whole_line(self, name):
+        path = places.recording(name)
+        if path is None:
+            self.skipTest(f"{name}.updates is not here")
+        last = settled_slots(path)[-1]
+        replay = self.start(Replay(path, options=["--slots-per-second", "max", "--wait-subscribers", "2"]))
+        server = self.start(Server(replay.endpoint, self.folder / "a").listening())
+
+        # Both are there before the first slot: the replay waits for a second subscriber, which is another server.
+        watchers = {view: Subscriber(server.url, view) for view in ("TokenMint/list", "TokenAccount/list")}
+        for watcher in watchers.values():
+            self.assertEqual(watcher.snapshot(), [])
+        watch = self.start(Process(harness.EVERSTATE, "watch", server.url, "TokenMint/list", "--raw"))
+        watch.line('"complete":true')
+        npm = self.start_npm_client(server.url)
+        other = self.start(Server(replay.endpoint, self.folder / "b").listening())
+
+        server.wait_for_slot(last)
+        other.wait_for_slot(last)
+        self.assertEqual(server.get("/ready"), (200, "READY"))
+        self.assertEqual(harness.inspect(self.folder / "a")["gaps"], [])
+        self.assertEqual(harness.digest(self.folder / "a"), harness.digest(self.folder / "b"))
+
+        expected = places.expected(f"{name}.entities.json")
+        self.check_entities(expected, harness.dump_views(self.folder / "a", self.folder))
+        self.check_frames(path, watchers)
+        self.check_watch(path, watch)
+        if npm is not None:
+            self.check_npm_client(npm, path, expected)
+        self.assertEqual(server.stop(), 0)
+        for watcher in watchers.values():
+            watcher.join(10)
+            self.assertEqual(getattr(watcher.error, "code", None), 1012, repr(watcher.error))
+
+    def check_frames(self, path, watchers):
+        files = []
+        for view, watcher in watchers.items():
+            wanted = self.frames_due(path, view)
+            harness.wait_for(f"{wanted} frames of {view}", lambda w=watcher, n=wanted: len(live_frames(w.frames)) >= n)
+            file = self.folder / (view.replace("/", "-") + ".frames.jsonl")
+            file.write_text("".join(json.dumps(f) + "\n" for f in list(watcher.frames)))
+            files.append(str(file))
+        self.check_judged(path, files)
+
+    def check_judged(self, path, files):
+        judge = counting.compare(path, files)
+        print(f"{judge.frames} frames received, {len(judge.due)} due, differences {dict(judge.differences)}")
+        self.assertEqual(dict(judge.differences), {}, "\n".join(judge.lines[:20]))
+
+    def frames_due(self, path, *views):
+        return sum(1 for change in counting.fold(path)[1] if f"{change.entity}/list" in views)
+
+    def check_watch(self, path, watch):
+        wanted = self.frames_due(path, "TokenMint/list")
+        harness.wait_for("watch to have every frame", lambda: sum('"op":"patch"' in line for line in list(watch.lines)) >= wanted)
+        self.assertEqual(watch.stop(), 0)
+
+    def start_npm_client(self, url):
+        if node() is None:
+            print("the npm client did not run: node_modules is not installed in tests/end_to_end")
+            return None
+        client = self.start(
+            Process(node(), harness.HERE / "oracle" / "npm_client.mjs", url, "TokenMint/list", "TokenAccount/list", "--out", self.folder, "--raw", self.folder / "npm.raw.jsonl",
+                    name="npm client", stdin=subprocess.PIPE))
+        client.line("complete TokenMint/list")
+        client.line("complete TokenAccount/list")
+        return client
+
+    def check_npm_client(self, client, path, expected):
+        raw = self.folder / "npm.raw.jsonl"
+        wanted = self.frames_due(path, "TokenMint/list", "TokenAccount/list")
+        harness.wait_for("the npm client to have every frame", lambda: raw.read_text().count('"op":"patch"') >= wanted)
+        client.process.stdin.close()
+        self.assertEqual(client.wait(), 0, "\n".join(client.lines[-20:]))
+        self.check_judged(path, [str(raw)])
+        self.check_entities(expected, {entity: self.folder / f"{entity}.list.jsonl" for entity in ("TokenMint", "TokenAccount")})
+
+    def test_small_recording(self):
+        self.check_whole_line("spl-small")
+
+    def test_full_recording(self):
+        self.check_whole_line("spl")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,185 @@
+"""Runs the program as its users do: real processes on free ports of the loopback interface, real files, real signals.
+
+EVERSTATE names the program; EVERSTATE_GEYSER may name another Geyser server that takes --recording, --listen,
+--slots-per-second, --replay-slots and --report, to be followed instead of our own replay.
+"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+TESTS = HERE.parent
+sys.path.insert(0, str(HERE / "oracle"))
+
+EVERSTATE = os.environ.get("EVERSTATE", str(TESTS.parent / "build" / "test" / "everstate"))
+STACK = TESTS / "stacks" / "SplStream.stack.json"
+DEADLINE_S = 120
+
+
+def wait_for(what, condition, deadline_s=DEADLINE_S):
+    """Waits until condition() is true; says what it waited for when it does not become so."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.02)
+    raise AssertionError(f"waited {deadline_s} s in vain for {what}")
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Process:
+    """A child whose output is collected line by line."""
+
+    def __init__(self, *args, name=None, stdin=None):
+        self.name = name or pathlib.Path(str(args[0])).name
+        self.lines = []
+        self.process = subprocess.Popen([str(a) for a in args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=stdin, text=True)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def line(self, pattern, deadline_s=DEADLINE_S):
+        """The first line that matches, as a match object."""
+
+        def look():
+            for text in list(self.lines):
+                found = re.search(pattern, text)
+                if found:
+                    return found
+            if self.process.poll() is not None:
+                self.reader.join(5)
+                for text in self.lines:
+                    found = re.search(pattern, text)
+                    if found:
+                        return found
+                raise AssertionError(f"{self.name} ended with {self.process.returncode} before {pattern!r}:\n" + "\n".join(self.lines[-20:]))
+            return None
+
+        return wait_for(f"{self.name} to print {pattern!r}", look, deadline_s)
+
+    def running(self):
+        return self.process.poll() is None
+
+    def kill(self):
+        if self.running():
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.reader.join(5)
+
+    def stop(self, deadline_s=30):
+        """SIGTERM; the exit code."""
+        if self.running():
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not stop within {deadline_s} s:\n" + "\n".join(self.lines[-20:]))
+        self.reader.join(5)
+        return code
+
+    def wait(self, deadline_s=DEADLINE_S):
+        code = self.process.wait(deadline_s)
+        self.reader.join(5)
+        return code
+
+
+class Replay(Process):
+    """`everstate replay`: a provider in a process of its own."""
+
+    def __init__(self, *recordings, options=()):
+        super().__init__(EVERSTATE, "replay", *recordings, "--listen", "127.0.0.1:0", *options, name="replay")
+        self.endpoint = self.line(r"^listening (http://\S+)")[1]
+
+    def subscribes(self):
+        """The from_slot of each subscribe so far, -1 for none."""
+        found = []
+        for text in list(self.lines):
+            if text.startswith("{") and '"subscribe"' in text:
+                found.append(json.loads(text)["from_slot"])
+        return found
+
+
+class Server(Process):
+    """`everstate serve`."""
+
+    def __init__(self, endpoint, data, options=(), stack=STACK, port=0):
+        super().__init__(EVERSTATE, "serve", "--stack", stack, "--endpoint", endpoint, "--data", data, "--listen", f"127.0.0.1:{port}", *options, name="serve")
+
+    def listening(self):
+        self.url = self.line(r"listening (ws://\S+)")[1]
+        self.http = self.url.replace("ws://", "http://")
+        return self
+
+    def ready(self):
+        self.listening()
+        self.line(r"ready ws://\S+ slot=")
+        return self
+
+    def get(self, path):
+        """(status, body) of a plain GET."""
+        try:
+            with urllib.request.urlopen(self.http + path, timeout=10) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def status(self):
+        return json.loads(self.get("/status")[1])
+
+    def wait_for_slot(self, slot, deadline_s=DEADLINE_S):
+        def reached():
+            if not self.running():
+                raise AssertionError("the server ended:\n" + "\n".join(self.lines[-20:]))
+            watermark = self.status()["watermark"]
+            return watermark is not None and watermark["slot"] >= slot
+
+        wait_for(f"watermark {slot}", reached, deadline_s)
+
+
+def run(*args, code=0):
+    """Runs `everstate ARGS` to its end; its standard output."""
+    done = subprocess.run([EVERSTATE, *map(str, args)], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == code, f"everstate {' '.join(map(str, args))}: exit {done.returncode}, not {code}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def inspect(data):
+    return json.loads(run("inspect", "--data", data))
+
+
+def digest(data):
+    return run("inspect", "--data", data, "--digest").strip()
+
+
+def dump_views(data, folder):
+    """Writes every entity's rows as JSON lines; {entity: file}."""
+    files = {}
+    for entity in ("TokenMint", "TokenAccount"):
+        files[entity] = pathlib.Path(folder) / f"{entity}.jsonl"
+        files[entity].write_text(run("inspect", "--data", data, "--view", f"{entity}/list"))
+    return files
+
+
+def temporary_folder():
+    return tempfile.TemporaryDirectory(prefix="everstate-e2e-")

@@ -1,0 +1,72 @@
+#include "server/fanout/client_message.h"
+
+#include <gtest/gtest.h>
+
+namespace everstate {
+namespace {
+
+using Kind = ClientMessage::Kind;
+
+TEST(ClientMessageTest, ReadsSubscribe) {
+  const ClientMessage message = ParseClientMessage(R"({"type":"subscribe","view":"Thing/list","key":"a\n","withSnapshot":false,"x":[1]})");
+  EXPECT_EQ(message.kind, Kind::kSubscribe) << message.problem;
+  EXPECT_EQ(message.view, "Thing/list");
+  EXPECT_EQ(message.key, "a\n");
+  EXPECT_FALSE(message.with_snapshot);
+  EXPECT_EQ(message.unsupported, "");
+}
+
+TEST(ClientMessageTest, NoTypeIsSubscribeAndNullIsAbsent) {
+  const ClientMessage message = ParseClientMessage(
+      R"({"type":null,"view":"V","key":null,"withSnapshot":null,"take":null,"skip":null,"after":null,"snapshotLimit":null,"filters":null,"partition":null})");
+  EXPECT_EQ(message.kind, Kind::kSubscribe) << message.problem;
+  EXPECT_EQ(message.key, std::nullopt);
+  EXPECT_TRUE(message.with_snapshot);
+  EXPECT_EQ(message.unsupported, "");
+}
+
+TEST(ClientMessageTest, NamesUnsupportedOptions) {
+  for (const char* option : {R"("take":1)", R"("skip":0)", R"("after":"1:2")", R"("snapshotLimit":5)", R"("filters":{"a":"b"})",
+                             R"("partition":"p")"}) {
+    const ClientMessage message = ParseClientMessage(std::string(R"({"type":"subscribe","view":"V",)") + option + "}");
+    EXPECT_EQ(message.kind, Kind::kSubscribe) << option;
+    EXPECT_EQ(message.unsupported, std::string(option).substr(1, std::string(option).find(':') - 2));
+  }
+  for (const char* option : {R"("filters":{})", R"("partition":"")"}) {
+    EXPECT_EQ(ParseClientMessage(std::string(R"({"type":"subscribe","view":"V",)") + option + "}").unsupported, "") << option;
+  }
+}
+
+TEST(ClientMessageTest, KnowsTheOtherTypes) {
+  EXPECT_EQ(ParseClientMessage(R"({"type":"unsubscribe","view":"V","take":-1})").kind, Kind::kUnsubscribe);
+  EXPECT_EQ(ParseClientMessage(R"({"type":"ping","view":5})").kind, Kind::kPing);
+  EXPECT_TRUE(ParseClientMessage(R"({"type":"refresh_auth","token":"t"})").has_token);
+  const ClientMessage refresh = ParseClientMessage(R"({"type":"refresh_auth","view":"V"})");
+  EXPECT_EQ(refresh.kind, Kind::kRefreshAuth);
+  EXPECT_FALSE(refresh.has_token);
+}
+
+TEST(ClientMessageTest, RefusesWhatIsNoMessage) {
+  for (const char* text :
+       {"", "x", "{", "[]", "null", "3", "\"a\"", "{}", "{}{}", R"({"type":"subscribe"})", R"({"type":"unsubscribe"})",
+        R"({"type":"foo","view":"V"})", R"({"type":5,"view":"V"})", R"({"type":{"type":"ping"}})", R"([{"type":"ping"}])",
+        R"({"view":5})", R"({"view":"V","key":5})", R"({"view":"V","take":-1})", R"({"view":"V","take":"3"})",
+        R"({"view":"V","take":1.5})", R"({"view":"V","withSnapshot":"true"})", R"({"view":"V","filters":[]})",
+        R"({"type":"unsubscribe","view":"V","key":{}})", R"({"a":{"view":"V"}})"}) {
+    const ClientMessage message = ParseClientMessage(text);
+    EXPECT_EQ(message.kind, Kind::kInvalid) << text;
+    EXPECT_NE(message.problem, "") << text;
+  }
+}
+
+TEST(ClientMessageTest, BoundsTheDepth) {
+  const auto nested = [](size_t depth) {
+    return R"({"view":"V","x":)" + std::string(depth, '[') + std::string(depth, ']') + "}";
+  };
+  EXPECT_EQ(ParseClientMessage(nested(15)).kind, Kind::kSubscribe);
+  EXPECT_NE(ParseClientMessage(nested(16)).problem.find("deeper"), std::string::npos);
+  EXPECT_EQ(ParseClientMessage(nested(30000)).kind, Kind::kInvalid);
+}
+
+}  // namespace
+}  // namespace everstate

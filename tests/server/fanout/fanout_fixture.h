@@ -1,0 +1,85 @@
+// A running Fanout over a ThingWorld, for tests that speak to it through sockets.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "server/fanout/fanout.h"
+#include "tests/server/fanout/thing_world.h"
+#include "tests/support/ws_client.h"
+
+namespace everstate::testing {
+
+inline bool Eventually(const std::function<bool()>& holds) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+class FanoutTest : public ::testing::Test {
+ protected:
+  static FanoutOptions Options() {
+    FanoutOptions options;
+    options.listen = "127.0.0.1:0";
+    options.lanes = 2;
+    return options;
+  }
+
+  void Start(const FanoutOptions& options = Options(), bool attach = true, HttpHandler http = nullptr) {
+    auto fanout = Fanout::Start(options, std::move(http));
+    ASSERT_TRUE(fanout.ok()) << fanout.status();
+    fanout_ = *std::move(fanout);
+    if (attach) fanout_->AttachStore(world_.store());
+  }
+  void TearDown() override {
+    if (fanout_ != nullptr) fanout_->Stop();
+    // What was counted in must have been counted out.
+    if (fanout_ != nullptr) {
+      EXPECT_EQ(fanout_->counters().sessions.value(), 0u);
+      EXPECT_EQ(fanout_->counters().subscriptions.value(), 0u);
+      EXPECT_EQ(fanout_->counters().queued_bytes.value(), 0u);
+    }
+  }
+
+  WsClient Connect(std::string_view path = "/") { return WsClient(fanout_->address(), path); }
+  const FanoutCounters& counters() { return fanout_->counters(); }
+  void Commit() { fanout_->Publish(world_.Apply()); }
+
+  // Sends a subscribe and takes everything up to the end of its snapshot.
+  void Subscribe(WsClient& client, FakeClient& model, std::string_view view, const std::optional<std::string>& key = std::nullopt) {
+    const int before = model.completes[std::string(view)];
+    client.SendText(ViewMessage("subscribe", view, key));
+    while (model.completes[std::string(view)] == before) {
+      auto text = client.NextText();
+      ASSERT_TRUE(text.has_value());
+      ASSERT_EQ(model.Take(*text), "");
+    }
+  }
+  // Takes messages until the model's store of the view is the world's truth.
+  void ExpectTruth(WsClient& client, FakeClient& model, const std::string& view) {
+    const auto truth = world_.Truth();
+    while (model.stores[view] != truth) {
+      auto text = client.NextText();
+      ASSERT_TRUE(text.has_value()) << "client " << nlohmann::json(model.stores[view]) << " truth " << nlohmann::json(truth);
+      ASSERT_EQ(model.Take(*text), "");
+    }
+  }
+  // A message of the client that is answered, so that everything sent before has been handled.
+  std::string Ask(WsClient& client, std::string_view text) {
+    client.SendText(text);
+    return client.NextText().value_or("");
+  }
+
+  ThingWorld world_;
+  std::unique_ptr<Fanout> fanout_;
+};
+
+}  // namespace everstate::testing

@@ -1,0 +1,28 @@
+// The stacks that real programs run: one comes with the project, the others are there on a machine that has the data.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+namespace everstate::stack {
+
+inline std::string SplStackFile() { return EVERSTATE_SOURCE_DIR "/tests/stacks/SplStream.stack.json"; }
+
+inline std::vector<std::string> RealStackFiles() {
+  std::vector<std::string> files = {SplStackFile()};
+  for (const char* name : {"OreStream", "PumpStream"}) {
+    std::string file = std::string(EVERSTATE_SOURCE_DIR "/../shared/data/stacks/") + name + ".stack.json";
+    if (std::filesystem::exists(file)) files.push_back(file);
+  }
+  return files;
+}
+
+inline std::string ReadFile(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace everstate::stack

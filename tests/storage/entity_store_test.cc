@@ -1,0 +1,392 @@
+// Opening, identity, generations, and the whole store against a model.
+#include "storage/entity_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+#include <rocksdb/db.h>
+#include <sys/wait.h>
+
+#include <fstream>
+
+#include "storage/keys.h"
+#include "storage/records.h"
+#include "tests/storage/store_support.h"
+
+namespace everstate {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::string Message(const absl::Status& status) { return std::string(status.message()); }
+
+// Changes rows behind the store's back.
+void WithRawRocks(const std::filesystem::path& data_dir, const std::function<void(rocksdb::DB*)>& change) {
+  rocksdb::DB* db = nullptr;
+  ASSERT_TRUE(rocksdb::DB::Open({}, (data_dir / "1").string(), &db).ok());
+  change(db);
+  delete db;
+}
+
+void FillSlots(const std::filesystem::path& data_dir, Slot count) {
+  OpenStore open = OpenTestStore(data_dir);
+  for (Slot slot = 1; slot <= count; ++slot) ASSERT_TRUE(open.writer->Apply(BatchMaker(slot).Put(kAccount, "a", slot).batch()).ok());
+}
+
+TEST(EntityStore, IsEmptyWhenItIsNew) {
+  TemporaryFolder folder;
+  OpenStore open = OpenTestStore(folder / "deep/data");
+  EXPECT_EQ(open.store->generation(), 1u);
+  EXPECT_EQ(open.store->watermark().number, 0u);
+  EXPECT_TRUE(open.store->gaps().empty());
+  EXPECT_TRUE(open.store->lineage().empty());
+  EXPECT_FALSE(open.store->BlockhashOf(0));
+  EXPECT_EQ(*open.store->Get(kAccount, "a"), nullptr);
+  EXPECT_EQ(open.store->Get(kEntities, "a").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(open.store->TakeWriter(), nullptr) << "the right to write is given once";
+}
+
+TEST(EntityStore, RefusesAnotherStackNamingBoth) {
+  TemporaryFolder folder;
+  FillSlots(folder.path(), 1);
+  StoreIdentity other = TestIdentity();
+  other.stack_name = "casino";
+  other.stack_hash = HashOfByte(0xcd);
+  const auto opened = EntityStore::Open(TestOptions(folder.path()), other);
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(opened.status()), AllOf(HasSubstr("bank"), HasSubstr("abababab"), HasSubstr("casino"), HasSubstr("cdcdcdcd")));
+  EXPECT_TRUE(EntityStore::Open(TestOptions(folder.path()), TestIdentity()).ok()) << "a refusal gives the lock back";
+}
+
+TEST(EntityStore, RefusesOtherSettingsNamingBoth) {
+  TemporaryFolder folder;
+  FillSlots(folder.path(), 1);
+  StoreIdentity other = TestIdentity();
+  other.settings = "append_keep=7";
+  const auto opened = EntityStore::Open(TestOptions(folder.path()), other);
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(opened.status()), AllOf(HasSubstr("append_keep=100"), HasSubstr("append_keep=7")));
+}
+
+TEST(EntityStore, RefusesAnotherSchema) {
+  TemporaryFolder folder;
+  FillSlots(folder.path(), 1);
+  StoreIdentity other = TestIdentity();
+  other.schema = *RowSchema::Build({{"Account", {{"balance", true}}}}, {}, {});
+  const auto opened = EntityStore::Open(TestOptions(folder.path()), other);
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(opened.status()), HasSubstr("schema"));
+}
+
+TEST(EntityStore, RefusesAnotherFormatNamingBoth) {
+  TemporaryFolder folder;
+  FillSlots(folder.path(), 1);
+  WithRawRocks(folder.path(), [](rocksdb::DB* db) {
+    KeyBuffer keys;
+    const std::string key(keys.Single(RowKind::kFormat));
+    ASSERT_TRUE(db->Put({}, key, EncodeFormat(99)).ok());
+  });
+  for (const auto& status : {EntityStore::Open(TestOptions(folder.path()), TestIdentity()).status(),
+                             StoreInspector::Open(folder.path()).status()}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(Message(status), AllOf(HasSubstr("99"), HasSubstr(std::to_string(kStoreFormat))));
+  }
+}
+
+// Each journal row taken away once: in the middle it is a hole, at the end the watermark is ahead. Only the oldest may go
+// (that is what trimming does).
+TEST(EntityStore, FindsAHoleInTheNumbers) {
+  for (Number lost = 2; lost <= 5; ++lost) {
+    TemporaryFolder folder;
+    FillSlots(folder.path(), 5);
+    WithRawRocks(folder.path(), [&](rocksdb::DB* db) {
+      KeyBuffer keys;
+      const std::string key(keys.Numbered(RowKind::kJournal, lost));
+      ASSERT_TRUE(db->Delete({}, key).ok());
+    });
+    const auto opened = EntityStore::Open(TestOptions(folder.path()), TestIdentity());
+    EXPECT_EQ(opened.status().code(), absl::StatusCode::kDataLoss) << lost;
+    EXPECT_THAT(Message(opened.status()), HasSubstr(std::to_string(lost - 1)));
+  }
+}
+
+TEST(EntityStore, FindsAWatermarkWithoutNumber) {
+  TemporaryFolder folder;
+  FillSlots(folder.path(), 1);
+  WithRawRocks(folder.path(), [](rocksdb::DB* db) {
+    KeyBuffer keys;
+    const std::string key(keys.Single(RowKind::kNumber));
+    ASSERT_TRUE(db->Delete({}, key).ok());
+  });
+  EXPECT_EQ(EntityStore::Open(TestOptions(folder.path()), TestIdentity()).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(EntityStore, IsOpenOnce) {
+  TemporaryFolder folder;
+  OpenStore open = OpenTestStore(folder.path());
+  const auto again = EntityStore::Open(TestOptions(folder.path()), TestIdentity());
+  EXPECT_EQ(again.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(Message(again.status()), AllOf(HasSubstr(folder.path().string()), HasSubstr("in use by another process")));
+}
+
+TEST(EntityStore, NamesADirectoryThatCannotBe) {
+  TemporaryFolder folder;
+  std::ofstream(folder / "file") << "x";
+  for (const auto& path : {folder / "file", folder / "file/below", std::filesystem::path("/proc/everstate/data")}) {
+    const auto opened = EntityStore::Open(TestOptions(path), TestIdentity());
+    ASSERT_FALSE(opened.ok());
+    EXPECT_THAT(Message(opened.status()), AllOf(HasSubstr("data directory"), HasSubstr(path.string())));
+  }
+}
+
+TEST(EntityStore, RefusesOptionsThatKeepNothing) {
+  TemporaryFolder folder;
+  StoreOptions options = TestOptions(folder.path());
+  options.journal_slots = 0;
+  EXPECT_EQ(EntityStore::Open(options, TestIdentity()).status().code(), absl::StatusCode::kInvalidArgument);
+  options = TestOptions(folder.path());
+  options.chain_slots = 0;
+  EXPECT_EQ(EntityStore::Open(options, TestIdentity()).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(EntityStore, DeletesAGenerationThatWasNeverNamed) {
+  TemporaryFolder folder;
+  FillSlots(folder.path(), 3);
+  std::filesystem::copy(folder / "1", folder / "2", std::filesystem::copy_options::recursive);
+  std::filesystem::create_directory(folder / "3");
+  FillSlots(folder / "other", 0);
+  OpenStore open = OpenTestStore(folder.path());
+  EXPECT_FALSE(std::filesystem::exists(folder / "2"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "3"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "other/1"));
+  EXPECT_EQ(open.store->watermark().number, 3u);
+}
+
+TEST(EntityStore, BeginsAgainAfterAKillDuringCreation) {
+  TemporaryFolder folder;
+  FillSlots(folder.path(), 3);
+  std::filesystem::remove(folder / "current");  // as if the kill had come just before it was named
+  OpenStore open = OpenTestStore(folder.path());
+  EXPECT_EQ(open.store->generation(), 1u);
+  EXPECT_EQ(open.store->watermark().number, 0u);
+  EXPECT_EQ(*open.store->Get(kAccount, "a"), nullptr);
+}
+
+TEST(EntityStore, DeletesNothingThatIsNotOurs) {
+  TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "2024");
+  std::ofstream(folder / "2024/photo") << "x";
+  const auto opened = EntityStore::Open(TestOptions(folder.path()), TestIdentity());
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(opened.status()), HasSubstr("2024"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "2024/photo"));
+}
+
+TEST(EntityStore, SaysWhatIsWrongWithCurrent) {
+  for (const char* text : {"", "\n", "x\n", "1", "0\n", "01\n", "1\n1\n", "-1\n", "99999999999999999999999\n"}) {
+    TemporaryFolder folder;
+    std::ofstream(folder / "current") << text;
+    const auto opened = EntityStore::Open(TestOptions(folder.path()), TestIdentity());
+    EXPECT_EQ(opened.status().code(), absl::StatusCode::kDataLoss) << text;
+    EXPECT_THAT(Message(opened.status()), HasSubstr("current"));
+  }
+  TemporaryFolder folder;
+  std::ofstream(folder / "current") << "4\n";
+  EXPECT_EQ(EntityStore::Open(TestOptions(folder.path()), TestIdentity()).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(EntityStoreDeathTest, SaysWhoOutlivesIt) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        TemporaryFolder folder;
+        OpenStore open = OpenTestStore(folder.path());
+        const auto snapshot = open.store->TakeSnapshot();
+        open.Close();
+      },
+      "is closed while 1 Snapshot");
+  EXPECT_DEATH(
+      {
+        TemporaryFolder folder;
+        OpenStore open = OpenTestStore(folder.path());
+        open.store.reset();
+      },
+      "is closed while its EntityWriter");
+}
+
+TEST(EntityStore, CountsItsSizes) {
+  TemporaryFolder folder;
+  OpenStore open = OpenTestStore(folder.path());
+  ASSERT_TRUE(open.writer->Apply(BatchMaker(1).Put(kAccount, "a", 1).Put(kAccount, "b", 2).batch()).ok());
+  auto sizes = open.store->sizes();
+  EXPECT_EQ(sizes.entities_estimate, 2u);
+  EXPECT_GT(sizes.memtable_bytes, 0u);
+  EXPECT_GT(sizes.wal_bytes, 0u);
+  ASSERT_TRUE(open.writer->Apply(BatchMaker(2).Delete(kAccount, "a", MakeRow({1, 1}, 1)).batch()).ok());
+  EXPECT_EQ(open.store->sizes().entities_estimate, 1u);
+  open.Close();
+  open = OpenTestStore(folder.path());
+  sizes = open.store->sizes();
+  EXPECT_EQ(sizes.entities_estimate, 1u);
+  EXPECT_GT(sizes.sst_bytes, 0u);
+}
+
+// ---- against a model ----
+
+struct Model {
+  std::map<std::pair<EntityId, std::string>, RowRef> entities;
+  std::map<SideKey, std::string> side;
+  Watermark watermark;
+  std::vector<Gap> gaps;
+  std::map<Slot, Hash32> chain;
+};
+
+// Draws a batch that fits the model, and plays it there.
+Batch DrawBatch(Model* model) {
+  static const std::vector<std::string> kKeys{"a", "ab", "b", std::string("b\0c", 3), "\xff", "\xff\xff"};
+  const bool first = model->watermark.block.slot == 0;
+  const auto kind = first ? BatchKind::kSlot
+                          : *rc::gen::weightedElement<BatchKind>({{6, BatchKind::kSlot},
+                                                                  {1, BatchKind::kBootstrap},
+                                                                  {1, BatchKind::kRetention},
+                                                                  {1, BatchKind::kRepair},
+                                                                  {1, BatchKind::kGap}});
+  const Slot slot = model->watermark.block.slot + static_cast<Slot>(*rc::gen::inRange(1, 4));
+  BatchMaker maker = kind == BatchKind::kSlot ? BatchMaker(slot) : BatchMaker(kind, model->watermark);
+  if (kind == BatchKind::kGap) {
+    maker.WithGap({model->watermark.block.slot, slot, "drawn"});
+    model->gaps.push_back(*maker.batch().gap);
+  }
+  for (int i = *rc::gen::inRange(0, 5); i > 0; --i) {
+    const EntityId entity = *rc::gen::element(kAccount, kOrder);
+    const std::string key = *rc::gen::elementOf(kKeys);
+    auto& row = model->entities[{entity, key}];
+    if (row && *rc::gen::inRange(0, 3) == 0) {
+      maker.Delete(entity, key, row);
+      model->entities.erase({entity, key});
+    } else {
+      // Order has one field: no note.
+      maker.Put(entity, key, *rc::gen::arbitrary<uint64_t>(), row);
+      row = maker.batch().mutations.back().after;
+    }
+  }
+  std::map<SideKey, std::optional<std::string>> side;
+  for (int i = *rc::gen::inRange(0, 5); i > 0; --i) {
+    const SideKey key{SideKind{static_cast<uint8_t>(*rc::gen::inRange(1, 10))}, *rc::gen::element(kAccount, kOrder),
+                      *rc::gen::element<uint16_t>(0, 1), *rc::gen::elementOf(kKeys)};
+    side[key] = *rc::gen::arbitrary<bool>() ? std::optional(*rc::gen::arbitrary<std::string>()) : std::nullopt;
+  }
+  for (const auto& [key, value] : side) {
+    maker.Side(key, value);
+    if (value) {
+      model->side[key] = *value;
+    } else {
+      model->side.erase(key);
+    }
+  }
+  const Batch& batch = maker.batch();
+  ++model->watermark.number;
+  if (kind == BatchKind::kSlot) {
+    model->watermark.block = batch.block;
+    model->watermark.last_index = 0;
+    model->chain[slot] = batch.block.blockhash;
+  }
+  model->watermark.last_index += batch.mutations.size();
+  return batch;
+}
+
+void AssertEqual(const EntityStore& store, const Model& model) {
+  const Watermark watermark = store.watermark();
+  RC_ASSERT(watermark.number == model.watermark.number);
+  RC_ASSERT(watermark.block == model.watermark.block);
+  RC_ASSERT(watermark.last_index == model.watermark.last_index);
+  RC_ASSERT(store.sizes().entities_estimate == model.entities.size());
+  RC_ASSERT(store.gaps().size() == model.gaps.size());
+  RC_ASSERT(store.lineages().size() == (model.watermark.number == 0 ? 0 : model.gaps.size() + 1));
+  for (Slot slot = 0; slot <= watermark.block.slot + 1; ++slot) {
+    const auto it = model.chain.find(slot);
+    RC_ASSERT(store.BlockhashOf(slot) == (it == model.chain.end() ? std::nullopt : std::optional(it->second)));
+  }
+  auto snapshot = store.TakeSnapshot();
+  RC_ASSERT(snapshot->watermark().number == model.watermark.number);
+  RC_ASSERT(snapshot->watermark().block == model.watermark.block);
+  auto expected = model.entities.begin();
+  for (const EntityId entity : {kAccount, kOrder}) {
+    snapshot->Seek(entity, "");
+    std::string_view key;
+    for (;;) {
+      const auto row = snapshot->Next(&key);
+      RC_ASSERT(row.ok());
+      if (!*row) break;
+      RC_ASSERT(expected != model.entities.end());
+      RC_ASSERT(expected->first == std::make_pair(entity, std::string(key)));
+      RC_ASSERT((*row)->bytes() == expected->second->bytes());
+      RC_ASSERT((*store.Get(entity, key))->bytes() == expected->second->bytes());
+      RC_ASSERT((*snapshot->Get(entity, key))->bytes() == expected->second->bytes());
+      ++expected;
+    }
+    RC_ASSERT(expected == model.entities.end() || expected->first.first > entity);
+  }
+  auto side = model.side.begin();
+  for (uint8_t kind = 1; kind <= 9; ++kind) {
+    for (const EntityId entity : {kAccount, kOrder}) {
+      for (const uint16_t name : {0, 1}) {
+        const auto status = store.ScanSide(SideKind{kind}, entity, name, "", [&](std::string_view id, std::string_view value) {
+          RC_ASSERT(side != model.side.end());
+          RC_ASSERT(side->first == (SideKey{SideKind{kind}, entity, name, std::string(id)}));
+          RC_ASSERT(side->second == value);
+          RC_ASSERT(**store.GetSide(side->first) == value);
+          ++side;
+          return true;
+        });
+        RC_ASSERT(status.ok());
+      }
+    }
+  }
+  RC_ASSERT(side == model.side.end());
+}
+
+RC_GTEST_PROP(EntityStore, HoldsWhatAModelHoldsAcrossReopens, ()) {
+  TemporaryFolder folder;
+  Model model;
+  OpenStore open = OpenTestStore(folder.path());
+  for (int round = *rc::gen::inRange(1, 4); round > 0; --round) {
+    for (int i = *rc::gen::inRange(0, 8); i > 0; --i) {
+      const auto number = open.writer->Apply(DrawBatch(&model));
+      RC_ASSERT(number.ok());
+      RC_ASSERT(*number == model.watermark.number);
+    }
+    AssertEqual(*open.store, model);
+    open.Close();
+    open = OpenTestStore(folder.path());
+    AssertEqual(*open.store, model);
+  }
+}
+
+TEST(EntityStore, ScansSideRowsByPrefixUntilToldToStop) {
+  TemporaryFolder folder;
+  OpenStore open = OpenTestStore(folder.path());
+  BatchMaker maker(1);
+  for (const char* id : {"a", "aa", "ab", "b", "\xff", "\xff\x01"}) maker.Side({SideKind::kPda, 0, 0, id}, id);
+  maker.Side({SideKind::kPda, 0, 1, "aa"}, "of another name");
+  ASSERT_TRUE(open.writer->Apply(maker.batch()).ok());
+  const auto scan = [&](std::string_view prefix, size_t limit) {
+    std::vector<std::string> ids;
+    EXPECT_TRUE(open.store->ScanSide(SideKind::kPda, 0, 0, prefix, [&](std::string_view id, std::string_view) {
+      ids.emplace_back(id);
+      return ids.size() < limit;
+    }).ok());
+    return ids;
+  };
+  using Ids = std::vector<std::string>;
+  EXPECT_EQ(scan("a", 99), (Ids{"a", "aa", "ab"}));
+  EXPECT_EQ(scan("a", 2), (Ids{"a", "aa"}));
+  EXPECT_EQ(scan("\xff", 99), (Ids{"\xff", "\xff\x01"}));
+  EXPECT_EQ(scan("c", 99), Ids{});
+  EXPECT_FALSE(open.store->ScanSide(SideKind{0}, 0, 0, "", [](auto, auto) { return true; }).ok());
+  EXPECT_FALSE(open.store->GetSide({SideKind{10}, 0, 0, "a"}).ok());
+}
+
+}  // namespace
+}  // namespace everstate

@@ -1,0 +1,161 @@
+#include "storage/entity_writer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "server/base/sha256.h"
+#include "tests/storage/store_support.h"
+
+namespace everstate {
+namespace {
+
+using ::testing::HasSubstr;
+
+class EntityWriterTest : public ::testing::Test {
+ protected:
+  TemporaryFolder folder_;
+  OpenStore open_ = OpenTestStore(folder_.path());
+
+  absl::StatusOr<Number> Apply(const BatchMaker& maker) { return open_.writer->Apply(maker.batch()); }
+  Watermark watermark() const { return open_.store->watermark(); }
+  // The batch is refused and nothing of it is in the store.
+  void ExpectRefused(const BatchMaker& maker, const char* why) {
+    const Watermark before = watermark();
+    const auto number = Apply(maker);
+    EXPECT_EQ(number.status().code(), absl::StatusCode::kInvalidArgument) << why;
+    EXPECT_THAT(std::string(number.status().message()), HasSubstr(why));
+    EXPECT_EQ(watermark().number, before.number);
+    EXPECT_EQ(open_.store->TakeSnapshot()->watermark().number, before.number);
+  }
+};
+
+TEST_F(EntityWriterTest, NumbersAreDenseAndOnlySlotsMoveTheChain) {
+  EXPECT_EQ(*Apply(BatchMaker(10).Put(kAccount, "a", 1).Put(kAccount, "b", 2)), 1u);
+  EXPECT_EQ(watermark().cursor(), (Cursor{10, 2}));
+  EXPECT_EQ(*Apply(BatchMaker(BatchKind::kRetention, watermark()).Delete(kAccount, "a", MakeRow({10, 1}, 1))), 2u);
+  EXPECT_EQ(watermark().cursor(), (Cursor{10, 3}));
+  EXPECT_EQ(watermark().block, TestBlock(10));
+  EXPECT_EQ(*Apply(BatchMaker(BatchKind::kRepair, watermark())), 3u);
+  EXPECT_EQ(watermark().cursor(), (Cursor{10, 3}));
+  EXPECT_EQ(*Apply(BatchMaker(12)), 4u);
+  EXPECT_EQ(watermark().cursor(), (Cursor{12, 0}));
+}
+
+TEST_F(EntityWriterTest, RefusesWhatIsOutOfOrder) {
+  ASSERT_TRUE(Apply(BatchMaker(10).Put(kAccount, "a", 1).Put(kAccount, "b", 2)).ok());
+  ExpectRefused(BatchMaker(10), "slot 10 is not above");
+  ExpectRefused(BatchMaker(9), "slot 9 is not above");
+  BatchMaker falling(11);
+  falling.Put(kAccount, "a", 1).Put(kAccount, "b", 2);
+  std::swap(falling.batch().mutations[0], falling.batch().mutations[1]);
+  ExpectRefused(falling, "cursor out of order");
+  BatchMaker twice(11);
+  twice.Put(kAccount, "a", 1).Put(kAccount, "b", 2);
+  twice.batch().mutations[1].cursor = twice.batch().mutations[0].cursor;
+  ExpectRefused(twice, "cursor out of order");
+  BatchMaker other_slot(12);
+  other_slot.Put(kAccount, "a", 1);
+  other_slot.batch().block.slot = 11;
+  ExpectRefused(other_slot, "cursor out of order");
+  Watermark stale = watermark();
+  stale.last_index = 0;
+  ExpectRefused(BatchMaker(BatchKind::kRepair, stale).Put(kAccount, "a", 1), "cursor out of order");
+}
+
+TEST_F(EntityWriterTest, RefusesMutationsThatAreNone) {
+  ExpectRefused(BatchMaker(1).Put(kEntities, "a", 1), "which the schema lacks");
+  ExpectRefused(BatchMaker(1).Put(kAccount, "", 1), "empty key");
+  ExpectRefused(BatchMaker(1).Delete(kAccount, "a", nullptr), "no row before and none after");
+  BatchMaker other_cursor(1);
+  other_cursor.Put(kAccount, "a", 1);
+  other_cursor.batch().mutations[0].after = MakeRow({1, 9}, 1);
+  ExpectRefused(other_cursor, "has cursor 1:000000000009");
+  ExpectRefused(BatchMaker(1).Side({SideKind{77}, 0, 0, "a"}, "x"), "unknown kind of side row 77");
+  BatchMaker no_kind(1);
+  no_kind.batch().kind = BatchKind{9};
+  ExpectRefused(no_kind, "unknown kind of batch 9");
+}
+
+TEST_F(EntityWriterTest, RefusesGapsThatAreNone) {
+  ExpectRefused(BatchMaker(BatchKind::kGap, watermark()).WithGap({0, 5, "x"}), "before the first block");
+  ASSERT_TRUE(Apply(BatchMaker(10)).ok());
+  ExpectRefused(BatchMaker(BatchKind::kGap, watermark()), "kind gap has a gap");
+  ExpectRefused(BatchMaker(11).WithGap({10, 11, "x"}), "kind gap has a gap");
+  ExpectRefused(BatchMaker(BatchKind::kGap, watermark()).WithGap({9, 12, "x"}), "does not begin at the last applied slot");
+  ExpectRefused(BatchMaker(BatchKind::kGap, watermark()).WithGap({10, 10, "x"}), "does not begin at the last applied slot");
+}
+
+// Recomputed here from its definition.
+TEST_F(EntityWriterTest, LineageIsTheHashOfHowItBeganAndOfItsGaps) {
+  ASSERT_TRUE(Apply(BatchMaker(BatchKind::kBootstrap, watermark()).Put(kAccount, "a", 1)).ok());
+  EXPECT_TRUE(open_.store->lineage().empty()) << "no block was applied yet";
+  ASSERT_TRUE(Apply(BatchMaker(10)).ok());
+  const auto le = [](uint64_t v) {
+    std::string bytes;
+    for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<char>(v >> (8 * i)));
+    return bytes;
+  };
+  const auto hash = [](const std::string& input) {
+    const Sha256Digest digest = Sha256Of(input);
+    return std::string(digest.begin(), digest.end());
+  };
+  const std::string l0 = hash(std::string(32, '\xab') + le(10) + std::string(32, '\x0a') + "append_keep=100");
+  EXPECT_EQ(open_.store->lineage(), HexOf(l0));
+  ASSERT_TRUE(Apply(BatchMaker(11)).ok());
+  EXPECT_EQ(open_.store->lineage(), HexOf(l0));
+  ASSERT_TRUE(Apply(BatchMaker(BatchKind::kGap, watermark()).WithGap({11, 15, "the provider was away"})).ok());
+  const std::string l1 = hash(l0 + le(11) + le(15));
+  EXPECT_EQ(open_.store->lineage(), HexOf(l1));
+  ASSERT_TRUE(Apply(BatchMaker(15)).ok());
+
+  open_.Close();
+  open_ = OpenTestStore(folder_.path());
+  const auto starts = open_.store->lineages();
+  ASSERT_EQ(starts.size(), 2u);
+  EXPECT_EQ(starts[0].lineage, HexOf(l0));
+  EXPECT_EQ(starts[0].begins_at, 2u);
+  EXPECT_EQ(starts[1].lineage, HexOf(l1));
+  EXPECT_EQ(starts[1].begins_at, 4u);
+  const auto gaps = open_.store->gaps();
+  ASSERT_EQ(gaps.size(), 1u);
+  EXPECT_EQ(gaps[0].from, 11u);
+  EXPECT_EQ(gaps[0].to, 15u);
+  EXPECT_EQ(gaps[0].cause, "the provider was away");
+}
+
+TEST_F(EntityWriterTest, ForgetsOldBlockhashes) {
+  open_.Close();
+  StoreOptions options = TestOptions(folder_.path());
+  options.chain_slots = 3;
+  for (int reopened = 0; reopened < 2; ++reopened) {
+    open_ = OpenStore(*EntityStore::Open(options, TestIdentity()));
+    const Slot base = open_.store->watermark().block.slot;
+    for (Slot slot = base + 2; slot <= base + 10; slot += 2) {
+      ASSERT_TRUE(Apply(BatchMaker(slot)).ok());
+      EXPECT_EQ(open_.store->BlockhashOf(slot), HashOfByte(static_cast<uint8_t>(slot)));
+      EXPECT_FALSE(open_.store->BlockhashOf(slot - 1));
+      if (slot > 6) EXPECT_TRUE(open_.store->BlockhashOf(slot - 4));
+      if (slot > 6) EXPECT_FALSE(open_.store->BlockhashOf(slot - 6)) << slot;
+    }
+    open_.Close();
+  }
+  // A shorter tail takes effect with the next block.
+  options.chain_slots = 1;
+  open_ = OpenStore(*EntityStore::Open(options, TestIdentity()));
+  ASSERT_TRUE(Apply(BatchMaker(30)).ok());
+  EXPECT_TRUE(open_.store->BlockhashOf(30));
+  EXPECT_FALSE(open_.store->BlockhashOf(20));
+}
+
+TEST_F(EntityWriterTest, SyncsEveryBatchWhenTheIntervalIsZero) {
+  open_.Close();
+  StoreOptions options = TestOptions(folder_.path());
+  options.wal_sync_interval_ms = 0;
+  open_ = OpenStore(*EntityStore::Open(options, TestIdentity()));
+  for (Slot slot = 1; slot <= 5; ++slot) ASSERT_TRUE(Apply(BatchMaker(slot).Put(kAccount, "a", slot)).ok());
+  EXPECT_TRUE(open_.writer->SyncWal().ok());
+  EXPECT_EQ(FirstField(**open_.store->Get(kAccount, "a")), 5u);
+}
+
+}  // namespace
+}  // namespace everstate

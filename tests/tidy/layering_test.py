@@ -1,0 +1,26 @@
+#!/usr/bin/env python3
+"""The layering check finds turned arrows, and the tree has none."""
+import pathlib
+import unittest
+
+import layering
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class LayeringTest(unittest.TestCase):
+    def test_finds_every_turned_arrow_of_the_fixture(self):
+        found = layering.violations(HERE / "turned_arrow")
+        self.assertEqual([line.split(": ")[0] for line in found],
+                         [f"server/vm/machine.cc:{n}" for n in (2, 3, 4, 6, 7)] + ["storage/row.cc:3"])
+
+    def test_an_inner_header_is_no_door(self):
+        self.assertIn("no door", layering.judge("projector", '"', "storage/keys.h"))
+        self.assertIsNone(layering.judge("projector", '"', "storage/entity_store.h"))
+
+    def test_the_tree_has_none(self):
+        self.assertEqual(layering.violations(HERE.parent.parent), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
