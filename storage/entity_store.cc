@@ -175,6 +175,7 @@ EntityStore::~EntityStore() {
   // RocksDB would abort or read freed memory later; here the culprit can still be named.
   if (impl_->writer_alive) DieAlive("its EntityWriter is", impl_->db->GetName());
   if (impl_->snapshots != 0) DieAlive(fmt::format("{} Snapshot(s) are", impl_->snapshots.load()), impl_->db->GetName());
+  if (impl_->write_failed) return;
   // With everything in tables the next open has no WAL to replay. What cannot be flushed is in the WAL.
   if (const auto status = FromRocks(impl_->db->Flush({}), "flushing at close"); !status.ok()) {
     spdlog::warn("{}", status.ToString());

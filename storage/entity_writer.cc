@@ -32,7 +32,9 @@ struct EntityWriter::Impl {
   void PutRecords(const Batch& batch, const Next& next);
   void DropOldTails(const Next& next);
   void Publish(const Batch& batch, Next next);
-  absl::Status Sync();
+  absl::Status Write(Number number);
+  absl::Status Fail(absl::Status status);  // with the mutex held, as the next
+  absl::Status SyncLocked();
   void SyncUntilStopped();
 
   void Put(std::string_view key, std::string_view value) { write_batch.Put(Slice(key), Slice(value)); }
@@ -46,8 +48,10 @@ struct EntityWriter::Impl {
   KeyBuffer keys;
   std::string journal_row;
 
-  std::atomic<bool> unsynced{false};
-  std::mutex mutex;  // guards the two below
+  // Held while RocksDB writes or syncs: a library built with assertions aborts when the WAL is synced after a write to
+  // it failed, so between the two it must be known how the write went.
+  std::mutex mutex;
+  bool unsynced = false;
   bool stopping = false;
   absl::Status failed;  // the first failed write or sync: what followed it would not be recoverable
   std::condition_variable stop;
@@ -200,25 +204,36 @@ void EntityWriter::Impl::Publish(const Batch& batch, Next next) {
   store.position = std::move(next.position);
 }
 
-absl::Status EntityWriter::Impl::Sync() {
-  if (!unsynced.exchange(false)) return absl::OkStatus();
-  auto status = FromRocks(store.db->SyncWAL(), "syncing the WAL");
-  if (!status.ok()) {
-    std::lock_guard lock(mutex);
-    failed.Update(status);
-  }
+absl::Status EntityWriter::Impl::Fail(absl::Status status) {
+  failed = status;
+  store.write_failed = true;
   return status;
+}
+
+absl::Status EntityWriter::Impl::Write(Number number) {
+  rocksdb::WriteOptions write_options;
+  write_options.sync = store.options.wal_sync_interval_ms == 0;
+  std::lock_guard lock(mutex);
+  if (!failed.ok()) return failed;
+  const rocksdb::Status status = store.db->Write(write_options, &write_batch);
+  if (!status.ok()) return Fail(FromRocks(status, fmt::format("applying batch {}", number)));
+  unsynced = !write_options.sync;
+  return absl::OkStatus();
+}
+
+absl::Status EntityWriter::Impl::SyncLocked() {
+  if (!failed.ok()) return failed;
+  if (!std::exchange(unsynced, false)) return absl::OkStatus();
+  const rocksdb::Status status = store.db->SyncWAL();
+  return status.ok() ? absl::OkStatus() : Fail(FromRocks(status, "syncing the WAL"));
 }
 
 void EntityWriter::Impl::SyncUntilStopped() {
   const std::chrono::milliseconds interval(store.options.wal_sync_interval_ms);
   std::unique_lock lock(mutex);
-  while (!stop.wait_for(lock, interval, [&] { return stopping; })) {
-    lock.unlock();
-    // A failure is kept in `failed`, where the next Apply finds it.
-    Sync().IgnoreError();
-    lock.lock();
-  }
+  // A failure is kept in `failed`, where the next Apply finds it.
+  while (!stop.wait_for(lock, interval, [&] { return stopping; })) SyncLocked().IgnoreError();
+  SyncLocked().IgnoreError();
 }
 
 EntityWriter::EntityWriter(EntityStore* store) : impl_(std::make_unique<Impl>(store->impl_.get())) {
@@ -235,15 +250,10 @@ EntityWriter::~EntityWriter() {
   }
   impl_->stop.notify_all();
   if (impl_->sync_thread.joinable()) impl_->sync_thread.join();
-  impl_->Sync().IgnoreError();  // closing the store flushes, and says what it could not
   impl_->store.writer_alive = false;
 }
 
 absl::StatusOr<Number> EntityWriter::Apply(const Batch& batch) {
-  {
-    std::lock_guard lock(impl_->mutex);
-    if (!impl_->failed.ok()) return impl_->failed;
-  }
   if (auto status = impl_->Validate(batch); !status.ok()) return status;
   const Impl::Next next = impl_->Decide(batch);
   const Number number = next.position.watermark.number;
@@ -252,20 +262,14 @@ absl::StatusOr<Number> EntityWriter::Apply(const Batch& batch) {
   impl_->PutRecords(batch, next);
   impl_->DropOldTails(next);
 
-  rocksdb::WriteOptions write_options;
-  write_options.sync = impl_->store.options.wal_sync_interval_ms == 0;
-  auto status =
-      FromRocks(impl_->store.db->Write(write_options, &impl_->write_batch), fmt::format("applying batch {}", number));
-  if (!status.ok()) {
-    std::lock_guard lock(impl_->mutex);
-    impl_->failed.Update(status);
-    return status;
-  }
-  if (!write_options.sync) impl_->unsynced = true;
+  if (auto status = impl_->Write(number); !status.ok()) return status;
   impl_->Publish(batch, next);
   return number;
 }
 
-absl::Status EntityWriter::SyncWal() { return impl_->Sync(); }
+absl::Status EntityWriter::SyncWal() {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->SyncLocked();
+}
 
 }  // namespace everstate

@@ -45,9 +45,12 @@ std::string UniqueMemberId(std::string_view entity_key, std::string_view member)
 
 std::string_view ViewModeName(ViewMode mode) {
   switch (mode) {
-    case ViewMode::kList: return "list";
-    case ViewMode::kState: return "state";
-    case ViewMode::kAppend: return "append";
+    case ViewMode::kList:
+      return "list";
+    case ViewMode::kState:
+      return "state";
+    case ViewMode::kAppend:
+      return "append";
   }
   return "";
 }

@@ -78,7 +78,8 @@ bool DepthWithin(const std::string& encoded, int depth) {
 }  // namespace
 
 std::shared_ptr<Row> Row::Make(Cursor cursor, FieldSet present, uint32_t fields, std::string bytes) {
-  auto row = std::allocate_shared<Row>(TailAllocator<Row>(TailBytes(fields)), Private{}, cursor, present, std::move(bytes));
+  auto row =
+      std::allocate_shared<Row>(TailAllocator<Row>(TailBytes(fields)), Private{}, cursor, present, std::move(bytes));
   row->fields_ = fields;
   return row;
 }
@@ -104,7 +105,8 @@ absl::StatusOr<RowRef> Row::Parse(std::string bytes, size_t field_count) {
   const FieldSet present = std::bit_cast<FieldSet>(bitmap);
   const uint32_t fields =
       bitmap_bytes == 0 ? 0 : static_cast<uint32_t>(8 * (bitmap_bytes - 1) + std::bit_width(bitmap[bitmap_bytes - 1]));
-  if (fields > field_count) return error("field ", fields - 1, " is present, but the entity has ", field_count, " fields");
+  if (fields > field_count)
+    return error("field ", fields - 1, " is present, but the entity has ", field_count, " fields");
 
   const std::shared_ptr<Row> row = Make(cursor, present, fields, std::move(bytes));
   const char* begin = row->bytes_.data();
@@ -113,8 +115,10 @@ absl::StatusOr<RowRef> Row::Parse(std::string bytes, size_t field_count) {
   for (uint32_t f = 0; f < fields; ++f) {
     row->offsets()[f] = static_cast<uint32_t>(at - begin);
     if (!present[f]) continue;
-    const char* after = at != end && static_cast<ValueTag>(*at) != ValueTag::kAbsent ? CheckValue(at, end, kValueDepthMax) : nullptr;
-    if (after == nullptr) return error("field ", f, " at offset ", at - begin, " is no value of at most ", kValueDepthMax, " levels");
+    const char* after =
+        at != end && static_cast<ValueTag>(*at) != ValueTag::kAbsent ? CheckValue(at, end, kValueDepthMax) : nullptr;
+    if (after == nullptr)
+      return error("field ", f, " at offset ", at - begin, " is no value of at most ", kValueDepthMax, " levels");
     at = after;
   }
   row->offsets()[fields] = static_cast<uint32_t>(at - begin);

@@ -1,5 +1,5 @@
 // JSON text of values, rows and patches: written once, front to back, from the schema's ready-made key texts.
-#include <bit>
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -14,10 +14,10 @@ namespace {
 
 constexpr uint64_t kSafeInteger = (uint64_t{1} << 53) - 1;  // ECMAScript's Number.MAX_SAFE_INTEGER
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";   // U+FFFD
-constexpr size_t kNumberBytesMax = 48;                       // more than any number's text, quotes included
+constexpr size_t kNumberBytesMax = 48;                      // more than any number's text, quotes included
 
-// JsonSink: the end of a string as raw memory. It takes room in large steps, so that a short piece costs a compare and a
-// copy; the string gets its true size when the sink dies.
+// JsonSink: the end of a string as raw memory. It takes room in large steps, so that a short piece costs a compare and
+// a copy; the string gets its true size when the sink dies.
 class JsonSink {
  public:
   JsonSink(std::string* out, size_t expected_bytes) : out_(out) { Grow(out->size(), expected_bytes); }
@@ -41,7 +41,15 @@ class JsonSink {
     std::memcpy(Room(text.size()), text.data(), text.size());
     at_ += text.size();
   }
-  // A member or element follows: a comma unless it is the first. Inside a JSON text no value ends with an opening bracket.
+  void PutQuoted(std::string_view text) {
+    char* room = Room(text.size() + 2);
+    *room = '"';
+    std::copy(text.begin(), text.end(), room + 1);
+    room[text.size() + 1] = '"';
+    at_ += text.size() + 2;
+  }
+  // A member or element follows: a comma unless it is the first. Inside a JSON text no value ends with an opening
+  // bracket.
   void Next() {
     if (const char last = at_[-1]; last != '{' && last != '[') Put(',');
   }
@@ -59,23 +67,29 @@ class JsonSink {
   char* end_;
 };
 
-// True when one of eight bytes cannot be copied into a JSON string as it is: a control character, '"', '\', or no ASCII.
+// True when one of eight bytes cannot be copied into a JSON string as it is: a control character, '"', '\', or no
+// ASCII.
 bool AnySpecial(uint64_t w) {
   constexpr uint64_t kOnes = 0x0101010101010101, kHigh = 0x8080808080808080;
   const uint64_t quote = (w ^ (kOnes * '"')) - kOnes, slash = (w ^ (kOnes * '\\')) - kOnes;
   return (((w - kOnes * 0x20) | quote | slash | w) & kHigh) != 0;
 }
 
-bool Special(char c) { return static_cast<uint8_t>(c) < 0x20 || c == '"' || c == '\\' || static_cast<uint8_t>(c) >= 0x80; }
+bool Special(char c) {
+  return static_cast<uint8_t>(c) < 0x20 || c == '"' || c == '\\' || static_cast<uint8_t>(c) >= 0x80;
+}
 
 // How many bytes from the front can be copied as they are.
 size_t PlainPrefix(std::string_view text) {
-  size_t n = 0;
-  for (; n + 8 <= text.size(); n += 8) {
+  const auto special_word = [&](size_t at) {
     uint64_t w;
-    std::memcpy(&w, text.data() + n, 8);
-    if (AnySpecial(w)) break;
-  }
+    std::memcpy(&w, text.data() + at, 8);
+    return AnySpecial(w);
+  };
+  size_t n = 0;
+  while (n + 8 <= text.size() && !special_word(n)) n += 8;
+  // The rest is shorter than a word: the last word overlaps what was seen.
+  if (n > 0 && n + 8 > text.size() && !special_word(text.size() - 8)) return text.size();
   while (n < text.size() && !Special(text[n])) ++n;
   return n;
 }
@@ -83,13 +97,20 @@ size_t PlainPrefix(std::string_view text) {
 void PutEscaped(char c, JsonSink* sink) {
   constexpr char kHex[] = "0123456789abcdef";
   switch (c) {
-    case '"': return sink->Put("\\\"");
-    case '\\': return sink->Put("\\\\");
-    case '\b': return sink->Put("\\b");
-    case '\f': return sink->Put("\\f");
-    case '\n': return sink->Put("\\n");
-    case '\r': return sink->Put("\\r");
-    case '\t': return sink->Put("\\t");
+    case '"':
+      return sink->Put("\\\"");
+    case '\\':
+      return sink->Put("\\\\");
+    case '\b':
+      return sink->Put("\\b");
+    case '\f':
+      return sink->Put("\\f");
+    case '\n':
+      return sink->Put("\\n");
+    case '\r':
+      return sink->Put("\\r");
+    case '\t':
+      return sink->Put("\\t");
     default:
       sink->Put("\\u00");
       sink->Put(kHex[static_cast<uint8_t>(c) >> 4]);
@@ -99,9 +120,10 @@ void PutEscaped(char c, JsonSink* sink) {
 
 // Bytes that are not UTF-8 become U+FFFD, one each: a text frame with others would end the connection (RFC 6455 §8.1).
 void PutString(std::string_view text, JsonSink* sink) {
+  size_t plain = PlainPrefix(text);
+  if (plain == text.size()) return sink->PutQuoted(text);
   sink->Put('"');
-  while (true) {
-    const size_t plain = PlainPrefix(text);
+  for (;; plain = PlainPrefix(text)) {
     sink->Put(text.substr(0, plain));
     text.remove_prefix(plain);
     if (text.empty()) break;
@@ -141,7 +163,8 @@ void PutDecimalText(bool negative, Uint128 magnitude, JsonSink* sink) {
   } else {
     const Uint128 high = magnitude / kTen19;  // below 2^65
     if (high >= kTen19) PutDigits(static_cast<uint64_t>(high / kTen19), sink);
-    high >= kTen19 ? PutPadded(static_cast<uint64_t>(high % kTen19), 19, sink) : PutDigits(static_cast<uint64_t>(high), sink);
+    high >= kTen19 ? PutPadded(static_cast<uint64_t>(high % kTen19), 19, sink)
+                   : PutDigits(static_cast<uint64_t>(high), sink);
     PutPadded(static_cast<uint64_t>(magnitude % kTen19), 19, sink);
   }
   sink->Put('"');
@@ -154,7 +177,9 @@ void PutFloat(double d, JsonSink* sink) {
   const double size = std::fabs(d);
   const bool plain = d == 0 || (size >= 1e-5 && size < 1e16);
   char* room = sink->Room(kNumberBytesMax);
-  char* end = std::to_chars(room, room + kNumberBytesMax - 2, d, plain ? std::chars_format::fixed : std::chars_format::scientific).ptr;
+  char* end = std::to_chars(room, room + kNumberBytesMax - 2, d,
+                            plain ? std::chars_format::fixed : std::chars_format::scientific)
+                  .ptr;
   if (plain && std::memchr(room, '.', static_cast<size_t>(end - room)) == nullptr) {
     *end++ = '.';
     *end++ = '0';
@@ -211,8 +236,8 @@ void PutObject(const RowSchema& schema, const Composite& object, int depth, Json
   sink->Put('}');
 }
 
-// `depth`: composites that may still open. What rows cannot hold (deeper values, a shape that the schema does not know) is
-// written as null, so that the text stays JSON.
+// `depth`: composites that may still open. What rows cannot hold (deeper values, a shape that the schema does not know)
+// is written as null, so that the text stays JSON.
 void PutComposite(const RowSchema& schema, const Value& value, int depth, JsonSink* sink) {
   Composite composite;
   if (depth == 0 || !OpenFrame(value, &composite)) return sink->Put("null");
@@ -224,23 +249,33 @@ void PutComposite(const RowSchema& schema, const Value& value, int depth, JsonSi
 void PutValue(const RowSchema& schema, const Value& value, int depth, JsonSink* sink) {
   switch (value.tag) {
     case ValueTag::kAbsent:
-    case ValueTag::kNull: return sink->Put("null");
-    case ValueTag::kFalse: return sink->Put("false");
-    case ValueTag::kTrue: return sink->Put("true");
+    case ValueTag::kNull:
+      return sink->Put("null");
+    case ValueTag::kFalse:
+      return sink->Put("false");
+    case ValueTag::kTrue:
+      return sink->Put("true");
     case ValueTag::kUint:
       return value.uint <= kSafeInteger ? PutDigits(value.uint, sink) : PutDecimalText(false, value.uint, sink);
     case ValueTag::kNegInt:
       if (value.neg >= -static_cast<int64_t>(kSafeInteger)) return PutDigits(value.neg, sink);
       return PutDecimalText(true, 0 - static_cast<uint64_t>(value.neg), sink);
     case ValueTag::kWide:
-    case ValueTag::kDecimal: return PutDecimalText(value.negative, value.magnitude, sink);
-    case ValueTag::kFloat: return PutFloat(value.real, sink);
-    case ValueTag::kText: return PutString(value.bytes(), sink);
-    case ValueTag::kKey32: return PutBase58<kKey32TextMax>(value.data, EncodeBase58Key32, sink);
-    case ValueTag::kSig64: return PutBase58<kSig64TextMax>(value.data, EncodeBase58Sig64, sink);
-    case ValueTag::kBytes: return PutBytes(value, sink);
+    case ValueTag::kDecimal:
+      return PutDecimalText(value.negative, value.magnitude, sink);
+    case ValueTag::kFloat:
+      return PutFloat(value.real, sink);
+    case ValueTag::kText:
+      return PutString(value.bytes(), sink);
+    case ValueTag::kKey32:
+      return PutBase58<kKey32TextMax>(value.data, EncodeBase58Key32, sink);
+    case ValueTag::kSig64:
+      return PutBase58<kSig64TextMax>(value.data, EncodeBase58Sig64, sink);
+    case ValueTag::kBytes:
+      return PutBytes(value, sink);
     case ValueTag::kArray:
-    case ValueTag::kObject: return PutComposite(schema, value, depth, sink);
+    case ValueTag::kObject:
+      return PutComposite(schema, value, depth, sink);
   }
 }
 
@@ -253,7 +288,8 @@ void PutSeq(const Cursor& cursor, JsonSink* sink) {
 }
 
 // A field of a patch: of an array that was appended to only the new elements.
-void PutField(const RowSchema& schema, const Value& value, FieldId field, const std::vector<Appended>* appended, JsonSink* sink) {
+void PutField(const RowSchema& schema, const Value& value, FieldId field, const std::vector<Appended>* appended,
+              JsonSink* sink) {
   if (appended != nullptr && value.tag == ValueTag::kArray) {
     for (const Appended& a : *appended) {
       Composite array;
@@ -265,8 +301,8 @@ void PutField(const RowSchema& schema, const Value& value, FieldId field, const 
 }
 
 // The object of the `written` fields of `row`, with the cursor as "_seq".
-void PutRow(const RowSchema& schema, const EntitySchema& entity, const Row* row, const Cursor& cursor, const FieldSet& written,
-            const std::vector<Appended>* appended, JsonSink* sink) {
+void PutRow(const RowSchema& schema, const EntitySchema& entity, const Row* row, const Cursor& cursor,
+            const FieldSet& written, const std::vector<Appended>* appended, JsonSink* sink) {
   using Kind = EntitySchema::EmitStep::Kind;
   sink->Put('{');
   const std::vector<EntitySchema::EmitStep>& steps = entity.emit_steps;
@@ -281,7 +317,9 @@ void PutRow(const RowSchema& schema, const EntitySchema& entity, const Row* row,
         sink->Next();
         sink->Put(step.text);
         break;
-      case Kind::kClose: sink->Put('}'); break;
+      case Kind::kClose:
+        sink->Put('}');
+        break;
       case Kind::kField:
         if (!written[step.field]) break;
         sink->Next();
@@ -326,7 +364,8 @@ void AppendEntityJson(const RowSchema& schema, const EntitySchema& entity, const
 
 void AppendPatchJson(const RowSchema& schema, const EntitySchema& entity, const Mutation& mutation, std::string* out) {
   JsonSink sink(out, kPatchBytesExpected);
-  PutRow(schema, entity, mutation.after.get(), mutation.cursor, WrittenFields(entity, mutation), &mutation.appended, &sink);
+  PutRow(schema, entity, mutation.after.get(), mutation.cursor, WrittenFields(entity, mutation), &mutation.appended,
+         &sink);
 }
 
 bool EmitsAnything(const EntitySchema& entity, const Mutation& mutation) {

@@ -57,7 +57,8 @@ absl::Status AddPath(std::string_view path, FieldId field, PathNode* root) {
 }
 
 // Appends the steps of what is inside `node`; answers the emitted fields there.
-FieldSet AddSteps(const PathNode& node, bool root, const FieldSet& emitted, std::vector<EntitySchema::EmitStep>* steps) {
+FieldSet AddSteps(const PathNode& node, bool root, const FieldSet& emitted,
+                  std::vector<EntitySchema::EmitStep>* steps) {
   using Kind = EntitySchema::EmitStep::Kind;
   FieldSet fields;
   bool seq_due = root;
@@ -150,9 +151,11 @@ std::optional<FieldId> EntitySchema::FieldAt(std::string_view path) const {
 }
 
 absl::StatusOr<std::shared_ptr<const RowSchema>> RowSchema::Build(
-    std::vector<std::pair<std::string, std::vector<FieldDef>>> entities, std::vector<Shape> shapes, std::vector<ViewDef> views) {
+    std::vector<std::pair<std::string, std::vector<FieldDef>>> entities, std::vector<Shape> shapes,
+    std::vector<ViewDef> views) {
   constexpr size_t kEntitiesMax = 1 << 16;  // EntityId
-  if (entities.size() > kEntitiesMax) return Invalid("{} entities, but at most {} are allowed", entities.size(), kEntitiesMax);
+  if (entities.size() > kEntitiesMax)
+    return Invalid("{} entities, but at most {} are allowed", entities.size(), kEntitiesMax);
   std::shared_ptr<RowSchema> schema(new RowSchema);
   for (auto& [name, fields] : entities) {
     if (schema->FindEntity(name) != nullptr) return Invalid("two entities are named \"{}\"", name);

@@ -85,6 +85,7 @@ struct EntityStore::Impl {
 
   std::atomic<int64_t> snapshots{0};  // alive
   std::atomic<bool> writer_taken{false}, writer_alive{false};
+  std::atomic<bool> write_failed{false};  // RocksDB may have a broken WAL in hand: it is asked for nothing more
 
   // What the last batch left. The writer changes it after the batch is in RocksDB; everybody reads it under the mutex.
   mutable std::mutex mutex;

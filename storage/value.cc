@@ -105,7 +105,8 @@ Value Value::Int(int64_t i) {
 
 Value Value::Wide(bool negative, Uint128 magnitude) {
   if (!negative && magnitude <= kUintMax) return Uint(static_cast<uint64_t>(magnitude));
-  if (negative && magnitude <= kNegIntMagnitudeMax) return Int(static_cast<int64_t>(0 - static_cast<uint64_t>(magnitude)));
+  if (negative && magnitude <= kNegIntMagnitudeMax)
+    return Int(static_cast<int64_t>(0 - static_cast<uint64_t>(magnitude)));
   Value v;
   v.tag = ValueTag::kWide;
   v.negative = negative;
@@ -140,13 +141,19 @@ bool ValuesEqual(const Value& a, const Value& b) {
     case ValueTag::kAbsent:
     case ValueTag::kNull:
     case ValueTag::kFalse:
-    case ValueTag::kTrue: return true;
-    case ValueTag::kUint: return a.uint == b.uint;
-    case ValueTag::kNegInt: return a.neg == b.neg;
-    case ValueTag::kFloat: return a.real == b.real;
+    case ValueTag::kTrue:
+      return true;
+    case ValueTag::kUint:
+      return a.uint == b.uint;
+    case ValueTag::kNegInt:
+      return a.neg == b.neg;
+    case ValueTag::kFloat:
+      return a.real == b.real;
     case ValueTag::kWide:
-    case ValueTag::kDecimal: return a.negative == b.negative && a.magnitude == b.magnitude;
-    default: return a.bytes() == b.bytes();  // composites too: equal values have equal encodings
+    case ValueTag::kDecimal:
+      return a.negative == b.negative && a.magnitude == b.magnitude;
+    default:
+      return a.bytes() == b.bytes();  // composites too: equal values have equal encodings
   }
 }
 
@@ -196,20 +203,27 @@ void AppendValue(const Value& value, std::string* out) {
   if (value.tag == ValueTag::kArray || value.tag == ValueTag::kObject) return content();  // carries its tag
   out->push_back(static_cast<char>(value.tag));
   switch (value.tag) {
-    case ValueTag::kUint: return AppendVarint(value.uint, out);
-    case ValueTag::kNegInt: return AppendVarint(static_cast<uint64_t>(-(value.neg + 1)), out);
+    case ValueTag::kUint:
+      return AppendVarint(value.uint, out);
+    case ValueTag::kNegInt:
+      return AppendVarint(static_cast<uint64_t>(-(value.neg + 1)), out);
     case ValueTag::kWide:
-    case ValueTag::kDecimal: return AppendWide(value, out);
+    case ValueTag::kDecimal:
+      return AppendWide(value, out);
     case ValueTag::kFloat: {
       const uint64_t bits = std::bit_cast<uint64_t>(value.real);
       out->append(reinterpret_cast<const char*>(&bits), sizeof bits);
       return;
     }
     case ValueTag::kText:
-    case ValueTag::kBytes: AppendVarint(value.size, out); return content();
+    case ValueTag::kBytes:
+      AppendVarint(value.size, out);
+      return content();
     case ValueTag::kKey32:
-    case ValueTag::kSig64: return content();
-    default: return;  // kAbsent, kNull, kFalse, kTrue are their tag
+    case ValueTag::kSig64:
+      return content();
+    default:
+      return;  // kAbsent, kNull, kFalse, kTrue are their tag
   }
 }
 
@@ -236,20 +250,28 @@ const char* DecodeValue(const char* at, const char* end, Value* value) {
     case ValueTag::kAbsent:
     case ValueTag::kNull:
     case ValueTag::kFalse:
-    case ValueTag::kTrue: return at;
-    case ValueTag::kUint: return ReadVarint(at, end, &value->uint);
+    case ValueTag::kTrue:
+      return at;
+    case ValueTag::kUint:
+      return ReadVarint(at, end, &value->uint);
     case ValueTag::kNegInt:
       at = ReadVarint(at, end, &v);
       if (at == nullptr || v > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return nullptr;
       value->neg = -1 - static_cast<int64_t>(v);
       return at;
     case ValueTag::kWide:
-    case ValueTag::kDecimal: return DecodeWide(at, end, value);
-    case ValueTag::kFloat: return DecodeFloat(at, end, value);
+    case ValueTag::kDecimal:
+      return DecodeWide(at, end, value);
+    case ValueTag::kFloat:
+      return DecodeFloat(at, end, value);
     case ValueTag::kText:
-    case ValueTag::kBytes: at = ReadVarint(at, end, &v); return DecodeContent(at, end, v, value);
-    case ValueTag::kKey32: return DecodeContent(at, end, 32, value);
-    case ValueTag::kSig64: return DecodeContent(at, end, 64, value);
+    case ValueTag::kBytes:
+      at = ReadVarint(at, end, &v);
+      return DecodeContent(at, end, v, value);
+    case ValueTag::kKey32:
+      return DecodeContent(at, end, 32, value);
+    case ValueTag::kSig64:
+      return DecodeContent(at, end, 64, value);
     case ValueTag::kArray:
     case ValueTag::kObject: {
       Composite composite;
@@ -297,7 +319,8 @@ absl::StatusOr<Value> ValueReader::Next() {
 
 absl::StatusOr<Composite> OpenComposite(const Value& value) {
   Composite composite;
-  if (!OpenFrame(value, &composite)) return absl::DataLossError("the value is not the encoding of an array or an object");
+  if (!OpenFrame(value, &composite))
+    return absl::DataLossError("the value is not the encoding of an array or an object");
   return composite;
 }
 

@@ -1,5 +1,5 @@
-// The encoding of values at pointer level, for the files of this room: no status, no allocation. Every function takes the
-// end of the readable bytes and never reads beyond it, whatever the bytes are.
+// The encoding of values at pointer level, for the files of this room: no status, no allocation. Every function takes
+// the end of the readable bytes and never reads beyond it, whatever the bytes are.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ inline const char* ReadVarint(const char* at, const char* end, uint64_t* v) {
 // Reads one value; of a composite only its frame. Returns the byte after it; null when the bytes are not an encoding.
 const char* DecodeValue(const char* at, const char* end, Value* value);
 
-// Checks one value with all that is inside: at most `depth` composites within each other, arrays hold as many elements as
-// they say and no kAbsent. Returns the byte after it, or null.
+// Checks one value with all that is inside: at most `depth` composites within each other, arrays hold as many elements
+// as they say and no kAbsent. Returns the byte after it, or null.
 const char* CheckValue(const char* at, const char* end, int depth);
 
 // The frame of a composite's encoding: false when `value` is none or its bytes are not one.

@@ -24,9 +24,9 @@ constexpr std::array<uint8_t, 256> kDigits = MakeDigits();
 constexpr uint64_t kLimbBase = 58ull * 58 * 58 * 58 * 58;
 constexpr size_t kLimbDigits = 5;
 
-// FixedBase58<N>: N bytes as 32-bit words, most significant first, times a table that holds each word's weight 2^(32*k) in
-// base 58^5, most significant limb first. The sums are brought below 58^5 only once per eight words; kFits proves that no
-// sum leaves 64 bits before that.
+// FixedBase58<N>: N bytes as 32-bit words, most significant first, times a table that holds each word's weight 2^(32*k)
+// in base 58^5, most significant limb first. The sums are brought below 58^5 only once per eight words; kFits proves
+// that no sum leaves 64 bits before that.
 template <size_t N>
 struct FixedBase58 {
   static constexpr size_t kWords = N / 4;

@@ -1,7 +1,5 @@
 #include "server/fanout/view_feed.h"
 
-#include <algorithm>
-
 namespace everstate {
 namespace {
 
@@ -11,46 +9,62 @@ Slice SliceOf(const std::shared_ptr<const Publication>& publication, const ViewF
 
 }  // namespace
 
+bool ViewFeed::Has(const Key& key) const {
+  auto it = subscriptions_.find(key);
+  return it != subscriptions_.end() && !it->second.lingers;
+}
+
 bool ViewFeed::Joined(const Key& key) const {
   auto it = subscriptions_.find(key);
-  return it != subscriptions_.end() && it->second;
+  return it != subscriptions_.end() && it->second.joined;
 }
 
-bool ViewFeed::Matches(std::string_view key) const {
-  if (whole()) return true;
-  auto it = subscriptions_.find(Key(key));
-  return it != subscriptions_.end() && it->second;
-}
+bool ViewFeed::Matches(std::string_view key) const { return whole() || Joined(Key(key)); }
 
 void ViewFeed::JoinNow(const Key& key) {
-  bool& joined = subscriptions_[key];
+  bool& joined = subscriptions_[key].joined;
   if (joined) return;
   joined = true;
   host_->Join(this, key);
+  if (!key.has_value()) ReleaseLingering();
+}
+
+void ViewFeed::ReleaseLingering() {
+  std::erase_if(subscriptions_, [this](const auto& entry) {
+    if (entry.second.lingers) host_->Leave(this, entry.first);
+    return entry.second.lingers;
+  });
 }
 
 void ViewFeed::Subscribe(const Key& key, bool with_snapshot) {
-  subscriptions_.try_emplace(key, false);
+  subscriptions_[key].lingers = false;
   host_->Send(TextFrame(view_->subscribed));
-  const bool queued = std::find(waiting_.begin(), waiting_.end(), key) != waiting_.end();
   if (with_snapshot) {
-    if (!queued) waiting_.push_back(key);
+    if (!Waits(key)) waiting_.push_back(key);
     Start();
-  } else if (!queued) {
+  } else if (!Waits(key)) {
     JoinNow(key);
   }
 }
 
 void ViewFeed::Unsubscribe(const Key& key) {
-  auto it = subscriptions_.find(key);
-  if (it->second) host_->Leave(this, key);
-  subscriptions_.erase(it);
   std::erase(waiting_, key);
+  if (key.has_value() && Joined(key) && !whole() && Waits(std::nullopt)) {
+    subscriptions_[key].lingers = true;
+  } else {
+    if (Joined(key)) host_->Leave(this, key);
+    subscriptions_.erase(key);
+  }
+  if (!key.has_value()) {
+    ReleaseLingering();
+    const std::deque<Key> waiting = waiting_;
+    for (const Key& other : waiting) JoinNow(other);  // the whole view kept them up to date (rule 5)
+  }
   if (!looking_ || look_key_ != key) return;
   // The walk ends early. What it has sent is carried for the subscriptions that remain; the rest it never was.
   if (!key.has_value() && look_number_.has_value()) {
-    for (const auto& [other, joined] : subscriptions_) {
-      if (joined && other.has_value() && *other <= look_last_key_) CarriedUpTo(other, *look_number_);
+    for (const auto& [other, subscription] : subscriptions_) {
+      if (subscription.joined && *other <= look_last_key_) CarriedUpTo(other, *look_number_);
     }
   }
   look_number_.reset();
@@ -58,8 +72,8 @@ void ViewFeed::Unsubscribe(const Key& key) {
 }
 
 void ViewFeed::UnsubscribeAll() {
-  for (const auto& [key, joined] : subscriptions_) {
-    if (joined) host_->Leave(this, key);
+  for (const auto& [key, subscription] : subscriptions_) {
+    if (subscription.joined) host_->Leave(this, key);
   }
   subscriptions_.clear();
   waiting_.clear();

@@ -8,9 +8,12 @@
 //      frame for a carried key with a number up to N is *dropped*: its change is in the rows that were sent.
 //   4. But a delete that is dropped may concern a row that the client has from before. It is set aside (a *leaver*), forgotten
 //      when a later dropped frame brings the key back, and sent when everything up to N has passed.
+//   5. A key that is covered by a subscription is kept up to date without a break: when the one that did so ends while the other
+//      still waits for its look, the key stays joined until then. No snapshot can say that a row is gone.
 // Thus per key numbers only rise, each change reaches the client once, and a row goes out whole before its first patch.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -59,8 +62,7 @@ class ViewFeed {
 
   uint32_t index() const { return index_; }
   const ServedView& view() const { return *view_; }
-  size_t subscriptions() const { return subscriptions_.size(); }
-  bool Has(const std::optional<std::string>& key) const { return subscriptions_.contains(key); }
+  bool Has(const std::optional<std::string>& key) const;
   bool whole() const { return Joined(std::nullopt); }  // the whole view is subscribed and joined
 
   // Answers `subscribed`; with a snapshot, looks (again). A second one with the same key is the same subscription.
@@ -83,6 +85,10 @@ class ViewFeed {
 
  private:
   using Key = std::optional<std::string>;
+  struct Subscription {
+    bool joined = false;
+    bool lingers = false;  // a key's, unsubscribed, joined until the whole view is (rule 5)
+  };
   struct Held {
     std::shared_ptr<const Publication> publication;
     const ViewFrames* frames;
@@ -97,6 +103,8 @@ class ViewFeed {
   bool Joined(const Key& key) const;
   bool Matches(std::string_view key) const;
   void JoinNow(const Key& key);
+  void ReleaseLingering();
+  bool Waits(const Key& key) const { return std::find(waiting_.begin(), waiting_.end(), key) != waiting_.end(); }
   void Start();   // the next look, when none is under way and the socket is free
   void Finish();  // of the look under way: the held frames go out
   void CarriedUpTo(const Key& key, Number number);
@@ -107,8 +115,8 @@ class ViewFeed {
   FeedHost* const host_;
   const uint32_t index_;
   const ServedView* const view_;
-  std::map<Key, bool, std::less<>> subscriptions_;  // key (none = the whole view) -> joined
-  std::deque<Key> waiting_;                         // looks to come
+  std::map<Key, Subscription> subscriptions_;  // by key; none = the whole view
+  std::deque<Key> waiting_;                    // looks to come
 
   // The look under way.
   bool looking_ = false;

@@ -22,9 +22,11 @@ class Arena {
   void Clear();
 
  private:
+  friend class Plan;
   struct Chunk { std::unique_ptr<uint8_t[]> bytes; size_t size = 0; };
   std::vector<Chunk> chunks_;
   size_t chunk_ = 0, used_ = 0;
+  std::string scratch_;  // where a composite is encoded before its length is known
 };
 
 enum class DecodeError : uint8_t { kNone, kTooShort, kBadBool, kBadOptionTag, kBadEnumIndex, kBadUtf8, kTooLarge };
@@ -44,30 +46,38 @@ class Plan {
     std::vector<std::string> path;  // struct fields by JSON key (or as written in the IDL, retried in snake_case); numeric = tuple position; empty = the whole body
     uint16_t reg = 0;
   };
-  // Errors: NotFound naming the path when the layout has no such field.
+  // Errors: NotFound naming the path when the layout has no such field; Unimplemented naming it when a map is in what it wants
+  // (its keys are not known before it is read). Passing over a map is no error.
   static absl::StatusOr<Plan> Compile(std::shared_ptr<const Program> program, TypeId body, std::vector<Wanted> wanted, ShapeTable* shapes);
 
-  // Reads. Simple fields point into `body` or are numbers; composites (structs, arrays, options of them, enums with fields,
-  // maps) are encoded into `arena`. Trailing bytes are ignored. With pad_with_zeros a body that ends early counts as followed
-  // by zeros (instruction arguments); the padded tail lives in `arena`. On an error registers already read stay, the others
-  // are untouched.
+  // Reads. Simple fields point into `body` or are numbers; composites (structs, arrays, options of them, enums with fields)
+  // are encoded into `arena`, which is the only memory used. A body must be whole to its end, whatever is wanted of it; trailing
+  // bytes are ignored. What is not wanted is passed over by its length, its content is not judged. With pad_with_zeros a body
+  // that ends early counts as followed by zeros (instruction arguments), by as many as the layout needs at least but no fewer
+  // than 256; the padded body lives in `arena`. On an error registers already read stay, the others are untouched.
   DecodeResult Run(std::span<const uint8_t> body, bool pad_with_zeros, Arena* arena, Value* registers) const;
 
  private:
   friend class PlanCompiler;
   struct Step {
-    enum class Op : uint8_t { kSkipFixed, kSkip, kRead, kPeek } op;  // kPeek reads and stays where it is
-    uint32_t size = 0;   // kSkipFixed
-    TypeId type = 0;     // kSkip, kRead, kPeek
-    uint16_t reg = 0;    // kRead, kPeek
+    enum class Op : uint8_t {
+      kRead,  // into reg
+      kPeek,  // into reg, and stay there: more is wanted of the same bytes
+      kPass,  // over one value of no fixed size
+      kEnd,   // of the body
+    } op = Op::kEnd;
+    Kind kind = Kind::kPad;  // of type
+    uint16_t reg = 0;
+    uint32_t skip = 0;  // bytes of no interest before
+    TypeId type = 0;
   };
   DecodeResult RunOnce(std::span<const uint8_t> body, Arena* arena, Value* registers) const;
 
   std::shared_ptr<const Program> program_;
+  TypeId body_ = 0;
   std::vector<Step> steps_;
-  // By TypeId: the shape of a struct; then, by the TypeId of a payload, the shape of {"Variant": payload}. Only where some read
-  // needs one.
-  std::vector<ShapeId> shape_of_type_;
+  // By TypeId, where some read needs it: the shape of a struct, or of the {"Variant": payload} that an enum makes of a payload.
+  std::vector<ShapeId> struct_shapes_, payload_shapes_;
 };
 
 }  // namespace everstate::idl

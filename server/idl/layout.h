@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "server/stack/idl.h"
 #include "storage/row_schema.h"
@@ -45,6 +47,8 @@ struct Type {
   struct Variant { std::string name; TypeId payload = 0; bool unit = true; };  // payload: a kStruct or kTuple
   std::vector<Variant> variants;          // kEnum
   std::optional<uint32_t> fixed_size;     // when every value has the same number of bytes
+  uint32_t min_size = 0;                  // no value has fewer bytes
+  std::vector<uint16_t> by_key;           // kStruct: positions of its fields, ascending by name, without padding
 };
 
 // Shapes: hands out shape ids for the objects that values of these types become. The vm's compiler owns one per stack.
@@ -55,12 +59,13 @@ class ShapeTable {
 
  private:
   std::vector<Shape> shapes_;
+  std::map<std::vector<std::string>, ShapeId> ids_;
 };
 
 struct AccountLayout {
   std::string name;                    // as in the IDL; event type = program + "::" + name + "State"
   std::vector<uint8_t> discriminator;
-  TypeId body = 0;                     // a kStruct
+  TypeId body = 0;                     // a kStruct, unless the IDL has a tuple or an enum here
   std::optional<uint32_t> exact_length;  // set when the discriminator is empty: data of exactly this length is this account
 };
 struct InstructionLayout {
@@ -82,9 +87,11 @@ inline constexpr std::array<uint8_t, 8> kCpiEventTag = {0xe4, 0x45, 0xa5, 0x2e, 
 //   Thread:  immutable, any thread.
 class Program {
  public:
-  // Errors: InvalidArgument naming IDL, item and rule: an unknown defined type, a recursive type without indirection, two
-  // account types that the bytes cannot tell apart (same discriminator, or empty discriminators with equal lengths), an account
-  // type with an empty discriminator whose layout is not of fixed size, an event without a type of its name.
+  // Errors: InvalidArgument naming IDL, item and rule: an unknown defined type, a type that contains itself without end, two
+  // fields of a struct with one JSON key, two accounts, instructions or events that the bytes cannot tell apart (same
+  // discriminator, or empty discriminators with equal lengths), an account with an empty discriminator whose layout is not of
+  // fixed size, an event without a type of its name, a bytemuck type with a part of no fixed size, a type beyond 16 MiB or
+  // nested deeper than 64 or with more than 4096 fields, an array of elements without bytes.
   static absl::StatusOr<std::shared_ptr<const Program>> Compile(const stack::Idl& idl);
 
   const std::string& name() const { return name_; }
@@ -109,9 +116,9 @@ class Program {
   std::vector<AccountLayout> accounts_;
   std::vector<InstructionLayout> instructions_;
   std::vector<EventLayout> events_;
-  struct Matcher {  // discriminators of one length, at most 8 bytes
+  struct Matcher {  // discriminators of one length
     size_t length = 0;
-    std::unordered_map<uint64_t, int> by_prefix;  // its bytes as a little-endian number
+    absl::flat_hash_map<std::string, int> by_bytes;
   };
   static int Match(const std::vector<Matcher>& matchers, std::span<const uint8_t> data);
   std::vector<Matcher> account_matchers_, instruction_matchers_, event_matchers_;

@@ -16,15 +16,28 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kTick{200};         // how often waiting blocks are looked at when nothing comes
-constexpr int kReplayResponseTries = 5;    // "failed to get replay response" although the provider's tip is ahead of us
+constexpr milliseconds kTick{100};        // how often waiting blocks are looked at when nothing comes
+constexpr int kReplayResponseTries = 5;   // "failed to get replay response" although the provider's tip is not behind us
+
+// Why a connection ended.
+struct End {
+  enum class By { kProvider, kLedger, kReceiver, kStop };
+  By by = By::kProvider;
+  absl::Status status;
+};
 
 // What the end of a connection asks for.
-enum class Next { kRetry, kRetryWithoutReplay, kWaitForProvider, kRetrySlowly, kGiveUp };
+enum class Next { kRetry, kRetrySlowly, kGoLive, kWaitForProvider, kGiveUp };
 
-bool NoReplay(const absl::Status& status) {
+// from_slot is too old, or the provider keeps no blocks to replay. Both texts are Yellowstone's.
+bool CannotReplay(const absl::Status& status) {
   return status.code() == absl::StatusCode::kOutOfRange ||
          (status.code() == absl::StatusCode::kInternal && absl::StrContains(status.message(), "from_slot is not supported"));
+}
+
+// Nothing to replay, which may mean that the provider is behind us, or a fault of its own.
+bool HasNothingToReplay(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kInternal && absl::StrContains(status.message(), "failed to get replay response");
 }
 
 }  // namespace
@@ -38,7 +51,7 @@ std::string_view Name(StreamState state) {
     case StreamState::kWaitingToReconnect:
       return "waiting to reconnect";
     case StreamState::kProviderBehind:
-      return "waiting for a provider that is behind";
+      return "provider behind";
     case StreamState::kStopped:
       return "stopped";
   }
@@ -46,14 +59,18 @@ std::string_view Name(StreamState state) {
 }
 
 struct Ingest::Impl {
-  Impl(IngestOptions o, std::unique_ptr<Source> s, Sink k) : options(std::move(o)), source(std::move(s)), sink(std::move(k)), ledger(options.ledger, &counters) {}
+  Impl(IngestOptions o, std::unique_ptr<Source> s, Sink k)
+      : options(std::move(o)), source(std::move(s)), sink(std::move(k)), ledger(options.ledger, &counters) {}
 
-  absl::Status RunConnection(Connection* connection);
-  absl::Status HandOver(std::vector<LedgerEvent>* events);
-  Next Judge(const absl::Status& status);
-  bool Sleep(milliseconds duration);  // false: stopped
+  End RunConnection(std::optional<Slot> from_slot);
+  End Follow(Connection* connection);
+  bool HandOver(std::vector<LedgerEvent>* events);
+  std::optional<Slot> FromSlot() const;
+  Next Judge(const End& end);
+  Next JudgeReplay(const absl::Status& status);
+  bool Pause(Next next, const absl::Status& why);  // false: stopped
   milliseconds Backoff();
-  std::unique_ptr<Connection> Connect(std::optional<Slot> from_slot, absl::Status* status);
+  void ShowHeard(Clock::time_point now);
 
   template <typename F>
   void Show(F change) {
@@ -66,117 +83,158 @@ struct Ingest::Impl {
   const Sink sink;
   LedgerCounters counters;
   Ledger ledger;
+
+  // Of the ingest thread.
   std::mt19937_64 random{std::random_device{}()};
   milliseconds backoff{0};
-  bool replay = true;         // ask for from_slot; false once the provider said that it cannot
+  bool live_only = false;  // the next connection asks for no replay, because the provider said that it cannot
   int replay_response_tries = 0;
-  uint64_t settled_at_connect = 0;
+  uint64_t settled_before = 0;  // blocks when the present connection began
+  uint64_t statuses_shown = 0;
 
-  mutable std::mutex mutex;
+  std::atomic<bool> stopped{false};
+  mutable std::mutex mutex;  // guards the rest
   std::condition_variable wake;
-  bool stopped = false;
-  Connection* current = nullptr;  // so that Stop can cancel it
+  Connection* current = nullptr;
   StreamStatus shown;
 };
 
-bool Ingest::Impl::Sleep(milliseconds duration) {
-  std::unique_lock lock(mutex);
-  wake.wait_for(lock, duration, [&] { return stopped; });
-  return !stopped;
+std::optional<Slot> Ingest::Impl::FromSlot() const {
+  if (!ledger.position().has_value()) return options.ledger.from_slot;
+  if (live_only) return std::nullopt;
+  return ledger.position()->slot;  // inclusive: one slot of overlap, which proves the link
 }
 
-// Exponential with full jitter, so that many servers do not come back in the same moment; begins anew after a good connection.
-milliseconds Ingest::Impl::Backoff() {
-  if (counters.blocks_settled.value() > settled_at_connect) backoff = milliseconds(0);
-  backoff = backoff.count() == 0 ? options.backoff_first : std::min(backoff * 2, options.backoff_max);
-  return milliseconds(std::uniform_int_distribution<int64_t>(backoff.count() / 4, backoff.count())(random));
-}
-
-absl::Status Ingest::Impl::HandOver(std::vector<LedgerEvent>* events) {
+bool Ingest::Impl::HandOver(std::vector<LedgerEvent>* events) {
   for (LedgerEvent& event : *events) {
-    if (!sink(std::move(event))) return absl::CancelledError("the receiver of blocks is closed");
+    if (!sink(std::move(event))) return false;
   }
   events->clear();
-  return absl::OkStatus();
+  return true;
 }
 
-absl::Status Ingest::Impl::RunConnection(Connection* connection) {
+// A status or a block was heard: the stream lives, and what went wrong before is over.
+void Ingest::Impl::ShowHeard(Clock::time_point now) {
+  const uint64_t statuses = counters.slots.value() + counters.block_metas.value();
+  if (statuses == statuses_shown) return;
+  statuses_shown = statuses;
+  std::lock_guard lock(mutex);
+  shown.last_slot_heard = now;
+  shown.proven = ledger.proven();
+  shown.state = StreamState::kLive;
+  shown.error.clear();
+}
+
+End Ingest::Impl::Follow(Connection* connection) {
   std::vector<LedgerEvent> events;
-  Clock::time_point heard = Clock::now();
-  Slot newest = 0;
-  bool proven = false;
-  while (true) {
-    {
-      std::lock_guard lock(mutex);
-      if (stopped) return absl::CancelledError("stopped");
-    }
-    absl::StatusOr<std::optional<std::string>> message = connection->Next(Clock::now() + kTick);
-    if (!message.ok()) return message.status();
-    const Clock::time_point now = Clock::now();
+  Clock::time_point now = Clock::now();
+  Clock::time_point heard = now;
+  while (!stopped.load(std::memory_order_relaxed)) {
+    absl::StatusOr<std::optional<std::string>> message = connection->Next(now + kTick);
+    if (!message.ok()) return {End::By::kProvider, message.status()};
+    now = Clock::now();
     absl::Status status;
     if (message->has_value()) {
       heard = now;
       status = ledger.Add(**std::move(message), now, &events);
+      ShowHeard(now);
     } else {
       status = ledger.Tick(now, &events);
     }
     // Blocks that came out before an error are whole: they go on.
-    if (absl::Status handed = HandOver(&events); !handed.ok()) return handed;
-    if (!status.ok()) return status;
-    const Slot newest_now = counters.newest_slot.value();
-    if (newest_now != newest || ledger.proven() != proven) {
-      newest = newest_now;
-      proven = ledger.proven();
-      Show([&](StreamStatus& s) {
-        s.last_slot_heard = now;
-        s.proven = proven;
-        s.state = StreamState::kLive;
-        s.error.clear();
-      });
+    if (!events.empty()) {
+      if (!HandOver(&events)) return {End::By::kReceiver, absl::OkStatus()};
+      now = Clock::now();
+      heard = now;  // the receiver may have held us up; that was no silence of the provider
     }
+    if (!status.ok()) return {End::By::kLedger, status};
     if (now - heard > options.silence_max) {
-      return absl::DeadlineExceededError(absl::StrCat("nothing was heard for ", options.silence_max.count() / 1000, " s"));
+      return {End::By::kProvider, absl::DeadlineExceededError(absl::StrCat("nothing was heard for ", options.silence_max.count(), " ms"))};
     }
   }
+  return {End::By::kStop, absl::OkStatus()};
 }
 
-Next Ingest::Impl::Judge(const absl::Status& status) {
-  if (NoReplay(status)) {
-    if (!replay || !ledger.position().has_value()) return options.ledger.from_slot.has_value() && !ledger.position().has_value() ? Next::kGiveUp : Next::kRetry;
-    return Next::kRetryWithoutReplay;
+End Ingest::Impl::RunConnection(std::optional<Slot> from_slot) {
+  Show([&](StreamStatus& s) {
+    if (s.state != StreamState::kProviderBehind) s.state = StreamState::kConnecting;
+    s.from_slot = from_slot;
+    s.reconnects = s.connects;
+    ++s.connects;
+  });
+  settled_before = counters.blocks_settled.value();
+  ledger.BeginConnection();
+  absl::StatusOr<std::unique_ptr<Connection>> connection = source->Connect(options.subscription, from_slot);
+  if (!connection.ok()) return {End::By::kProvider, connection.status()};
+  {
+    std::lock_guard lock(mutex);
+    current = connection->get();
+    if (stopped) current->Cancel();
   }
-  if (status.code() == absl::StatusCode::kInternal && absl::StrContains(status.message(), "failed to get replay response")) {
-    const absl::StatusOr<Slot> tip = source->Tip(options.subscription.commitment);
-    const std::optional<Slot> want = ledger.position().has_value() ? std::optional(ledger.position()->slot) : options.ledger.from_slot;
-    if (tip.ok() && want.has_value() && *tip < *want) return Next::kWaitForProvider;
-    return ++replay_response_tries < kReplayResponseTries || !ledger.position().has_value() ? Next::kRetry : Next::kRetryWithoutReplay;
+  End end = Follow(connection->get());
+  std::lock_guard lock(mutex);
+  current = nullptr;
+  return end;
+}
+
+Next Ingest::Impl::JudgeReplay(const absl::Status& status) {
+  // A rewind to nowhere: an empty store that was told where to begin has no other place to go.
+  const bool may_go_live = ledger.position().has_value();
+  if (CannotReplay(status)) return may_go_live ? Next::kGoLive : Next::kGiveUp;
+  const absl::StatusOr<Slot> tip = source->Tip(options.subscription.commitment);
+  if (tip.ok() && *tip < *FromSlot()) return Next::kWaitForProvider;
+  if (++replay_response_tries < kReplayResponseTries) return Next::kRetry;
+  replay_response_tries = 0;
+  return may_go_live ? Next::kGoLive : Next::kRetry;
+}
+
+Next Ingest::Impl::Judge(const End& end) {
+  if (counters.blocks_settled.value() > settled_before) {  // a good connection: troubles begin anew
+    backoff = milliseconds(0);
+    replay_response_tries = 0;
   }
-  switch (status.code()) {
+  if (end.by == End::By::kLedger) {
+    const bool final = end.status.code() == absl::StatusCode::kAborted || end.status.code() == absl::StatusCode::kFailedPrecondition;
+    return final ? Next::kGiveUp : Next::kRetry;
+  }
+  if (FromSlot().has_value() && (CannotReplay(end.status) || HasNothingToReplay(end.status))) return JudgeReplay(end.status);
+  switch (end.status.code()) {
+    case absl::StatusCode::kInvalidArgument:  // "failed to create filter": our own request is wrong
+      return Next::kGiveUp;
     case absl::StatusCode::kUnauthenticated:
     case absl::StatusCode::kPermissionDenied:
     case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kResourceExhausted:
       return Next::kRetrySlowly;
     default:
       return Next::kRetry;
   }
 }
 
-std::unique_ptr<Connection> Ingest::Impl::Connect(std::optional<Slot> from_slot, absl::Status* status) {
+// Doubled each time, with full jitter, so that many servers do not come back in the same moment.
+milliseconds Ingest::Impl::Backoff() {
+  backoff = std::clamp(backoff * 2, options.backoff_first, options.backoff_max);
+  return milliseconds(std::uniform_int_distribution<int64_t>(1, std::max<int64_t>(backoff.count(), 1))(random));
+}
+
+bool Ingest::Impl::Pause(Next next, const absl::Status& why) {
+  const milliseconds pause = next == Next::kRetrySlowly ? options.backoff_max : Backoff();
+  const std::string text = why.ToString();
   Show([&](StreamStatus& s) {
-    s.state = StreamState::kConnecting;
+    s.state = next == Next::kWaitForProvider ? StreamState::kProviderBehind : StreamState::kWaitingToReconnect;
     s.proven = false;
-    s.from_slot = from_slot;
-    if (s.connects > 0) ++s.reconnects;
-    ++s.connects;
+    s.error = text;
   });
-  settled_at_connect = counters.blocks_settled.value();
-  ledger.BeginConnection();
-  auto connection = source->Connect(options.subscription, from_slot);
-  if (!connection.ok()) {
-    *status = connection.status();
-    return nullptr;
+  if (next == Next::kGoLive) {
+    spdlog::warn("the provider cannot replay from slot {} ({}): going on live; what is missing becomes a gap", ledger.position()->slot, text);
+  } else if (next == Next::kWaitForProvider) {
+    spdlog::warn("the provider is behind slot {}: waiting for it, again in {} ms", FromSlot().value_or(0), pause.count());
+  } else {
+    spdlog::warn("the stream ended: {}; again in {} ms", text, pause.count());
   }
-  return *std::move(connection);
+  std::unique_lock lock(mutex);
+  wake.wait_for(lock, pause, [&] { return stopped.load(); });
+  return !stopped;
 }
 
 Ingest::Ingest(IngestOptions options, std::unique_ptr<Source> source, Sink sink)
@@ -185,69 +243,34 @@ Ingest::~Ingest() = default;
 
 absl::Status Ingest::Run() {
   Impl& impl = *impl_;
-  absl::Status final;
-  while (true) {
-    std::optional<Slot> from_slot;
-    if (impl.replay && impl.ledger.position().has_value()) from_slot = impl.ledger.position()->slot;
-    if (!impl.ledger.position().has_value()) from_slot = impl.options.ledger.from_slot;
-    absl::Status status;
-    std::unique_ptr<Connection> connection = impl.Connect(from_slot, &status);
-    if (connection != nullptr) {
-      {
-        std::lock_guard lock(impl.mutex);
-        impl.current = connection.get();
-        if (impl.stopped) connection->Cancel();
-      }
-      status = impl.RunConnection(connection.get());
-      {
-        std::lock_guard lock(impl.mutex);
-        impl.current = nullptr;
-      }
-      connection->Cancel();
-      connection.reset();
-    }
-    {
-      std::lock_guard lock(impl.mutex);
-      if (impl.stopped) break;
-    }
-    if (status.code() == absl::StatusCode::kCancelled && absl::StrContains(status.message(), "receiver")) break;
-    const bool filters_refused = status.code() == absl::StatusCode::kInvalidArgument && absl::StrContains(status.message(), "filter");
-    if (status.code() == absl::StatusCode::kAborted || filters_refused) {
-      final = status;
-      break;
-    }
-    const Next next = impl.Judge(status);
+  absl::Status result;
+  while (!impl.stopped) {
+    const End end = impl.RunConnection(impl.FromSlot());
+    if (impl.stopped || end.by == End::By::kReceiver) break;
+    const Next next = impl.Judge(end);
+    impl.live_only = next == Next::kGoLive;
     if (next == Next::kGiveUp) {
-      final = absl::InvalidArgumentError(absl::StrCat("--from-slot: the provider cannot begin there: ", status.message()));
+      result = end.status;
+      if (end.by == End::By::kLedger && !absl::IsAborted(result)) result = absl::InvalidArgumentError(result.message());
+      if (absl::IsOutOfRange(result) || absl::IsInternal(result)) {
+        result = absl::InvalidArgumentError(absl::StrCat("the provider cannot begin at slot ", impl.FromSlot().value_or(0), ": ", result.message()));
+      }
       break;
     }
-    if (next == Next::kRetryWithoutReplay) {
-      spdlog::warn("the provider cannot replay from slot {} ({}); going on live, what is missing will be recorded as a gap", from_slot.value_or(0),
-                   std::string(status.message()));
-      impl.replay = false;
-    } else {
-      // A later connection asks again: the next node, or the same one later, may be able to.
-      impl.replay = true;
-    }
-    const milliseconds pause = next == Next::kRetrySlowly ? impl.options.backoff_max : impl.Backoff();
-    impl.Show([&](StreamStatus& s) {
-      s.state = next == Next::kWaitForProvider ? StreamState::kProviderBehind : StreamState::kWaitingToReconnect;
-      s.proven = false;
-      s.error = std::string(status.message());
-    });
-    spdlog::warn("stream ended: {}; reconnecting in {} ms", std::string(status.message()), pause.count());
-    if (!impl.Sleep(pause)) break;
+    if (!impl.Pause(next, end.status)) break;
   }
-  impl.Show([](StreamStatus& s) {
+  impl.Show([&](StreamStatus& s) {
     s.state = StreamState::kStopped;
     s.proven = false;
+    if (!result.ok()) s.error = result.ToString();
   });
-  return final;
+  return result;
 }
 
 void Ingest::Stop() {
   std::lock_guard lock(impl_->mutex);
   impl_->stopped = true;
+  impl_->source->Cancel();
   if (impl_->current != nullptr) impl_->current->Cancel();
   impl_->wake.notify_all();
 }

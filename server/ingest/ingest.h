@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "server/ingest/ledger.h"
@@ -37,8 +38,9 @@ struct StreamStatus {
 
 // Ingest
 //   Thread:    Run in the ingest thread, until Stop (any thread) or an error that only a person can mend. status() any thread.
-//   Errors:    Run answers OK after Stop; Aborted for another chain; InvalidArgument when the provider refuses the filters or the token
-//              is refused in a way that retrying cannot help (INVALID_ARGUMENT "failed to create filter").
+//   Errors:    Run answers OK after Stop; Aborted for another chain; InvalidArgument when the provider refuses the request
+//              (INVALID_ARGUMENT "failed to create filter") or cannot begin at the slot that an empty store was told to begin at.
+//              A refused token is shown in status() and tried again slowly: a provider may mend it.
 //   Invariant: `sink` gets each event once, in order; it may block (that is the back-pressure); false = the receiver closed: Run ends.
 class Ingest {
  public:

@@ -73,7 +73,7 @@ absl::StatusOr<RecordingReader> RecordingReader::Open(const std::string& path, u
   return RecordingReader(path, file, message_bytes_max);
 }
 
-absl::Status RecordingReader::Fault(std::string_view what) const {
+absl::Status RecordingReader::Fault(const std::string& what) const {
   return absl::DataLossError(absl::StrCat(path_, ": at offset ", at_, ": ", what));
 }
 

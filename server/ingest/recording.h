@@ -45,7 +45,7 @@ class RecordingReader {
 
  private:
   RecordingReader(std::string path, std::string_view file, uint64_t message_bytes_max);
-  absl::Status Fault(std::string_view what) const;
+  absl::Status Fault(const std::string& what) const;
 
   std::string path_;
   std::string_view file_;  // the mapping; empty once moved from

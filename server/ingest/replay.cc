@@ -11,7 +11,6 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "server/base/base58.h"
 #include "server/ingest/replay_service.h"
 
@@ -52,14 +51,13 @@ absl::Status CheckAddress(const std::string& listen) {
   if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(listen.substr(colon + 1), &port) || port > 65535) {
     return absl::InvalidArgumentError(absl::StrCat("listen: \"", listen, "\" is not HOST:PORT"));
   }
-  std::string_view host = std::string_view(listen).substr(0, colon);
-  absl::ConsumePrefix(&host, "[");
-  absl::ConsumeSuffix(&host, "]");
+  std::string host = listen.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
-  if (int error = getaddrinfo(std::string(host).c_str(), std::to_string(port).c_str(), &hints, &found); error != 0) {
+  if (int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found); error != 0) {
     return absl::InvalidArgumentError(absl::StrCat("listen: cannot resolve \"", host, "\": ", gai_strerror(error)));
   }
   absl::Status status;

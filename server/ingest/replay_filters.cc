@@ -23,7 +23,7 @@ constexpr size_t kTokenStateOffset = 108;     // 0 = uninitialized
 constexpr size_t kMultisigBytes = 355;        // never a token account, whatever is in it
 constexpr char kTokenTypeAccount = 2;         // Token-2022 with extensions: the byte behind the base account
 
-absl::Status Refuse(std::string_view field, std::string_view rule) {
+absl::Status Refuse(const std::string& field, const std::string& rule) {
   return absl::InvalidArgumentError(absl::StrCat("failed to create filter: ", field, ": ", rule));
 }
 

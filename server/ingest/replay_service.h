@@ -7,7 +7,11 @@
 #include <optional>
 #include <thread>
 
+// The generated service classes hide the synchronous methods of their base on purpose.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverloaded-virtual"
 #include "proto/geyser.grpc.pb.h"
+#pragma GCC diagnostic pop
 #include "server/ingest/replay_stream.h"
 
 namespace everstate::replay {

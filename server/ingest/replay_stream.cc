@@ -1,5 +1,7 @@
 #include "server/ingest/replay_stream.h"
 
+#include <grpcpp/impl/codegen/proto_utils.h>
+
 #include <ctime>
 
 #include "server/ingest/replay_wire.h"
@@ -208,7 +210,10 @@ bool ReplayStream::FindNext() {
   const Position limit = core_->clock.limit();
   for (int scanned = 0; outputs_.empty(); ++scanned) {
     const Position at = cursor_->At(timeline);
-    if (!cursor_->InReplay() && at >= limit) return false;
+    if (!cursor_->InReplay()) {
+      core_->clock.Reached(at);
+      if (at >= limit) return false;
+    }
     if (scanned == kScanMax) {
       core_->someone_hungry.store(true, std::memory_order_relaxed);
       return false;
@@ -222,7 +227,6 @@ bool ReplayStream::FindNext() {
       if (filters_.MatchStatus(item, pass, &status.names)) outputs_.push_back(std::move(status));
     }
     if (outputs_.empty()) cursor_->Advance(timeline);
-    if (!cursor_->InReplay()) core_->clock.Reached(cursor_->live);
   }
   return true;
 }

@@ -34,13 +34,16 @@ class Connection {
   virtual void Cancel() = 0;
 };
 
-// Where connections come from.   Thread: Connect from one thread.
+// Where connections come from.
+//   Thread:    Connect and Tip from one thread; Cancel from any.
 class Source {
  public:
   virtual ~Source() = default;
   virtual absl::StatusOr<std::unique_ptr<Connection>> Connect(const Subscription& subscription, std::optional<Slot> from_slot) = 0;
   // The provider's newest slot at the subscription's commitment. Unimplemented when it does not tell.
   virtual absl::StatusOr<Slot> Tip(Commitment commitment) = 0;
+  // Ends a Connect or Tip that is waiting, and every later one, with Cancelled. Connections are cancelled by themselves.
+  virtual void Cancel() {}
 };
 
 }  // namespace everstate::ingest

@@ -7,16 +7,20 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <deque>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "proto/geyser.grpc.pb.h"
 #include "server/base/base58.h"
 #include "server/base/log.h"
+#include "server/ingest/wire.h"
 
 namespace everstate::ingest {
 namespace {
@@ -28,10 +32,18 @@ constexpr char kSubscribeMethod[] = "/geyser.Geyser/Subscribe";
 constexpr size_t kReadAheadBytesMax = 64u << 20;  // read but not asked for; beyond it HTTP/2's flow control holds the server back
 constexpr int kLookaheadBytes = 8 << 20;
 constexpr int kMaxFrameBytes = 1 << 20;
+constexpr size_t kRequestBytesMax = 4u << 20;     // what a Yellowstone server accepts as one request
+constexpr size_t kPingBytesMax = 256;             // a ping is empty but for its filters and time
+constexpr std::chrono::milliseconds kPingEveryMin{1000};
+constexpr std::chrono::milliseconds kCancelLook{100};
+constexpr uint32_t kVersionTimeoutMs = 2000;
 
-absl::Status Translate(const grpc::Status& status) {
+// gRPC's and absl's codes are the same numbers. A server may repeat the token in its answer; it goes no further.
+absl::Status Translate(const grpc::Status& status, const std::string& x_token) {
   if (status.ok()) return absl::UnavailableError("the server ended the stream");
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  std::string text = status.error_message();
+  if (!x_token.empty()) text = absl::StrReplaceAll(text, {{x_token, "[token]"}});
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), text);
 }
 
 geyser::CommitmentLevel LevelOf(Commitment commitment) {
@@ -63,44 +75,58 @@ grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
   return grpc::ByteBuffer(&slice, 1);
 }
 
-// One copy out of gRPC's slices: a message must lie in one piece, because everything later points into it.
-std::string Flatten(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  std::string bytes;
-  if (!buffer.Dump(&slices).ok()) return bytes;
-  bytes.reserve(buffer.Length());
-  for (const grpc::Slice& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  return bytes;
-}
+// Reads messages out of gRPC's slices.   Thread: one.
+class Flattener {
+ public:
+  // One copy: a message must lie in one piece, because everything later points into it.
+  std::string Take(grpc::ByteBuffer* buffer) {
+    std::string bytes;
+    grpc::Slice single;
+    if (buffer->TrySingleSlice(&single).ok()) {
+      bytes.assign(reinterpret_cast<const char*>(single.begin()), single.size());
+    } else if (buffer->Dump(&slices_).ok()) {
+      bytes.reserve(buffer->Length());
+      for (const grpc::Slice& slice : slices_) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+      slices_.clear();
+    }
+    return bytes;
+  }
 
-// A server ping is SubscribeUpdate with field 6 (ping). Pings are small, so only small messages are looked at.
+ private:
+  std::vector<grpc::Slice> slices_;
+};
+
 bool IsPing(const std::string& message) {
-  if (message.size() > 64) return false;
-  geyser::SubscribeUpdate update;
-  return update.ParseFromString(message) && update.has_ping();
+  if (message.size() > kPingBytesMax) return false;
+  const absl::StatusOr<WalkedMessage> walked = WalkMessage(message);
+  return walked.ok() && walked->kind == WalkedMessage::Kind::kPing;
 }
 
 // YellowstoneConnection: one Subscribe call.
-//   Thread:  its reader thread reads; Next, from one thread, takes what was read and writes the pings.
+//   Thread:    a reader thread reads, a pinger thread writes; Next takes what was read, all that is there at a time, so that a
+//              busy stream wakes it once per many messages.
+//   Invariant: the write side stays open as long as the call lives: some servers end a stream that the client has closed.
 class YellowstoneConnection : public Connection {
  public:
-  YellowstoneConnection(const std::shared_ptr<grpc::Channel>& channel, const YellowstoneOptions& options, const geyser::SubscribeRequest& request)
-      : channel_(channel), ping_interval_(options.ping_interval_ms), next_ping_(Clock::now() + ping_interval_) {
-    if (!options.x_token.empty()) context_.AddMetadata("x-token", options.x_token);
+  YellowstoneConnection(std::shared_ptr<grpc::Channel> channel, const YellowstoneOptions& options, const geyser::SubscribeRequest& request)
+      : channel_(std::move(channel)), x_token_(options.x_token), ping_interval_(options.ping_interval_ms) {
+    if (!x_token_.empty()) context_.AddMetadata("x-token", x_token_);
     const grpc::internal::RpcMethod method(kSubscribeMethod, grpc::internal::RpcMethod::BIDI_STREAMING, channel_);
     stream_.reset(grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(channel_.get(), method, &context_));
-    stream_->Write(Serialize(request));  // a failed write shows as the end of the stream
     reader_ = std::thread([this] { Read(); });
+    pinger_ = std::thread([this, first = Serialize(request)] { Write(first); });
   }
 
   ~YellowstoneConnection() override {
     Cancel();
+    pinger_.join();
     reader_.join();
   }
 
   absl::StatusOr<std::optional<std::string>> Next(Clock::time_point deadline) override {
-    if (taken_.empty()) {
-      SendPingIfDue();
+    if (taken_next_ == taken_.size()) {
+      taken_.clear();
+      taken_next_ = 0;
       std::unique_lock lock(mutex_);
       readable_.wait_until(lock, deadline, [&] { return !read_.empty() || ended_; });
       if (read_.empty()) {
@@ -111,9 +137,7 @@ class YellowstoneConnection : public Connection {
       read_bytes_ = 0;
       room_.notify_one();
     }
-    std::string message = std::move(taken_.front());
-    taken_.pop_front();
-    return std::optional<std::string>(std::move(message));
+    return std::optional<std::string>(std::move(taken_[taken_next_++]));
   }
 
   void Cancel() override {
@@ -121,62 +145,72 @@ class YellowstoneConnection : public Connection {
     std::lock_guard lock(mutex_);
     cancelled_ = true;
     room_.notify_one();
+    ping_.notify_one();
   }
 
  private:
   void Read() {
     grpc::ByteBuffer buffer;
+    Flattener flattener;
     while (stream_->Read(&buffer)) {
-      std::string message = Flatten(buffer);
+      std::string message = flattener.Take(&buffer);
       const bool ping = IsPing(message);
       std::unique_lock lock(mutex_);
       room_.wait(lock, [&] { return read_bytes_ < kReadAheadBytesMax || cancelled_; });
       if (cancelled_) break;
-      answer_ping_ |= ping;
       read_bytes_ += message.size();
       read_.push_back(std::move(message));
       if (read_.size() == 1) readable_.notify_one();
+      if (!ping) continue;
+      answer_ping_ = true;
+      ping_.notify_one();
     }
-    context_.TryCancel();
+    context_.TryCancel();  // does nothing to a call that has ended by itself
     const grpc::Status status = stream_->Finish();
     std::lock_guard lock(mutex_);
     ended_ = true;
-    end_ = cancelled_ ? absl::CancelledError("cancelled") : Translate(status);
+    end_ = cancelled_ ? absl::CancelledError("cancelled") : Translate(status, x_token_);
     readable_.notify_one();
+    ping_.notify_one();
   }
 
-  // Proxies close a stream on which the client is silent, so it speaks: at its interval, and when the server pings.
-  void SendPingIfDue() {
-    const Clock::time_point now = Clock::now();
-    {
-      std::lock_guard lock(mutex_);
-      if (ended_ || cancelled_) return;
-      if (now < next_ping_ && !answer_ping_) return;
-      answer_ping_ = false;
+  // The request, then pings: proxies close a stream on which the client is silent, so it speaks at its interval and whenever
+  // the server pings, but not more often than once in kPingEveryMin.
+  void Write(const grpc::ByteBuffer& first) {
+    bool writable = stream_->Write(first);  // a failed write shows as the end of the stream
+    Clock::time_point last = Clock::now();
+    for (int32_t id = 1; writable; ++id) {
+      {
+        std::unique_lock lock(mutex_);
+        const auto over = [&] { return ended_ || cancelled_; };
+        ping_.wait_until(lock, last + std::min(kPingEveryMin, ping_interval_), over);
+        ping_.wait_until(lock, last + ping_interval_, [&] { return over() || answer_ping_; });
+        if (over()) return;
+        answer_ping_ = false;
+      }
+      last = Clock::now();
+      geyser::SubscribeRequest request;  // a request with a ping must carry nothing else
+      request.mutable_ping()->set_id(id);
+      writable = stream_->Write(Serialize(request));
     }
-    next_ping_ = now + ping_interval_;
-    geyser::SubscribeRequest request;  // a request with a ping must carry nothing else
-    request.mutable_ping()->set_id(++ping_id_);
-    stream_->Write(Serialize(request));
   }
 
   const std::shared_ptr<grpc::Channel> channel_;
+  const std::string x_token_;
+  const std::chrono::milliseconds ping_interval_;
   grpc::ClientContext context_;
   std::unique_ptr<Stream> stream_;
-  std::deque<std::string> taken_;  // Next's own
+  std::vector<std::string> taken_;  // Next's own, as is the next line
+  size_t taken_next_ = 0;
 
-  const std::chrono::milliseconds ping_interval_;
-  Clock::time_point next_ping_;
-  int32_t ping_id_ = 0;
-
-  std::mutex mutex_;  // guards all below
-  std::condition_variable readable_, room_;
-  std::deque<std::string> read_;
+  std::mutex mutex_;  // guards the following
+  std::condition_variable readable_, room_, ping_;
+  std::vector<std::string> read_;
   size_t read_bytes_ = 0;
   bool answer_ping_ = false, ended_ = false, cancelled_ = false;
   absl::Status end_;
 
-  std::thread reader_;
+  std::thread reader_, pinger_;
 };
 
 class YellowstoneSource : public Source {
@@ -185,29 +219,82 @@ class YellowstoneSource : public Source {
 
   absl::StatusOr<std::unique_ptr<Connection>> Connect(const Subscription& subscription, std::optional<Slot> from_slot) override {
     channel_ = OpenChannel();
-    const auto deadline = std::chrono::system_clock::now() + std::chrono::milliseconds(options_.connect_timeout_ms);
-    if (!channel_->WaitForConnected(deadline)) return absl::UnavailableError(absl::StrCat("cannot connect to ", options_.endpoint));
-    spdlog::info("connected to {}{}", options_.endpoint, from_slot.has_value() ? absl::StrCat(", from_slot ", *from_slot) : std::string());
-    return std::make_unique<YellowstoneConnection>(channel_, options_, MakeRequest(subscription, from_slot));
+    const geyser::SubscribeRequest request = MakeRequest(subscription, from_slot);
+    if (request.ByteSizeLong() > kRequestBytesMax) {
+      return absl::InvalidArgumentError(absl::StrCat("the subscription takes ", request.ByteSizeLong(), " bytes, a server accepts ", kRequestBytesMax));
+    }
+    if (absl::Status status = WaitForChannel(); !status.ok()) return status;
+    LogVersion();
+    return std::make_unique<YellowstoneConnection>(channel_, options_, request);
   }
 
   absl::StatusOr<Slot> Tip(Commitment commitment) override {
     if (channel_ == nullptr) return absl::FailedPreconditionError("not connected");
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(options_.connect_timeout_ms));
-    if (!options_.x_token.empty()) context.AddMetadata("x-token", options_.x_token);
     geyser::GetSlotRequest request;
     request.set_commitment(LevelOf(commitment));
     geyser::GetSlotResponse response;
-    const grpc::Status status = geyser::Geyser::NewStub(channel_)->GetSlot(&context, request, &response);
-    if (!status.ok()) return Translate(status);
+    const absl::Status status = Unary(options_.connect_timeout_ms, [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
+      return stub->GetSlot(context, request, &response);
+    });
+    if (!status.ok()) return status;
     return response.slot();
   }
 
+  void Cancel() override {
+    std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    if (unary_ != nullptr) unary_->TryCancel();
+  }
+
  private:
+  bool IsCancelled() {
+    std::lock_guard lock(mutex_);
+    return cancelled_;
+  }
+
+  // Until the channel is connected, or cannot be for now: then the call fails at once and says why.
+  absl::Status WaitForChannel() {
+    const auto deadline = std::chrono::system_clock::now() + std::chrono::milliseconds(options_.connect_timeout_ms);
+    while (true) {
+      const grpc_connectivity_state state = channel_->GetState(true);
+      if (state == GRPC_CHANNEL_READY || state == GRPC_CHANNEL_TRANSIENT_FAILURE) return absl::OkStatus();
+      if (IsCancelled()) return absl::CancelledError("cancelled");
+      const auto now = std::chrono::system_clock::now();
+      if (now >= deadline) return absl::UnavailableError(absl::StrCat("no connection to ", options_.endpoint, " within ", options_.connect_timeout_ms, " ms"));
+      channel_->WaitForStateChange(state, std::min(deadline, now + kCancelLook));
+    }
+  }
+
+  // One call without a stream, which Cancel can end.
+  template <typename F>
+  absl::Status Unary(uint32_t timeout_ms, F call) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
+    if (!options_.x_token.empty()) context.AddMetadata("x-token", options_.x_token);
+    {
+      std::lock_guard lock(mutex_);
+      if (cancelled_) return absl::CancelledError("cancelled");
+      unary_ = &context;
+    }
+    const grpc::Status status = call(geyser::Geyser::NewStub(channel_).get(), &context);
+    std::lock_guard lock(mutex_);
+    unary_ = nullptr;
+    return status.ok() ? absl::OkStatus() : Translate(status, options_.x_token);
+  }
+
+  // How a server behaves depends on its version; people who read the log want to know it. It need not answer.
+  void LogVersion() {
+    if (channel_->GetState(false) != GRPC_CHANNEL_READY) return;
+    geyser::GetVersionResponse response;
+    const absl::Status status = Unary(std::min(options_.connect_timeout_ms, kVersionTimeoutMs), [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
+      return stub->GetVersion(context, geyser::GetVersionRequest(), &response);
+    });
+    spdlog::info("connected to {}, version {}", options_.endpoint, status.ok() ? response.version() : "unknown (" + status.ToString() + ")");
+  }
+
   std::shared_ptr<grpc::Channel> OpenChannel() const {
     grpc::ChannelArguments args;
-    args.SetMaxReceiveMessageSize(static_cast<int>(options_.receive_bytes_max));
+    args.SetMaxReceiveMessageSize(static_cast<int>(std::min<size_t>(options_.receive_bytes_max, std::numeric_limits<int>::max())));
     // Only "identity": else a Yellowstone server compresses every message by itself, at the cost of both sides.
     args.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
     args.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 1);
@@ -219,7 +306,6 @@ class YellowstoneSource : public Source {
     args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     // A new connection each time: name resolution and the choice of a node begin anew.
     args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     const auto credentials = tls_ ? grpc::SslCredentials(grpc::SslCredentialsOptions()) : grpc::InsecureChannelCredentials();
     return grpc::CreateCustomChannel(target_, credentials, args);
   }
@@ -228,31 +314,34 @@ class YellowstoneSource : public Source {
   const std::string target_;
   const bool tls_;
   std::shared_ptr<grpc::Channel> channel_;
+
+  std::mutex mutex_;  // guards the following
+  bool cancelled_ = false;
+  grpc::ClientContext* unary_ = nullptr;  // the call that is waited for
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options) {
-  const auto bad = [&](const char* rule) { return absl::InvalidArgumentError(absl::StrCat("--endpoint \"", options.endpoint, "\": ", rule)); };
-  std::string target = options.endpoint;
-  bool tls = false;
-  if (absl::StartsWith(target, "https://")) {
-    tls = true;
-    target.erase(0, 8);
-  } else if (absl::StartsWith(target, "http://")) {
-    target.erase(0, 7);
-  } else {
-    return bad("it must begin with http:// or https://");
-  }
-  while (!target.empty() && target.back() == '/') target.pop_back();
-  if (target.empty()) return bad("it names no host");
-  if (absl::StrContains(target, "/")) return bad("a path is not part of a gRPC endpoint");
-  const size_t colon = target.rfind(':');
-  const bool has_port = colon != std::string::npos && target.find(']', colon) == std::string::npos && colon + 1 < target.size() &&
-                        std::all_of(target.begin() + static_cast<std::ptrdiff_t>(colon) + 1, target.end(), [](unsigned char c) { return c >= '0' && c <= '9'; });
-  if (!has_port) {
-    if (colon != std::string::npos && target.find(']', colon) == std::string::npos && target.find('[') == std::string::npos) return bad("its port is no number");
+  const auto bad = [&](const char* rule) { return absl::InvalidArgumentError(absl::StrCat("endpoint \"", options.endpoint, "\": ", rule)); };
+  const bool tls = absl::StartsWith(options.endpoint, "https://");
+  if (!tls && !absl::StartsWith(options.endpoint, "http://")) return bad("it must begin with http:// or https://");
+  std::string target = options.endpoint.substr(tls ? 8 : 7);
+  if (!target.empty() && target.back() == '/') target.pop_back();
+  if (target.find_first_of("/?#@ ") != std::string::npos) return bad("only a host and a port may follow");
+  // host, host:port, [v6] or [v6]:port.
+  const size_t host_end = target.starts_with('[') ? target.find(']') : std::min(target.find(':'), target.size()) - 1;
+  if (target.empty() || target.front() == ':' || host_end == std::string::npos) return bad("it names no host");
+  const std::string port = target.substr(host_end + 1);
+  if (port.empty()) {
     target += tls ? ":443" : ":80";
+  } else if (uint32_t number = 0; port.front() != ':' || !absl::SimpleAtoi(port.substr(1), &number) || number == 0 || number > 65535) {
+    return bad("its port must be a number from 1 to 65535");
+  }
+  // gRPC gives up the whole process over a metadata value that HTTP/2 cannot carry.
+  const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
+  if (!std::all_of(options.x_token.begin(), options.x_token.end(), printable)) {
+    return absl::InvalidArgumentError("x_token: only printable ASCII characters may stand in it");
   }
   return std::make_unique<YellowstoneSource>(options, std::move(target), tls);
 }

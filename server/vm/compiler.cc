@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "absl/strings/str_cat.h"
 #include "server/vm/expression.h"
 
 namespace everstate::vm {
@@ -44,10 +43,10 @@ absl::StatusOr<FieldId> FieldTable::Add(const std::string& path, bool emit, cons
       return static_cast<FieldId>(i);
     }
     if (Below(path, fields_[i].path) || Below(fields_[i].path, path)) {
-      return place.Invalid(absl::StrCat("the fields \"", path, "\" and \"", fields_[i].path, "\" lie inside one another"));
+      return place.Invalid(Cat("the fields \"", path, "\" and \"", fields_[i].path, "\" lie inside one another"));
     }
   }
-  if (fields_.size() == kFieldsMax) return place.Unsupported(absl::StrCat("an entity of more than ", kFieldsMax, " fields"));
+  if (fields_.size() == kFieldsMax) return place.Unsupported(Cat("an entity of more than ", kFieldsMax, " fields"));
   fields_.push_back({path, emit});
   return static_cast<FieldId>(fields_.size() - 1);
 }
@@ -69,7 +68,7 @@ absl::StatusOr<std::unique_ptr<Program>> Compiler::Compile() {
   for (size_t i = 0; i < entities.size(); ++i) {
     entities[i].id = static_cast<EntityId>(i);
     entities[i].spec = &stack_.entities[i];
-    if (absl::Status status = CompileEntity(&entities[i], root.At(absl::StrCat("entities[", i, "]"))); !status.ok()) return status;
+    if (absl::Status status = CompileEntity(&entities[i], root.At(Cat("entities[", i, "]"))); !status.ok()) return status;
   }
   if (absl::Status status = Finish(std::move(entities), root); !status.ok()) return status;
   return std::move(program_);
@@ -78,7 +77,7 @@ absl::StatusOr<std::unique_ptr<Program>> Compiler::Compile() {
 absl::Status Compiler::CompileIdls() {
   for (size_t i = 0; i < stack_.idls.size(); ++i) {
     auto layouts = idl::Program::Compile(stack_.idls[i]);
-    if (!layouts.ok()) return Place{stack_.file, absl::StrCat("idls[", i, "]")}.Invalid(layouts.status().message());
+    if (!layouts.ok()) return Place{stack_.file, Cat("idls[", i, "]")}.Invalid(Message(layouts.status()));
     program_->idls.push_back({*layouts, std::vector<int>((*layouts)->accounts().size(), -1), std::vector<int>((*layouts)->instructions().size(), -1)});
   }
   return absl::OkStatus();
@@ -100,22 +99,22 @@ absl::StatusOr<EventCompiler*> Compiler::EventFor(const std::string& type, bool 
       events_.back().code().name = Name(type);
       return &events_.back();
     };
-    const std::string prefix = absl::StrCat(idl.layouts->name(), "::");
+    const std::string prefix = Cat(idl.layouts->name(), "::");
     if (is_account) {
       for (size_t i = 0; i < idl.layouts->accounts().size(); ++i) {
-        if (type == absl::StrCat(prefix, idl.layouts->accounts()[i].name, "State")) return add(static_cast<int>(i), &idl.account_events);
+        if (type == Cat(prefix, idl.layouts->accounts()[i].name, "State")) return add(static_cast<int>(i), &idl.account_events);
       }
       continue;
     }
     for (size_t i = 0; i < idl.layouts->instructions().size(); ++i) {
-      if (type == absl::StrCat(prefix, idl.layouts->instructions()[i].name, "IxState")) return add(static_cast<int>(i), &idl.instruction_events);
+      if (type == Cat(prefix, idl.layouts->instructions()[i].name, "IxState")) return add(static_cast<int>(i), &idl.instruction_events);
     }
     for (const idl::EventLayout& event : idl.layouts->events()) {
-      if (type == absl::StrCat(prefix, event.name, "CpiEvent")) return place.Unsupported(absl::StrCat("the CPI event ", type));
+      if (type == Cat(prefix, event.name, "CpiEvent")) return place.Unsupported(Cat("the CPI event ", type));
     }
   }
-  if (type.ends_with("CpiEvent")) return place.Unsupported(absl::StrCat("the CPI event ", type));
-  return place.Invalid(absl::StrCat("no IDL of this stack has the ", is_account ? "account" : "instruction", " type \"", type, "\""));
+  if (type.ends_with("CpiEvent")) return place.Unsupported(Cat("the CPI event ", type));
+  return place.Invalid(Cat("no IDL of this stack has the ", is_account ? "account" : "instruction", " type \"", type, "\""));
 }
 
 absl::Status Compiler::Refusals(const stack::Entity& spec, const Place& place) const {
@@ -123,7 +122,7 @@ absl::Status Compiler::Refusals(const stack::Entity& spec, const Place& place) c
   if (!spec.resolver_specs.empty()) return place.At("resolver_specs[0]").Unsupported("a resolver");
   for (size_t i = 0; i < spec.lookup_indexes.size(); ++i) {
     if (!spec.lookup_indexes[i].temporal_field) continue;
-    return place.At(absl::StrCat("identity.lookup_indexes[", i, "].temporal_field")).Unsupported("a temporal index");
+    return place.At(Cat("identity.lookup_indexes[", i, "].temporal_field")).Unsupported("a temporal index");
   }
   return absl::OkStatus();
 }
@@ -137,16 +136,16 @@ absl::Status Compiler::CompileEntity(Working* entity, const Place& place) {
   if (absl::Status status = Refusals(spec, place); !status.ok()) return status;
   program_->entities.push_back({spec.name, static_cast<uint16_t>(spec.lookup_indexes.size()), {}});
   for (size_t i = 0; i < spec.handlers.size(); ++i) {
-    absl::Status status = CompileHandler(entity, spec.handlers[i], place.At(absl::StrCat("handlers[", i, "]")));
+    absl::Status status = CompileHandler(entity, spec.handlers[i], place.At(Cat("handlers[", i, "]")));
     if (!status.ok()) return status;
   }
   for (size_t i = 0; i < spec.instruction_hooks.size(); ++i) {
-    absl::Status status = CompileHook(entity, spec.instruction_hooks[i], place.At(absl::StrCat("instruction_hooks[", i, "]")));
+    absl::Status status = CompileHook(entity, spec.instruction_hooks[i], place.At(Cat("instruction_hooks[", i, "]")));
     if (!status.ok()) return status;
   }
   for (const auto& [field, where] : entity->stoppable) {
     if (entity->stopped.contains(field)) continue;
-    return where.Invalid(absl::StrCat("no instruction hook of this entity sets \"", kStopPrefix, entity->fields.fields()[field].path, "\""));
+    return where.Invalid(Cat("no instruction hook of this entity sets \"", kStopPrefix, entity->fields.fields()[field].path, "\""));
   }
   return CompileComputed(entity, place);
 }
@@ -163,7 +162,7 @@ absl::Status Compiler::CompileHandler(Working* entity, const stack::Handler& han
   code.key = *key;
   for (size_t i = 0; i < handler.mappings.size(); ++i) {
     const stack::Mapping& mapping = handler.mappings[i];
-    auto op = CompileMapping(entity, mapping, *event, place.At(absl::StrCat("mappings[", i, "]")));
+    auto op = CompileMapping(entity, mapping, *event, place.At(Cat("mappings[", i, "]")));
     if (!op.ok()) return op.status();
     for (size_t index = 0; index < entity->spec->lookup_indexes.size(); ++index) {
       if (entity->spec->lookup_indexes[index].field_name != mapping.target_path || op->build >= 0 || op->source == kNoReg) continue;
@@ -213,7 +212,7 @@ absl::StatusOr<Op> Compiler::CompileMapping(Working* entity, const stack::Mappin
   }
   if (mapping.transform) {
     stack::MappingSource::FromSource as_source;
-    if (from == nullptr) return place.At("transform").Unsupported(absl::StrCat("the transform ", stack::Name(*mapping.transform), " of this source"));
+    if (from == nullptr) return place.At("transform").Unsupported(Cat("the transform ", stack::Name(*mapping.transform), " of this source"));
     as_source = *from;
     as_source.transform = mapping.transform;
     if (absl::Status status = CompileFromSource(as_source, event, place.At("transform"), &op); !status.ok()) return status;
@@ -262,7 +261,7 @@ absl::Status Compiler::CompileHook(Working* entity, const stack::InstructionHook
     code.handler = static_cast<uint16_t>(own - handlers.begin());
   }
   for (size_t i = 0; i < hook.actions.size(); ++i) {
-    auto op = CompileAction(entity, hook.actions[i], *event, place.At(absl::StrCat("actions[", i, "]")));
+    auto op = CompileAction(entity, hook.actions[i], *event, place.At(Cat("actions[", i, "]")));
     if (!op.ok()) return op.status();
     code.ops.push_back(*op);
   }
@@ -291,7 +290,7 @@ absl::StatusOr<Op> Compiler::CompileAction(Working* entity, const stack::HookAct
     target.erase(0, kStopPrefix.size());
     const auto field = entity->fields.Find(target);
     const bool known = field && std::any_of(entity->stoppable.begin(), entity->stoppable.end(), [&](const auto& s) { return s.first == *field; });
-    if (!known) return place.Invalid(absl::StrCat("no mapping of \"", target, "\" has `stop`"));
+    if (!known) return place.Invalid(Cat("no mapping of \"", target, "\" has `stop`"));
     op.code = OpCode::kSetStopFlag;
     op.field = *field;
     entity->stopped.insert(*field);
@@ -311,10 +310,10 @@ absl::StatusOr<Op> Compiler::CompileAction(Working* entity, const stack::HookAct
 absl::Status Compiler::CompileComputed(Working* entity, const Place& place) {
   const stack::Entity& spec = *entity->spec;
   std::vector<ComputedCode> computed;
-  auto place_of = [&](size_t i) { return place.At(absl::StrCat("computed_field_specs[", i, "]")); };
+  auto place_of = [&](size_t i) { return place.At(Cat("computed_field_specs[", i, "]")); };
   for (size_t i = 0; i < spec.computed_field_specs.size(); ++i) {
     const std::string& target = spec.computed_field_specs[i].target_path;
-    if (entity->fields.Find(target)) return place_of(i).At("target_path").Invalid(absl::StrCat("\"", target, "\" is written elsewhere too"));
+    if (entity->fields.Find(target)) return place_of(i).At("target_path").Invalid(Cat("\"", target, "\" is written elsewhere too"));
     auto field = entity->fields.Add(target, true, place_of(i).At("target_path"));
     if (!field.ok()) return field.status();
     computed.push_back({*field, Name(target), {}});
@@ -322,7 +321,7 @@ absl::Status Compiler::CompileComputed(Working* entity, const Place& place) {
   for (size_t i = 0; i < spec.computed_fields.size(); ++i) {
     const auto& specs = spec.computed_field_specs;
     if (std::any_of(specs.begin(), specs.end(), [&](const auto& s) { return s.target_path == spec.computed_fields[i]; })) continue;
-    return place.At(absl::StrCat("computed_fields[", i, "]")).Invalid(absl::StrCat("\"", spec.computed_fields[i], "\" has no expression"));
+    return place.At(Cat("computed_fields[", i, "]")).Invalid(Cat("\"", spec.computed_fields[i], "\" has no expression"));
   }
   const FieldFinder find = [&](std::string_view path) { return entity->fields.Find(path); };
   for (size_t i = 0; i < computed.size(); ++i) {
@@ -340,22 +339,22 @@ absl::StatusOr<std::vector<ViewDef>> Compiler::Views(const Place& root) const {
   std::vector<ViewDef> views;
   for (size_t e = 0; e < stack_.entities.size(); ++e) {
     for (ViewMode mode : {ViewMode::kList, ViewMode::kState, ViewMode::kAppend}) {
-      views.push_back({absl::StrCat(stack_.entities[e].name, "/", ViewModeName(mode)), static_cast<EntityId>(e), mode, ""});
+      views.push_back({Cat(stack_.entities[e].name, "/", ViewModeName(mode)), static_cast<EntityId>(e), mode, ""});
     }
   }
   for (size_t e = 0; e < stack_.entities.size(); ++e) {
     for (size_t v = 0; v < stack_.entities[e].views.size(); ++v) {
       const stack::View& view = stack_.entities[e].views[v];
-      const Place source = root.At(absl::StrCat("entities[", e, "].views[", v, "].source"));
+      const Place source = root.At(Cat("entities[", e, "].views[", v, "].source"));
       ViewDef def{view.id, 0, view.output == "Collection" ? ViewMode::kList : ViewMode::kState, "derived views are not supported"};
       if (!view.source_entity.empty()) {
         const auto& all = stack_.entities;
         const auto named = std::find_if(all.begin(), all.end(), [&](const auto& other) { return other.name == view.source_entity; });
-        if (named == all.end()) return source.Invalid(absl::StrCat("there is no entity \"", view.source_entity, "\""));
+        if (named == all.end()) return source.Invalid(Cat("there is no entity \"", view.source_entity, "\""));
         def.entity = static_cast<EntityId>(named - all.begin());
       } else {
         const auto named = std::find_if(views.begin(), views.end(), [&](const auto& other) { return other.id == view.source_view; });
-        if (named == views.end()) return source.Invalid(absl::StrCat("no view \"", view.source_view, "\" stands before this one"));
+        if (named == views.end()) return source.Invalid(Cat("no view \"", view.source_view, "\" stands before this one"));
         def.entity = named->entity;
       }
       views.push_back(std::move(def));
@@ -373,14 +372,14 @@ absl::Status Compiler::Finish(std::vector<Working> entities, const Place& root) 
   auto too_many = [](size_t n) { return n > static_cast<size_t>(std::numeric_limits<int16_t>::max()); };
   if (too_many(program_->constants.size()) || too_many(program_->conditions.size()) || too_many(program_->builds.size()) ||
       too_many(program_->names.size()) || program_->registers_end >= kNoReg) {
-    return absl::UnimplementedError(absl::StrCat(stack_.file, ": a stack of more than 32,767 constants, conditions, objects, names or registers is not supported"));
+    return absl::UnimplementedError(Cat(stack_.file, ": a stack of more than 32,767 constants, conditions, objects, names or registers is not supported"));
   }
   auto views = Views(root);
   if (!views.ok()) return views.status();
   std::vector<std::pair<std::string, std::vector<FieldDef>>> fields;
   for (const Working& entity : entities) fields.emplace_back(entity.spec->name, entity.fields.fields());
   auto schema = RowSchema::Build(std::move(fields), shapes_.shapes(), *std::move(views));
-  if (!schema.ok()) return absl::Status(schema.status().code(), absl::StrCat(stack_.file, ": ", schema.status().message()));
+  if (!schema.ok()) return absl::Status(schema.status().code(), Cat(stack_.file, ": ", Message(schema.status())));
   program_->schema = *std::move(schema);
   return absl::OkStatus();
 }

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 
 namespace everstate::vm {
 namespace {
@@ -56,16 +55,6 @@ Hint HintOf(const idl::Program& program, idl::TypeId type) {
 
 }  // namespace
 
-Place Place::At(std::string_view below) const {
-  return {file, path.empty() || below.starts_with('[') ? absl::StrCat(path, below) : absl::StrCat(path, ".", below)};
-}
-absl::Status Place::Invalid(std::string_view rule) const {
-  return absl::InvalidArgumentError(absl::StrCat(file, ": ", path, ": ", rule));
-}
-absl::Status Place::Unsupported(std::string_view what) const {
-  return absl::UnimplementedError(absl::StrCat(file, ": ", path, ": ", what, " is not supported"));
-}
-
 EventCompiler::EventCompiler(std::string type, bool is_account, std::shared_ptr<const idl::Program> layouts, int layout,
                              ConstantPool* constants, idl::ShapeTable* shapes)
     : layouts_(std::move(layouts)), constants_(constants), shapes_(shapes) {
@@ -88,14 +77,14 @@ absl::Status EventCompiler::Check(const stack::Path& path, const Place& place) c
 absl::StatusOr<EventCompiler::Loaded> EventCompiler::Load(const stack::Path& path, const Place& place) {
   if (!path.empty() && path[0].starts_with("__")) {
     if (code_.is_account && path.size() == 1 && path[0] == "__account_address") return Loaded{kRegAddress, Hint::kKey};
-    return place.Unsupported(absl::StrCat("the path \"", stack::PathText(path), "\""));
+    return place.Unsupported(Cat("the path \"", stack::PathText(path), "\""));
   }
   if (code_.is_account) return LoadBody(path, place);
   if (path.empty()) return LoadWholeInstruction(place);
   if (path[0] == "accounts") {
     if (path.size() == 1) return LoadAllAccounts(place);
     if (path.size() == 2) return LoadInstructionAccount(path[1], place);
-    return place.Invalid(absl::StrCat("\"", stack::PathText(path), "\" goes into an address"));
+    return place.Invalid(Cat("\"", stack::PathText(path), "\" goes into an address"));
   }
   // A path that names neither half means the arguments: the DSL's authors write it so.
   return LoadBody(path[0] == "data" ? stack::Path(path.begin() + 1, path.end()) : path, place);
@@ -103,7 +92,7 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::Load(const stack::Path& pat
 
 absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadBody(const stack::Path& path, const Place& place) {
   auto resolved = Resolve(*layouts_, body_, path);
-  if (!resolved) return place.Invalid(absl::StrCat(code_.type, " has no field \"", stack::PathText(path), "\""));
+  if (!resolved) return place.Invalid(Cat(code_.type, " has no field \"", stack::PathText(path), "\""));
   auto [it, added] = body_loads_.try_emplace(resolved->path);
   if (added) it->second = {NewRegister(), HintOf(*layouts_, resolved->type)};
   return it->second;
@@ -114,7 +103,7 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadInstructionAccount(cons
   auto same_snake = [&](const std::string& a) { return idl::SnakeCase(a) == idl::SnakeCase(name); };
   auto found = std::find_if(account_names_->begin(), account_names_->end(), same);
   if (found == account_names_->end()) found = std::find_if(account_names_->begin(), account_names_->end(), same_snake);
-  if (found == account_names_->end()) return place.Invalid(absl::StrCat(code_.type, " has no account \"", name, "\""));
+  if (found == account_names_->end()) return place.Invalid(Cat(code_.type, " has no account \"", name, "\""));
   auto [it, added] = account_loads_.try_emplace(*found);
   if (added) {
     it->second = {NewRegister(), Hint::kKey};
@@ -167,7 +156,7 @@ absl::Status EventCompiler::Finish(const Place& place) {
   std::vector<idl::Plan::Wanted> wanted;
   for (const auto& [path, loaded] : body_loads_) wanted.push_back({path, loaded.reg});
   auto plan = idl::Plan::Compile(layouts_, body_, std::move(wanted), shapes_);
-  if (!plan.ok()) return absl::Status(plan.status().code(), absl::StrCat(place.file, ": ", place.path, ": ", code_.type, ": ", plan.status().message()));
+  if (!plan.ok()) return absl::Status(plan.status().code(), Cat(place.Text(), ": ", code_.type, ": ", Message(plan.status())));
   code_.plan = *std::move(plan);
   return absl::OkStatus();
 }

@@ -8,18 +8,10 @@
 
 #include "absl/status/statusor.h"
 #include "server/vm/constants.h"
+#include "server/vm/place.h"
 #include "server/vm/program.h"
 
 namespace everstate::vm {
-
-// A place in a stack file, for messages.
-struct Place {
-  std::string file;
-  std::string path;  // "entities[0].handlers[2]"
-  Place At(std::string_view below) const;
-  absl::Status Invalid(std::string_view rule) const;        // the stack contradicts itself or its IDL
-  absl::Status Unsupported(std::string_view what) const;    // the stack asks for what is not there
-};
 
 // EventCompiler: collects what handlers want of one event and turns it into loads.
 //   Errors: InvalidArgument naming the place and the path that the event does not have; Unimplemented for a path into what only

@@ -4,7 +4,6 @@
 #include <limits>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/vm/expression.h"
 #include "server/vm/expression_code.h"
@@ -43,7 +42,7 @@ class ExpressionCompiler {
 
  private:
   absl::StatusOr<uint16_t> Operand(const stack::Expr& expr, size_t i, const Place& place) {
-    return Compile(expr.args[i], place.At(absl::StrCat(stack::Name(expr.kind), "[", i, "]")));
+    return Compile(expr.args[i], place.At(Cat(stack::Name(expr.kind), "[", i, "]")));
   }
 
   // What the node has besides its operands.
@@ -51,7 +50,7 @@ class ExpressionCompiler {
     switch (expr.kind) {
       case Kind::kFieldRef: {
         const auto field = find_(expr.text);
-        if (!field) return place.Invalid(absl::StrCat("\"", expr.text, "\" is no field of this entity"));
+        if (!field) return place.Invalid(Cat("\"", expr.text, "\" is no field of this entity"));
         node->field = *field;
         return absl::OkStatus();
       }
@@ -67,25 +66,25 @@ class ExpressionCompiler {
       case Kind::kBinary: return Code(kBinaryOps, expr.text, "the operator", place, node);
       case Kind::kCast: {
         const auto* type = std::find_if(std::begin(kCastTypes), std::end(kCastTypes), [&](const auto& t) { return expr.text == t.name; });
-        if (type == std::end(kCastTypes)) return place.Unsupported(absl::StrCat("a cast to ", expr.text));
+        if (type == std::end(kCastTypes)) return place.Unsupported(Cat("a cast to ", expr.text));
         node->code = static_cast<uint8_t>(type - std::begin(kCastTypes));
         return absl::OkStatus();
       }
       case Kind::kResolverComputed: return Resolver(expr, place, node);
       case Kind::kUnary:
-        return expr.text == "Not" ? absl::OkStatus() : place.Unsupported(absl::StrCat("the operator ", expr.text));
+        return expr.text == "Not" ? absl::OkStatus() : place.Unsupported(Cat("the operator ", expr.text));
       case Kind::kIf:
       case Kind::kNone:
       case Kind::kContextSlot:
       case Kind::kContextTimestamp: return absl::OkStatus();
-      default: return place.Unsupported(absl::StrCat("the expression ", stack::Name(expr.kind)));
+      default: return place.Unsupported(Cat("the expression ", stack::Name(expr.kind)));
     }
   }
 
   template <typename Table>
   static absl::Status Code(const Table& table, std::string_view text, std::string_view what, const Place& place, ExprNode* node) {
     const auto found = std::find_if(table.begin(), table.end(), [&](const auto& entry) { return entry.first == text; });
-    if (found == table.end()) return place.Unsupported(absl::StrCat(what, " ", text));
+    if (found == table.end()) return place.Unsupported(Cat(what, " ", text));
     node->code = static_cast<uint8_t>(found->second);
     return absl::OkStatus();
   }
@@ -94,7 +93,7 @@ class ExpressionCompiler {
     static constexpr std::array<std::pair<std::string_view, ResolverMethod>, 2> kMethods = {{
         {"TokenMetadata.ui_amount", ResolverMethod::kUiAmount}, {"TokenMetadata.raw_amount", ResolverMethod::kRawAmount}}};
     if (absl::Status status = Code(kMethods, expr.text, "the resolver method", place, node); !status.ok()) return status;
-    if (expr.args.size() != 2) return place.Invalid(absl::StrCat(expr.text, " takes 2 arguments, not ", expr.args.size()));
+    if (expr.args.size() != 2) return place.Invalid(Cat(expr.text, " takes 2 arguments, not ", expr.args.size()));
     return absl::OkStatus();
   }
 
@@ -145,7 +144,7 @@ absl::StatusOr<std::vector<ComputedCode>> OrderByDependency(std::vector<Computed
     for (size_t i = 0; i < computed.size(); ++i) {
       if (!done[i]) cycle.push_back(names[computed[i].name]);
     }
-    return place.Invalid(absl::StrCat("these fields wait for each other: ", absl::StrJoin(cycle, ", ")));
+    return place.Invalid(Cat("these fields wait for each other: ", absl::StrJoin(cycle, ", ")));
   }
   return ordered;
 }

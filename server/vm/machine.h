@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +25,8 @@ enum class FaultReason : uint8_t {
   kSumType, kSumSaturated, kMaxMinType, kAppendType,
   kUnresolvedLookup,     // lookup_by led to no entity
   kComputedType,
+  kTransformNull,        // a transform met null
+  kValueDepth,           // a value deeper than rows may hold
 };
 std::string_view Name(FaultReason reason);
 
@@ -36,7 +37,7 @@ struct Fault {
   FaultReason reason;
   uint64_t count = 0;
   Slot sample_slot = 0;
-  std::string sample;   // field or account address of the first one
+  std::string sample;   // of the first one: the field, the account's address, or what is wrong with the bytes
 };
 
 // What a block did to the rows: the write set of a block that was not applied yet, and its batch.
@@ -46,6 +47,8 @@ struct Layer {
 
 struct MachineCounters {
   uint64_t transactions = 0, instructions_matched = 0, instructions_unknown = 0, accounts_matched = 0, accounts_unknown = 0;
+  uint64_t transactions_failed = 0;  // contribute nothing
+  uint64_t accounts_closed = 0;      // gone: their entities stay as they are
   uint64_t handler_runs = 0, mutations = 0;
 };
 
@@ -58,7 +61,8 @@ class Machine {
   explicit Machine(std::shared_ptr<const Projection> projection);
   ~Machine();
 
-  // Begin, then all transactions in order, then all accounts in order, then Seal. Begin drops whatever an unfinished block left.
+  // Begin, then all transactions in order, then all accounts in order, then Seal. Begin drops whatever an unfinished block left. The
+  // view and the updates' bytes must live until Seal.
   void Begin(const BlockId& block, StateView* view);
   absl::Status Feed(const TransactionUpdate& transaction);
   absl::Status Feed(const AccountUpdate& account);

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <limits>
 
-#include "absl/strings/str_cat.h"
 #include "server/vm/compiler.h"
+#include "server/vm/place.h"
 #include "server/vm/program.h"
 
 namespace everstate::vm {
 
-std::string Settings::Canonical() const { return absl::StrCat("append_keep=", append_keep); }
+std::string Settings::Canonical() const { return Cat("append_keep=", append_keep); }
 
 struct Projection::Impl {
   std::shared_ptr<const stack::Stack> stack;
@@ -23,7 +23,7 @@ Projection::~Projection() = default;
 
 absl::StatusOr<std::shared_ptr<const Projection>> Projection::Compile(std::shared_ptr<const stack::Stack> stack, const Settings& settings) {
   if (stack->entities.size() > std::numeric_limits<EntityId>::max()) {
-    return absl::UnimplementedError(absl::StrCat(stack->file, ": entities: more than 65,535 entities are not supported"));
+    return absl::UnimplementedError(Cat(stack->file, ": entities: more than 65,535 entities are not supported"));
   }
   if (settings.append_keep == 0) return absl::InvalidArgumentError("append_keep: at least 1 element has to be kept");
   auto program = Compiler(*stack).Compile();

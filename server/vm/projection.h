@@ -40,7 +40,7 @@ class Projection {
   const std::vector<std::array<uint8_t, 32>>& transaction_programs() const;
   const std::vector<std::array<uint8_t, 32>>& account_owners() const;
 
-  // Names of what faults are counted by, "TokenMint / spl_token::MintState / sum of a non-number"; positions as in FaultCounts.
+  // The compiled handlers, for the machine.
   const Program& program() const;
 
  private:

@@ -3,7 +3,6 @@
 #include <map>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "server/vm/compiler.h"
 
 namespace everstate::vm {
@@ -14,7 +13,7 @@ using Source = stack::MappingSource;
 // Base58 of a key is what a key is on the wire anyway.
 absl::Status CheckTransform(stack::Transform transform, Hint hint, const Place& place) {
   if (transform == stack::Transform::kBase58Encode && hint == Hint::kKey) return absl::OkStatus();
-  return place.Unsupported(absl::StrCat("the transform ", stack::Name(transform), " of this field"));
+  return place.Unsupported(Cat("the transform ", stack::Name(transform), " of this field"));
 }
 
 }  // namespace
@@ -28,7 +27,7 @@ absl::Status Compiler::CompileSource(const Source& source, EventCompiler* event,
   if (const auto* context = std::get_if<Source::FromContext>(&source.value)) {
     static const std::map<std::string_view, Reg> kFields = {{"slot", kRegSlot}, {"signature", kRegSignature}, {"timestamp", kRegTimestamp}};
     const auto found = kFields.find(context->field);
-    if (found == kFields.end()) return place.At("FromContext.field").Unsupported(absl::StrCat("the context field \"", context->field, "\""));
+    if (found == kFields.end()) return place.At("FromContext.field").Unsupported(Cat("the context field \"", context->field, "\""));
     op->source = found->second;
     return absl::OkStatus();
   }
@@ -73,7 +72,7 @@ absl::Status Compiler::CompileBuild(const std::vector<Source::FromSource>& membe
   } else {
     std::map<std::string, Reg> by_key;  // in the order of a shape's keys; of two fields with one name the later counts
     for (size_t i = 0; i < members.size(); ++i) {
-      const Place at = place.At(absl::StrCat("fields[", i, "].FromSource"));
+      const Place at = place.At(Cat("fields[", i, "].FromSource"));
       if (members[i].path.empty()) return at.At("path").Invalid("a field of an event needs a name");
       Op member;
       if (absl::Status status = CompileFromSource(members[i], event, at, &member); !status.ok()) return status;
@@ -102,12 +101,12 @@ absl::StatusOr<int16_t> Compiler::CompileCondition(const stack::Condition& condi
   } else if (const auto* logical = std::get_if<stack::Condition::Logical>(&condition.parsed)) {
     node.kind = logical->all ? ConditionNode::Kind::kAll : ConditionNode::Kind::kAny;
     for (size_t i = 0; i < logical->conditions.size(); ++i) {
-      auto child = CompileCondition(logical->conditions[i], event, place.At(absl::StrCat("conditions[", i, "]")));
+      auto child = CompileCondition(logical->conditions[i], event, place.At(Cat("conditions[", i, "]")));
       if (!child.ok()) return child;
       node.children.push_back(static_cast<uint16_t>(*child));
     }
   } else {
-    return place.Unsupported(absl::StrCat("the condition \"", condition.expression, "\", which has no parsed form,"));
+    return place.Unsupported(Cat("the condition \"", condition.expression, "\", which has no parsed form,"));
   }
   program_->conditions.push_back(std::move(node));
   return static_cast<int16_t>(program_->conditions.size() - 1);

@@ -1,5 +1,5 @@
-// The update path of one mutation: the next row, its JSON, and base58. Sizes are those of a typical entity: twenty fields,
-// about 700 bytes.
+// The update path of one mutation: the next row, its JSON, and base58. Sizes are those of a typical entity: twenty
+// fields, about 700 bytes.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -15,7 +15,8 @@ namespace {
 
 constexpr size_t kFields = 20;
 
-// Twenty fields in four sections: eight texts of a key's size, four keys as text, six integers, a float, an array of ten.
+// Twenty fields in four sections: eight texts of a key's size, four keys as text, six integers, a float, an array of
+// ten.
 std::shared_ptr<const RowSchema> Schema() {
   std::vector<FieldDef> fields;
   for (size_t f = 0; f < kFields; ++f) {

@@ -31,7 +31,8 @@ void WithRawRocks(const std::filesystem::path& data_dir, const std::function<voi
 
 void FillSlots(const std::filesystem::path& data_dir, Slot count) {
   OpenStore open = OpenTestStore(data_dir);
-  for (Slot slot = 1; slot <= count; ++slot) ASSERT_TRUE(open.writer->Apply(BatchMaker(slot).Put(kAccount, "a", slot).batch()).ok());
+  for (Slot slot = 1; slot <= count; ++slot)
+    ASSERT_TRUE(open.writer->Apply(BatchMaker(slot).Put(kAccount, "a", slot).batch()).ok());
 }
 
 TEST(EntityStore, IsEmptyWhenItIsNew) {
@@ -55,7 +56,8 @@ TEST(EntityStore, RefusesAnotherStackNamingBoth) {
   other.stack_hash = HashOfByte(0xcd);
   const auto opened = EntityStore::Open(TestOptions(folder.path()), other);
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(Message(opened.status()), AllOf(HasSubstr("bank"), HasSubstr("abababab"), HasSubstr("casino"), HasSubstr("cdcdcdcd")));
+  EXPECT_THAT(Message(opened.status()),
+              AllOf(HasSubstr("bank"), HasSubstr("abababab"), HasSubstr("casino"), HasSubstr("cdcdcdcd")));
   EXPECT_TRUE(EntityStore::Open(TestOptions(folder.path()), TestIdentity()).ok()) << "a refusal gives the lock back";
 }
 
@@ -94,8 +96,8 @@ TEST(EntityStore, RefusesAnotherFormatNamingBoth) {
   }
 }
 
-// Each journal row taken away once: in the middle it is a hole, at the end the watermark is ahead. Only the oldest may go
-// (that is what trimming does).
+// Each journal row taken away once: in the middle it is a hole, at the end the watermark is ahead. Only the oldest may
+// go (that is what trimming does).
 TEST(EntityStore, FindsAHoleInTheNumbers) {
   for (Number lost = 2; lost <= 5; ++lost) {
     TemporaryFolder folder;
@@ -127,7 +129,8 @@ TEST(EntityStore, IsOpenOnce) {
   OpenStore open = OpenTestStore(folder.path());
   const auto again = EntityStore::Open(TestOptions(folder.path()), TestIdentity());
   EXPECT_EQ(again.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(Message(again.status()), AllOf(HasSubstr(folder.path().string()), HasSubstr("in use by another process")));
+  EXPECT_THAT(Message(again.status()),
+              AllOf(HasSubstr(folder.path().string()), HasSubstr("in use by another process")));
 }
 
 TEST(EntityStore, NamesADirectoryThatCannotBe) {
@@ -332,14 +335,15 @@ void AssertEqual(const EntityStore& store, const Model& model) {
   for (uint8_t kind = 1; kind <= 9; ++kind) {
     for (const EntityId entity : {kAccount, kOrder}) {
       for (const uint16_t name : {0, 1}) {
-        const auto status = store.ScanSide(SideKind{kind}, entity, name, "", [&](std::string_view id, std::string_view value) {
-          RC_ASSERT(side != model.side.end());
-          RC_ASSERT(side->first == (SideKey{SideKind{kind}, entity, name, std::string(id)}));
-          RC_ASSERT(side->second == value);
-          RC_ASSERT(**store.GetSide(side->first) == value);
-          ++side;
-          return true;
-        });
+        const auto status =
+            store.ScanSide(SideKind{kind}, entity, name, "", [&](std::string_view id, std::string_view value) {
+              RC_ASSERT(side != model.side.end());
+              RC_ASSERT(side->first == (SideKey{SideKind{kind}, entity, name, std::string(id)}));
+              RC_ASSERT(side->second == value);
+              RC_ASSERT(**store.GetSide(side->first) == value);
+              ++side;
+              return true;
+            });
         RC_ASSERT(status.ok());
       }
     }
@@ -373,10 +377,13 @@ TEST(EntityStore, ScansSideRowsByPrefixUntilToldToStop) {
   ASSERT_TRUE(open.writer->Apply(maker.batch()).ok());
   const auto scan = [&](std::string_view prefix, size_t limit) {
     std::vector<std::string> ids;
-    EXPECT_TRUE(open.store->ScanSide(SideKind::kPda, 0, 0, prefix, [&](std::string_view id, std::string_view) {
-      ids.emplace_back(id);
-      return ids.size() < limit;
-    }).ok());
+    EXPECT_TRUE(open.store
+                    ->ScanSide(SideKind::kPda, 0, 0, prefix,
+                               [&](std::string_view id, std::string_view) {
+                                 ids.emplace_back(id);
+                                 return ids.size() < limit;
+                               })
+                    .ok());
     return ids;
   };
   using Ids = std::vector<std::string>;

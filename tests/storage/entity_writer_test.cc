@@ -81,8 +81,10 @@ TEST_F(EntityWriterTest, RefusesGapsThatAreNone) {
   ASSERT_TRUE(Apply(BatchMaker(10)).ok());
   ExpectRefused(BatchMaker(BatchKind::kGap, watermark()), "kind gap has a gap");
   ExpectRefused(BatchMaker(11).WithGap({10, 11, "x"}), "kind gap has a gap");
-  ExpectRefused(BatchMaker(BatchKind::kGap, watermark()).WithGap({9, 12, "x"}), "does not begin at the last applied slot");
-  ExpectRefused(BatchMaker(BatchKind::kGap, watermark()).WithGap({10, 10, "x"}), "does not begin at the last applied slot");
+  ExpectRefused(BatchMaker(BatchKind::kGap, watermark()).WithGap({9, 12, "x"}),
+                "does not begin at the last applied slot");
+  ExpectRefused(BatchMaker(BatchKind::kGap, watermark()).WithGap({10, 10, "x"}),
+                "does not begin at the last applied slot");
 }
 
 // Recomputed here from its definition.
@@ -134,8 +136,10 @@ TEST_F(EntityWriterTest, ForgetsOldBlockhashes) {
       ASSERT_TRUE(Apply(BatchMaker(slot)).ok());
       EXPECT_EQ(open_.store->BlockhashOf(slot), HashOfByte(static_cast<uint8_t>(slot)));
       EXPECT_FALSE(open_.store->BlockhashOf(slot - 1));
-      if (slot > 6) EXPECT_TRUE(open_.store->BlockhashOf(slot - 4));
-      if (slot > 6) EXPECT_FALSE(open_.store->BlockhashOf(slot - 6)) << slot;
+      if (slot > 6) {
+        EXPECT_TRUE(open_.store->BlockhashOf(slot - 4)) << slot;
+        EXPECT_FALSE(open_.store->BlockhashOf(slot - 6)) << slot;
+      }
     }
     open_.Close();
   }

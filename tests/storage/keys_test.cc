@@ -94,13 +94,15 @@ TEST(Keys, RowsOfStateComeFirstInOrderOfKinds) {
   for (RowKind kind : {RowKind::kJournal, RowKind::kGap, RowKind::kChain, RowKind::kLineage}) {
     all.push_back(Copy(keys.Numbered(kind, UINT64_MAX)));
   }
-  for (RowKind kind : {RowKind::kFormat, RowKind::kStackName, RowKind::kStackHash, RowKind::kStackText, RowKind::kSettings,
-                       RowKind::kSchema}) {
+  for (RowKind kind : {RowKind::kFormat, RowKind::kStackName, RowKind::kStackHash, RowKind::kStackText,
+                       RowKind::kSettings, RowKind::kSchema}) {
     all.push_back(Copy(keys.Single(kind)));
   }
   std::set<std::string_view> names;
   for (size_t i = 0; i < all.size(); ++i) {
-    if (i > 0) EXPECT_LT(all[i - 1], all[i]) << RowKindName(all[i]);
+    if (i > 0) {
+      EXPECT_LT(all[i - 1], all[i]) << RowKindName(all[i]);
+    }
     EXPECT_EQ(IsStateKey(all[i]), i < states) << RowKindName(all[i]);
     EXPECT_NE(RowKindName(all[i]), "unknown");
     EXPECT_TRUE(names.insert(RowKindName(all[i])).second) << RowKindName(all[i]);
@@ -122,8 +124,12 @@ TEST(Keys, RefuseWhatIsNoKey) {
 // The format on disk: a change of it must be made on purpose, together with kStoreFormat.
 TEST(Keys, HaveTheseBytes) {
   KeyBuffer keys;
-  EXPECT_EQ(keys.Entity(0x0102, "ab"), std::string_view("\x10\x01\x02" "ab", 5));
-  EXPECT_EQ(keys.Side(SideKind::kPda, 0, 0x0304, "x"), std::string_view("\x23\0\0\x03\x04" "x", 6));
+  EXPECT_EQ(keys.Entity(0x0102, "ab"), std::string_view("\x10\x01\x02"
+                                                        "ab",
+                                                        5));
+  EXPECT_EQ(keys.Side(SideKind::kPda, 0, 0x0304, "x"), std::string_view("\x23\0\0\x03\x04"
+                                                                        "x",
+                                                                        6));
   EXPECT_EQ(keys.Single(RowKind::kWatermark), std::string_view("\x7f", 1));
   EXPECT_EQ(keys.Numbered(RowKind::kJournal, 0x0102), std::string_view("\x81\0\0\0\0\0\0\x01\x02", 9));
 }

@@ -19,8 +19,9 @@ TEST(Cursor, IsWrittenWithATwelveDigitIndex) {
 TEST(Cursor, ReadsOnlyDigitsColonDigits) {
   EXPECT_EQ(Cursor::FromSeq("5:6"), (Cursor{5, 6}));
   EXPECT_EQ(Cursor::FromSeq("005:0006"), (Cursor{5, 6}));
-  for (std::string_view bad : {"", ":", "5", "5:", ":6", "5:6:7", " 5:6", "5: 6", "5:6 ", "+5:6", "-5:6", "5:-6", "5:+6", "5.0:6",
-                               "0x5:6", "5:6\n", "18446744073709551616:0", "0:18446744073709551616", "a:b"}) {
+  for (std::string_view bad :
+       {"", ":", "5", "5:", ":6", "5:6:7", " 5:6", "5: 6", "5:6 ", "+5:6", "-5:6", "5:-6", "5:+6", "5.0:6", "0x5:6",
+        "5:6\n", "18446744073709551616:0", "0:18446744073709551616", "a:b"}) {
     EXPECT_FALSE(Cursor::FromSeq(bad)) << bad;
   }
   EXPECT_FALSE(Cursor::FromSeq(std::string_view("5:6\0", 4)));

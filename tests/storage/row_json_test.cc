@@ -18,8 +18,9 @@ namespace {
 using nlohmann::json;
 
 const std::vector<size_t> kShapeKeys = {0, 2, 3};
-const std::vector<FieldDef> kFields = {{"id.key", true},       {"Upper", true},     {"state.supply", true}, {"state.deep.er", true},
-                                       {"state.hidden", false}, {"all.hidden", false}, {"events.list", true},  {"zebra", true}};
+const std::vector<FieldDef> kFields = {{"id.key", true},        {"Upper", true},         {"state.supply", true},
+                                       {"state.deep.er", true}, {"state.hidden", false}, {"all.hidden", false},
+                                       {"events.list", true},   {"zebra", true}};
 
 std::shared_ptr<const RowSchema> Schema() {
   return RowSchema::Build({{"E", kFields}}, {{{}}, {{"a", "b\n"}}, {{"", "who", "\xC3\xA9"}}}, {}).value();
@@ -44,17 +45,19 @@ std::string Repaired(std::string_view text) {
     if (c < 0x80) return {static_cast<char>(c)};
     if (c < 0x800) return {static_cast<char>(0xc0 | c >> 6), static_cast<char>(0x80 | (c & 0x3f))};
     if (c < 0x10000) {
-      return {static_cast<char>(0xe0 | c >> 12), static_cast<char>(0x80 | (c >> 6 & 0x3f)), static_cast<char>(0x80 | (c & 0x3f))};
+      return {static_cast<char>(0xe0 | c >> 12), static_cast<char>(0x80 | (c >> 6 & 0x3f)),
+              static_cast<char>(0x80 | (c & 0x3f))};
     }
-    return {static_cast<char>(0xf0 | c >> 18), static_cast<char>(0x80 | (c >> 12 & 0x3f)), static_cast<char>(0x80 | (c >> 6 & 0x3f)),
-            static_cast<char>(0x80 | (c & 0x3f))};
+    return {static_cast<char>(0xf0 | c >> 18), static_cast<char>(0x80 | (c >> 12 & 0x3f)),
+            static_cast<char>(0x80 | (c >> 6 & 0x3f)), static_cast<char>(0x80 | (c & 0x3f))};
   };
   std::string out;
   for (size_t i = 0; i < text.size();) {
     const uint8_t lead = static_cast<uint8_t>(text[i]);
     const size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     uint32_t c = length == 1 ? lead : lead & (0x7fu >> length);
-    for (size_t k = 1; k < length; ++k) c = c << 6 | (i + k < text.size() ? static_cast<uint8_t>(text[i + k]) & 0x3fu : 0);
+    for (size_t k = 1; k < length; ++k)
+      c = c << 6 | (i + k < text.size() ? static_cast<uint8_t>(text[i + k]) & 0x3fu : 0);
     const bool good = c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) && text.substr(i).starts_with(encode(c));
     out += good ? text.substr(i, length) : "\xEF\xBF\xBD";
     i += good ? length : 1;
@@ -74,19 +77,30 @@ json DocumentOf(const RowSchema& schema, const Value& v) {
   constexpr int64_t kSafe = 9007199254740991;
   switch (v.tag) {
     case ValueTag::kAbsent:
-    case ValueTag::kNull: return nullptr;
-    case ValueTag::kFalse: return false;
-    case ValueTag::kTrue: return true;
-    case ValueTag::kUint: return v.uint <= uint64_t{kSafe} ? json(v.uint) : json(std::to_string(v.uint));
-    case ValueTag::kNegInt: return v.neg >= -kSafe ? json(v.neg) : json(std::to_string(v.neg));
+    case ValueTag::kNull:
+      return nullptr;
+    case ValueTag::kFalse:
+      return false;
+    case ValueTag::kTrue:
+      return true;
+    case ValueTag::kUint:
+      return v.uint <= uint64_t{kSafe} ? json(v.uint) : json(std::to_string(v.uint));
+    case ValueTag::kNegInt:
+      return v.neg >= -kSafe ? json(v.neg) : json(std::to_string(v.neg));
     case ValueTag::kWide:
-    case ValueTag::kDecimal: return DecimalOf(v.negative, v.magnitude);
-    case ValueTag::kFloat: return v.real;
-    case ValueTag::kText: return Repaired(v.bytes());
+    case ValueTag::kDecimal:
+      return DecimalOf(v.negative, v.magnitude);
+    case ValueTag::kFloat:
+      return v.real;
+    case ValueTag::kText:
+      return Repaired(v.bytes());
     case ValueTag::kKey32:
-    case ValueTag::kSig64: return EncodeBase58({v.data, v.size});
-    case ValueTag::kBytes: return json(std::vector<uint8_t>(v.data, v.data + v.size));
-    default: break;
+    case ValueTag::kSig64:
+      return EncodeBase58({v.data, v.size});
+    case ValueTag::kBytes:
+      return json(std::vector<uint8_t>(v.data, v.data + v.size));
+    default:
+      break;
   }
   const Composite inside = OpenComposite(v).value();
   ValueReader reader(inside.payload);
@@ -125,7 +139,8 @@ void Merge(json* into, const json& patch, const std::string& path, const std::ve
   for (const auto& [key, value] : patch.items()) {
     const std::string here = path.empty() ? key : path + "." + key;
     json& target = (*into)[key];
-    if (value.is_object() && target.is_object() && std::none_of(kFields.begin(), kFields.end(), [&](auto& f) { return f.path == here; })) {
+    if (value.is_object() && target.is_object() &&
+        std::none_of(kFields.begin(), kFields.end(), [&](auto& f) { return f.path == here; })) {
       Merge(&target, value, here, append);
     } else if (value.is_array() && target.is_array() && std::find(append.begin(), append.end(), here) != append.end()) {
       target.insert(target.end(), value.begin(), value.end());
@@ -179,9 +194,15 @@ TEST(JsonString, Escapes) {
 
 TEST(JsonString, EachBadByteIsReplaced) {
   const std::string r = "\xEF\xBF\xBD";
-  for (const auto& [bad, count] : std::vector<std::pair<std::string, int>>{
-           {"\xff", 1}, {"\x80", 1}, {"\xC3", 1}, {"\xC0\x80", 2}, {"\xED\xA0\x80", 3}, {"\xF4\x90\x80\x80", 4}, {"\xE0\x9F\x80", 3},
-           {"\xF0\x8F\x80\x80", 4}, {"\xE2\x82", 2}}) {
+  for (const auto& [bad, count] : std::vector<std::pair<std::string, int>>{{"\xff", 1},
+                                                                           {"\x80", 1},
+                                                                           {"\xC3", 1},
+                                                                           {"\xC0\x80", 2},
+                                                                           {"\xED\xA0\x80", 3},
+                                                                           {"\xF4\x90\x80\x80", 4},
+                                                                           {"\xE0\x9F\x80", 3},
+                                                                           {"\xF0\x8F\x80\x80", 4},
+                                                                           {"\xE2\x82", 2}}) {
     std::string replaced;
     for (int i = 0; i < count; ++i) replaced += r;
     EXPECT_EQ(StringText("x" + bad + "y"), "\"x" + replaced + "y\"");
@@ -202,7 +223,8 @@ TEST(JsonString, NoByteHidesInAWord) {
 RC_GTEST_PROP(JsonString, IsTheRepairedText, ()) {
   std::string text;
   for (int i = *rc::gen::inRange(0, 20); i > 0; --i) {
-    text += *rc::gen::element<std::string>("\xE2\x82\xAC", "\xF0\x9F\x8C\x8D", "\xC3\xA9", "plain text", "\xED\x9F\xBF", "\"", "\xEE\x80\x80");
+    text += *rc::gen::element<std::string>("\xE2\x82\xAC", "\xF0\x9F\x8C\x8D", "\xC3\xA9", "plain text", "\xED\x9F\xBF",
+                                           "\"", "\xEE\x80\x80");
     text += *rc::gen::container<std::string>(2, rc::gen::arbitrary<char>());
     if (*rc::gen::arbitrary<bool>()) text.pop_back();
   }
@@ -247,7 +269,14 @@ RC_GTEST_PROP(RowJson, PatchesAddUpToTheEntity, ()) {
         editor.Set(f, Value::Null());
       }
     }
-    Mutation mutation{.entity = 0, .key = "k", .cursor = {block, 3}, .before = before, .after = nullptr, .changed = {}, .appended = {}, .cause = {}};
+    Mutation mutation{.entity = 0,
+                      .key = "k",
+                      .cursor = {block, 3},
+                      .before = before,
+                      .after = nullptr,
+                      .changed = {},
+                      .appended = {},
+                      .cause = {}};
     RowEditor::Built built = editor.Build(mutation.cursor, 3);
     if (!built.after) continue;
     mutation.after = before = built.after;
@@ -273,16 +302,32 @@ TEST(RowJson, APatchHoldsWhatChangedAndOnlyNewElements) {
   const EntitySchema& entity = schema->entity(0);
   RowEditor editor;
   editor.Reset(nullptr, kFields.size());
-  ASSERT_TRUE(editor.Append(6, Value::Uint(1)) && editor.Set(2, Value::Uint(5)) && editor.Set(4, Value::Uint(5)) && editor.Set(7, Value::Null()));
-  Mutation first{.entity = 0, .key = "k", .cursor = {100, 1}, .before = nullptr, .after = nullptr, .changed = {}, .appended = {}, .cause = {}};
+  ASSERT_TRUE(editor.Append(6, Value::Uint(1)) && editor.Set(2, Value::Uint(5)) && editor.Set(4, Value::Uint(5)) &&
+              editor.Set(7, Value::Null()));
+  Mutation first{.entity = 0,
+                 .key = "k",
+                 .cursor = {100, 1},
+                 .before = nullptr,
+                 .after = nullptr,
+                 .changed = {},
+                 .appended = {},
+                 .cause = {}};
   first.after = editor.Build(first.cursor, 100).after;
   std::string text;
   AppendPatchJson(*schema, entity, first, &text);
   EXPECT_EQ(text, R"({"_seq":"100:000000000001","events":{"list":[1]},"state":{"supply":5},"zebra":null})");
 
   editor.Reset(first.after, kFields.size());
-  ASSERT_TRUE(editor.Append(6, Value::Uint(2)) && editor.Append(6, Value::Uint(3)) && editor.Set(1, Value::Text("x")) && editor.Set(4, Value::Uint(6)));
-  Mutation second{.entity = 0, .key = "k", .cursor = {101, 2}, .before = first.after, .after = nullptr, .changed = {}, .appended = {}, .cause = {}};
+  ASSERT_TRUE(editor.Append(6, Value::Uint(2)) && editor.Append(6, Value::Uint(3)) && editor.Set(1, Value::Text("x")) &&
+              editor.Set(4, Value::Uint(6)));
+  Mutation second{.entity = 0,
+                  .key = "k",
+                  .cursor = {101, 2},
+                  .before = first.after,
+                  .after = nullptr,
+                  .changed = {},
+                  .appended = {},
+                  .cause = {}};
   const auto built = editor.Build(second.cursor, 100);
   second.after = built.after;
   second.changed = built.changed;
@@ -292,7 +337,8 @@ TEST(RowJson, APatchHoldsWhatChangedAndOnlyNewElements) {
   EXPECT_EQ(text, R"({"Upper":"x","_seq":"101:000000000002","events":{"list":[2,3]}})");
   text.clear();
   AppendEntityJson(*schema, entity, *second.after, &text);
-  EXPECT_EQ(text, R"({"Upper":"x","_seq":"101:000000000002","events":{"list":[1,2,3]},"state":{"supply":5},"zebra":null})");
+  EXPECT_EQ(text,
+            R"({"Upper":"x","_seq":"101:000000000002","events":{"list":[1,2,3]},"state":{"supply":5},"zebra":null})");
 }
 
 TEST(EmitsAnything, NotForFieldsThatAreNeverSent) {
@@ -301,7 +347,14 @@ TEST(EmitsAnything, NotForFieldsThatAreNeverSent) {
   RowEditor editor;
   editor.Reset(nullptr, kFields.size());
   ASSERT_TRUE(editor.Set(4, Value::Uint(5)));
-  Mutation mutation{.entity = 0, .key = "k", .cursor = {1, 1}, .before = nullptr, .after = nullptr, .changed = {}, .appended = {}, .cause = {}};
+  Mutation mutation{.entity = 0,
+                    .key = "k",
+                    .cursor = {1, 1},
+                    .before = nullptr,
+                    .after = nullptr,
+                    .changed = {},
+                    .appended = {},
+                    .cause = {}};
   mutation.after = editor.Build(mutation.cursor, 100).after;
   EXPECT_FALSE(EmitsAnything(entity, mutation));
   mutation.before = mutation.after;

@@ -16,10 +16,12 @@ std::string ErrorOf(Entities entities, std::vector<Shape> shapes = {}, std::vect
 }
 
 std::shared_ptr<const RowSchema> Example() {
-  return RowSchema::Build({{"Mint", {{"id.address", true}, {"state.supply", true}, {"state.hidden", false}, {"Top", true}}},
-                           {"Round", {{"a.b.c", true}, {"secret.x", false}}}},
-                          {{{"amount", "who"}}, {{}}},
-                          {{"Mint/list", 0, ViewMode::kList, ""}, {"Round/latest", 1, ViewMode::kState, "sorted views are not built"}})
+  return RowSchema::Build(
+             {{"Mint", {{"id.address", true}, {"state.supply", true}, {"state.hidden", false}, {"Top", true}}},
+              {"Round", {{"a.b.c", true}, {"secret.x", false}}}},
+             {{{"amount", "who"}}, {{}}},
+             {{"Mint/list", 0, ViewMode::kList, ""},
+              {"Round/latest", 1, ViewMode::kState, "sorted views are not built"}})
       .value();
 }
 
@@ -34,7 +36,8 @@ TEST(RowSchema, StepsAreInByteOrderWithSeqAmongTheRootKeys) {
   const auto schema = Example();
   EXPECT_EQ(Skeleton(schema->entity(0)), R"("Top":"_seq":"id":{"address":}"state":{"supply":})");
   EXPECT_EQ(Skeleton(schema->entity(1)), R"("_seq":"a":{"b":{"c":}})");
-  const auto upper = RowSchema::Build({{"E", {{"Z", true}, {"^", true}, {"_a", true}, {"_sf", true}, {"a", true}}}}, {}, {}).value();
+  const auto upper =
+      RowSchema::Build({{"E", {{"Z", true}, {"^", true}, {"_a", true}, {"_sf", true}, {"a", true}}}}, {}, {}).value();
   EXPECT_EQ(Skeleton(upper->entity(0)), R"("Z":"^":"_a":"_seq":"_sf":"a":)");
 }
 
@@ -85,7 +88,8 @@ TEST(RowSchema, RefusesByNameAndRule) {
   EXPECT_THAT(ErrorOf({{"E", {{"a.b", true}, {"a.b", true}}}}), HasSubstr("\"a.b\""));
   EXPECT_THAT(ErrorOf({{"E", {{"a.b", true}, {"a.b.c", true}}}}), HasSubstr("\"a.b.c\""));
   EXPECT_THAT(ErrorOf({{"E", {{"a.b.c", true}, {"a.b", true}}}}), HasSubstr("below this path"));
-  for (const char* path : {"", ".", "a.", ".a", "a..b"}) EXPECT_THAT(ErrorOf({{"E", {{path, true}}}}), HasSubstr("empty path segment"));
+  for (const char* path : {"", ".", "a.", ".a", "a..b"})
+    EXPECT_THAT(ErrorOf({{"E", {{path, true}}}}), HasSubstr("empty path segment"));
   EXPECT_THAT(ErrorOf({{"E", {{"_seq", true}}}}), HasSubstr("reserved"));
   EXPECT_THAT(ErrorOf({{"E", {{"\xff", true}}}}), HasSubstr("UTF-8"));
   EXPECT_THAT(ErrorOf({{"E", {}}, {"E", {}}}), HasSubstr("two entities"));
@@ -102,9 +106,12 @@ TEST(RowSchema, RefusesByNameAndRule) {
 }
 
 TEST(RowSchema, ParseRefusesWhatIsNoSchema) {
-  for (const char* bad : {"", "{", "[]", "{}", R"({"entities":[],"shapes":[]})", R"({"entities":[{"name":1,"fields":[]}],"shapes":[],"views":[]})",
-                          R"({"entities":[],"shapes":[["b","a"]],"views":[]})", R"({"entities":5,"shapes":[],"views":[]})",
-                          R"({"entities":[{"name":"E","fields":[]}],"shapes":[],"views":[{"id":"v","entity":0,"mode":"x","unsupported":""}]})"}) {
+  for (
+      const char* bad :
+      {"", "{", "[]", "{}", R"({"entities":[],"shapes":[]})",
+       R"({"entities":[{"name":1,"fields":[]}],"shapes":[],"views":[]})",
+       R"({"entities":[],"shapes":[["b","a"]],"views":[]})", R"({"entities":5,"shapes":[],"views":[]})",
+       R"({"entities":[{"name":"E","fields":[]}],"shapes":[],"views":[{"id":"v","entity":0,"mode":"x","unsupported":""}]})"}) {
     EXPECT_EQ(RowSchema::Parse(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
 }

@@ -63,7 +63,9 @@ std::string RowBytes(Cursor cursor, const std::map<size_t, std::string>& fields)
   return out;
 }
 
-RowRef RowOf(const std::map<size_t, std::string>& fields) { return Row::Parse(RowBytes({1, 1}, fields), kFieldsMax).value(); }
+RowRef RowOf(const std::map<size_t, std::string>& fields) {
+  return Row::Parse(RowBytes({1, 1}, fields), kFieldsMax).value();
+}
 
 // What the editor promises, in the plainest way: whole values, copied at every call.
 struct Model {
@@ -88,7 +90,8 @@ struct Model {
   }
   bool Append(size_t f, const std::string& element) {
     Field& field = fields[f];
-    if (!field.now.empty() && ValueOf(field.now).tag != ValueTag::kArray && ValueOf(field.now).tag != ValueTag::kNull) return false;
+    if (!field.now.empty() && ValueOf(field.now).tag != ValueTag::kArray && ValueOf(field.now).tag != ValueTag::kNull)
+      return false;
     std::vector<std::string> elements;
     if (!field.now.empty()) elements = ElementsOf(field.now);
     elements.push_back(element);
@@ -148,13 +151,23 @@ RC_GTEST_PROP(RowEditor, EqualsApplyingTheCallsInOrder, ()) {
     model.Reset(before.get());
     const int calls = *rc::gen::inRange(0, 30);
     for (int i = 0; i < calls; ++i) {
-      const FieldId f = *rc::gen::resize(rc::kNominalSize, rc::gen::element<FieldId>(0, 1, 2, 7, 8, 15, 16, kFields - 1));
+      const FieldId f =
+          *rc::gen::resize(rc::kNominalSize, rc::gen::element<FieldId>(0, 1, 2, 7, 8, 15, 16, kFields - 1));
       std::string encoded;
       switch (*rc::gen::resize(rc::kNominalSize, rc::gen::inRange(0, 6))) {
-        case 0: DrawEncoded(2, kShapeKeys, &encoded); break;
-        case 1: encoded = model.fields[f].before; break;
-        case 2: encoded = *rc::gen::element(Encoded(Value::Null()), ArrayOf({}), Encoded(Value::Uint(7))); break;
-        default: DrawEncoded(1, kShapeKeys, &encoded); RC_ASSERT(editor.Append(f, ValueOf(encoded)) == model.Append(f, encoded)); continue;
+        case 0:
+          DrawEncoded(2, kShapeKeys, &encoded);
+          break;
+        case 1:
+          encoded = model.fields[f].before;
+          break;
+        case 2:
+          encoded = *rc::gen::element(Encoded(Value::Null()), ArrayOf({}), Encoded(Value::Uint(7)));
+          break;
+        default:
+          DrawEncoded(1, kShapeKeys, &encoded);
+          RC_ASSERT(editor.Append(f, ValueOf(encoded)) == model.Append(f, encoded));
+          continue;
       }
       if (encoded.empty()) continue;
       RC_ASSERT(editor.Set(f, ValueOf(encoded)));
@@ -196,7 +209,9 @@ TEST(RowEditor, ValuesOfOtherFieldsOutliveASet) {
 
 TEST(RowEditor, AppendsToArraysOnly) {
   RowEditor editor;
-  editor.Reset(RowOf({{0, Encoded(Value::Uint(1))}, {1, Encoded(Value::Null())}, {2, ArrayOf({Encoded(Value::Uint(1))})}}), kFields);
+  editor.Reset(
+      RowOf({{0, Encoded(Value::Uint(1))}, {1, Encoded(Value::Null())}, {2, ArrayOf({Encoded(Value::Uint(1))})}}),
+      kFields);
   EXPECT_FALSE(editor.Append(0, Value::Uint(2)));
   EXPECT_FALSE(editor.Append(2, Value()));
   EXPECT_FALSE(editor.Set(2, Value()));
@@ -253,7 +268,7 @@ TEST(Row, ParseNamesWhatIsWrong) {
   EXPECT_THAT(error(good + '\0'), HasSubstr("1 bytes behind"));
   EXPECT_THAT(error(RowBytes({5, 6}, {{3, Encoded(Value())}})), HasSubstr("field 3"));
   EXPECT_THAT(error(RowBytes({5, 6}, {{3, ArrayOf({Encoded(Value())})}})), HasSubstr("field 3"));
-  EXPECT_THAT(error(RowBytes({5, 6}, {{3, "\x0d\x02\x02\x01\x01\x01"}})), HasSubstr("field 3"));  // cut payload
+  EXPECT_THAT(error(RowBytes({5, 6}, {{3, "\x0d\x03\x02\x01\x01\x01"}})), HasSubstr("field 3"));  // three, not two
   EXPECT_THAT(error(std::string("\x05\x06\x02\x04\x00\x04\x01", 7)), HasSubstr("zero byte"));
   EXPECT_THAT(error(""), HasSubstr("cursor"));
   EXPECT_THAT(error(std::string("\x05\x06\x21", 3)), HasSubstr("bitmap"));

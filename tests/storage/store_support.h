@@ -1,4 +1,5 @@
-// What the tests of the store share: a folder that goes away, a schema, rows, batches, and a model of what a store holds.
+// What the tests of the store share: a folder that goes away, a schema, rows, batches, and a model of what a store
+// holds.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -47,7 +48,8 @@ inline Hash32 HashOfByte(uint8_t byte) {
 
 // Entities `Account` (balance, note) and `Order` (amount).
 inline StoreIdentity TestIdentity() {
-  auto schema = RowSchema::Build({{"Account", {{"balance", true}, {"note", false}}}, {"Order", {{"amount", true}}}}, {}, {});
+  auto schema =
+      RowSchema::Build({{"Account", {{"balance", true}, {"note", false}}}, {"Order", {{"amount", true}}}}, {}, {});
   if (!schema.ok()) std::abort();
   return {"bank", HashOfByte(0xab), "{\"name\":\"bank\"}", "append_keep=100", *schema};
 }
@@ -92,7 +94,8 @@ class BatchMaker {
   BatchMaker(BatchKind kind, const Watermark& watermark) : next_{watermark.block.slot, watermark.last_index + 1} {
     batch_.kind = kind;
   }
-  BatchMaker& Put(EntityId entity, std::string key, uint64_t value, RowRef before = nullptr, std::string_view note = "") {
+  BatchMaker& Put(EntityId entity, std::string key, uint64_t value, RowRef before = nullptr,
+                  std::string_view note = "") {
     return Add(entity, std::move(key), std::move(before), MakeRow(next_, value, note));
   }
   BatchMaker& Delete(EntityId entity, std::string key, RowRef before) {

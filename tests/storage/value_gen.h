@@ -20,12 +20,14 @@ inline Value DrawInteger() {
     magnitude = (Uint128{1} << bit) + static_cast<Uint128>(*rc::gen::inRange(-1, 2));
   }
   const bool negative = *rc::gen::arbitrary<bool>();
-  return *rc::gen::arbitrary<bool>() ? Value::Wide(negative && magnitude != 0, magnitude) : Value::Decimal(negative, magnitude);
+  return *rc::gen::arbitrary<bool>() ? Value::Wide(negative && magnitude != 0, magnitude)
+                                     : Value::Decimal(negative, magnitude);
 }
 
 inline double DrawDouble() {
   const uint64_t bits = *rc::gen::arbitrary<uint64_t>();
-  return *rc::gen::arbitrary<bool>() ? std::bit_cast<double>(bits) : static_cast<double>(static_cast<int64_t>(bits) >> (bits % 64)) / 64;
+  return *rc::gen::arbitrary<bool>() ? std::bit_cast<double>(bits)
+                                     : static_cast<double>(static_cast<int64_t>(bits) >> (bits % 64)) / 64;
 }
 
 // Appends the encoding of a random value (never kAbsent) to *out. Shapes are those of `shape_keys` (keys per shape).
@@ -34,14 +36,22 @@ inline void DrawEncoded(int depth, const std::vector<size_t>& shape_keys, std::s
   const std::string content(64, static_cast<char>(*rc::gen::arbitrary<uint8_t>()));
   const auto* bytes = reinterpret_cast<const uint8_t*>(content.data());
   switch (*rc::gen::resize(rc::kNominalSize, rc::gen::inRange(0, depth > 0 ? 10 : 8))) {
-    case 0: return AppendValue(Value::Null(), out);
-    case 1: return AppendValue(Value::Bool(*rc::gen::arbitrary<bool>()), out);
-    case 2: return AppendValue(DrawInteger(), out);
-    case 3: return AppendValue(Value::Float(DrawDouble()), out);
-    case 4: return AppendValue(Value::Text(text), out);
-    case 5: return AppendValue(Value::Key32(bytes), out);
-    case 6: return AppendValue(Value::Sig64(bytes), out);
-    case 7: return AppendValue(Value::Bytes({reinterpret_cast<const uint8_t*>(text.data()), text.size()}), out);
+    case 0:
+      return AppendValue(Value::Null(), out);
+    case 1:
+      return AppendValue(Value::Bool(*rc::gen::arbitrary<bool>()), out);
+    case 2:
+      return AppendValue(DrawInteger(), out);
+    case 3:
+      return AppendValue(Value::Float(DrawDouble()), out);
+    case 4:
+      return AppendValue(Value::Text(text), out);
+    case 5:
+      return AppendValue(Value::Key32(bytes), out);
+    case 6:
+      return AppendValue(Value::Sig64(bytes), out);
+    case 7:
+      return AppendValue(Value::Bytes({reinterpret_cast<const uint8_t*>(text.data()), text.size()}), out);
     case 8: {
       const int count = *rc::gen::resize(rc::kNominalSize, rc::gen::inRange(0, 5));
       std::string payload;

@@ -18,8 +18,8 @@ namespace {
 
 const std::vector<size_t> kShapeKeys = {0, 2, 3};
 
-// The oracle of integers: digits in base 2^16, least significant first, in two's complement of 160 bits. It shares nothing
-// with the code under test but the way in.
+// The oracle of integers: digits in base 2^16, least significant first, in two's complement of 160 bits. It shares
+// nothing with the code under test but the way in.
 struct BigInt {
   std::array<uint16_t, 10> digits{};
 
@@ -95,7 +95,9 @@ TEST(Value, EncodingsAreWhatTheHeaderSays) {
   EXPECT_EQ(Encoded(Value::Wide(false, Uint128{1} << 64)), string("\x06\0", 2) + string(8, 0) + "\x01" + string(7, 0));
   EXPECT_EQ(Encoded(Value::Decimal(true, 5)), string("\x07\x01\x05", 3) + string(15, 0));
   EXPECT_EQ(Encoded(Value::Float(1.0)), string("\x08\0\0\0\0\0\0\xf0\x3f", 9));
-  EXPECT_EQ(Encoded(Value::Text("ab")), "\x09\x02" "ab");
+  EXPECT_EQ(Encoded(Value::Text("ab")),
+            "\x09\x02"
+            "ab");
   string array;
   AppendArray(2, Encoded(Value::Null()) + Encoded(Value::Uint(1)), &array);
   EXPECT_EQ(array, "\x0d\x03\x02\x01\x04\x01");
@@ -121,14 +123,25 @@ TEST(Value, ConstructorsChooseTheOneEncoding) {
 TEST(ValueReader, RefusesASecondFormOfAValue) {
   using std::string;
   for (const string& bad : {
-           string("\x0f"), string("\xff"), string(""),                                    // no tag
-           string("\x04\x80\x00", 3), string("\x04") + string(9, '\xff') + "\x02",        // long form, beyond u64
-           string("\x04\xff"), string("\x05") + string(9, '\xff') + "\x01",               // cut, below i64
-           string("\x06\0\x05", 3) + string(15, 0), string("\x06\x01") + "\x05" + string(15, 0),  // fits in less
-           string("\x06\x02") + string(16, '\xff'), string("\x07\x01") + string(16, 0),   // sign, negative zero
-           string("\x08\0\0\0\0\0\0\xf8\x7f", 9), string("\x08\0\0\0\0\0\0\0\x80", 9),    // NaN, -0.0
-           string("\x09\x03" "ab"), string("\x0a") + string(31, 'k'), string("\x0b") + string(63, 's'),
-           string("\x0d\x03\x02\x01"), string("\x0d\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"),
+           string("\x0f"),
+           string("\xff"),
+           string(""),  // no tag
+           string("\x04\x80\x00", 3),
+           string("\x04") + string(9, '\xff') + "\x02",  // long form, beyond u64
+           string("\x04\xff"),
+           string("\x05") + string(9, '\xff') + "\x01",  // cut, below i64
+           string("\x06\0\x05", 3) + string(15, 0),
+           string("\x06\x01") + "\x05" + string(15, 0),  // fits in less
+           string("\x06\x02") + string(16, '\xff'),
+           string("\x07\x01") + string(16, 0),  // sign, negative zero
+           string("\x08\0\0\0\0\0\0\xf8\x7f", 9),
+           string("\x08\0\0\0\0\0\0\0\x80", 9),  // NaN, -0.0
+           string("\x09\x03"
+                  "ab"),
+           string("\x0a") + string(31, 'k'),
+           string("\x0b") + string(63, 's'),
+           string("\x0d\x03\x02\x01"),
+           string("\x0d\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"),
        }) {
     ValueReader reader(bad);
     EXPECT_EQ(reader.Next().status().code(), absl::StatusCode::kDataLoss) << testing::PrintToString(bad);
@@ -140,7 +153,8 @@ TEST(ValueReader, StandsStillAfterAnErrorAndNamesTheOffset) {
   const std::string bytes = Encoded(Value::Uint(1)) + "\x09\x05";
   ValueReader reader(bytes);
   ASSERT_TRUE(reader.Next().ok());
-  for (int i = 0; i < 2; ++i) EXPECT_NE(std::string(reader.Next().status().message()).find("offset 2"), std::string::npos);
+  for (int i = 0; i < 2; ++i)
+    EXPECT_NE(std::string(reader.Next().status().message()).find("offset 2"), std::string::npos);
   EXPECT_FALSE(reader.done());
 }
 
@@ -172,7 +186,8 @@ RC_GTEST_PROP(CompareNumbers, IntegersAsTheOracle, ()) {
 
 RC_GTEST_PROP(AddIntegers, AsTheOracleWithinItsRange, ()) {
   const Value a = DrawInteger(), b = DrawInteger();
-  const BigInt high = BigInt::PowerOfTwo(127).Plus(BigInt::PowerOfTwo(0).Negated()), low = BigInt::PowerOfTwo(127).Negated();
+  const BigInt high = BigInt::PowerOfTwo(127).Plus(BigInt::PowerOfTwo(0).Negated()),
+               low = BigInt::PowerOfTwo(127).Negated();
   BigInt sum = BigInt::Of(a).Plus(BigInt::Of(b));
   const bool beyond = high.Less(sum) || sum.Less(low);
   if (high.Less(sum)) sum = high;
@@ -205,8 +220,8 @@ RC_GTEST_PROP(ValuesEqual, ExactlyWhenTheBytesAreEqual, ()) {
   RC_ASSERT(ValuesEqual(ValueOf(a), ValueOf(b)) == (a == b));
 }
 
-// Whatever the bytes are, reading stays inside them (they lie alone on the heap, so that a sanitizer sees one step beyond),
-// and what is accepted is its own encoding.
+// Whatever the bytes are, reading stays inside them (they lie alone on the heap, so that a sanitizer sees one step
+// beyond), and what is accepted is its own encoding.
 RC_GTEST_PROP(ValueReader, IsSafeAgainstAnyBytes, ()) {
   std::string drawn;
   if (*rc::gen::arbitrary<bool>()) {

@@ -13,7 +13,8 @@ using Bytes = std::vector<uint8_t>;
 
 std::string FastText(const Bytes& bytes) {
   char text[kSig64TextMax];
-  const size_t length = bytes.size() == 32 ? EncodeBase58Key32(bytes.data(), text) : EncodeBase58Sig64(bytes.data(), text);
+  const size_t length =
+      bytes.size() == 32 ? EncodeBase58Key32(bytes.data(), text) : EncodeBase58Sig64(bytes.data(), text);
   return std::string(text, length);
 }
 

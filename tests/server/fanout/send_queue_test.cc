@@ -114,7 +114,9 @@ TEST_F(SendQueueTest, DropKeepsFramesWhole) {
     ASSERT_TRUE(WholeFrames(all, &payloads)) << "round " << round;
     ASSERT_FALSE(payloads.empty());
     EXPECT_EQ(payloads.back(), "\x03\xf5too slow");
-    if (keep_newest && !was_empty) EXPECT_GE(payloads.size(), 2u);
+    if (keep_newest && !was_empty) {
+      EXPECT_GE(payloads.size(), 2u);
+    }
   }
 }
 

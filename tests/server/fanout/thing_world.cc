@@ -151,7 +151,8 @@ std::string FakeClient::Take(const std::string& text) {
   const std::string key = message.at("key");
   const std::string seq = message.at("seq");
   std::string& last = last_seq_[{view, key}];
-  if (seq <= last) return "seq " + seq + " of " + view + " " + key + " after " + last;
+  // As numbers: the slot has no leading zeros.
+  if (std::pair(seq.size(), seq) <= std::pair(last.size(), last)) return "seq " + seq + " of " + view + " " + key + " after " + last;
   last = seq;
   if (op == "delete") {
     if (!message.at("data").is_null()) return "delete with data: " + text;

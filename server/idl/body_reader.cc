@@ -1,0 +1,238 @@
+#include "server/idl/body_reader.h"
+
+#include "absl/container/inlined_vector.h"
+#include "storage/utf8.h"
+
+namespace everstate::idl {
+namespace {
+
+constexpr int kDepthMax = 64;
+
+__extension__ using Int128 = __int128;
+
+// Gives the payload that begins at `start` its head. The length comes first in the encoding, and is known last.
+void CloseComposite(ValueTag tag, uint64_t count_or_shape, size_t start, std::string* out) {
+  std::string head(1, static_cast<char>(tag));
+  AppendVarint(out->size() - start, &head);
+  AppendVarint(count_or_shape, &head);
+  out->insert(start, head);
+}
+
+}  // namespace
+
+bool BodyReader::LoadCount(uint64_t element_bytes_min, uint32_t* count) {
+  const uint8_t* const place = at_;
+  if (!Load(count)) return false;
+  // So many elements have to be there before anything is done for each. Elements without bytes could be any number.
+  if (*count == 0 || (element_bytes_min > 0 && *count <= left() / element_bytes_min)) return true;
+  at_ = place;
+  return Fail(element_bytes_min == 0 ? DecodeError::kTooLarge : DecodeError::kTooShort);
+}
+
+bool BodyReader::ReadOptionTag(bool* some) {
+  if (at_ == end_) return Fail(DecodeError::kTooShort);
+  if (*at_ > 1) return Fail(DecodeError::kBadOptionTag);
+  *some = *at_++ == 1;
+  return true;
+}
+
+bool BodyReader::ReadVariant(const Type& type, const Type::Variant** variant) {
+  if (at_ == end_) return Fail(DecodeError::kTooShort);
+  if (*at_ >= type.variants.size()) return Fail(DecodeError::kBadEnumIndex);
+  *variant = &type.variants[*at_++];
+  return true;
+}
+
+bool BodyReader::Pass(TypeId id, int depth) {
+  const Type& type = (*types_)[id];
+  if (type.fixed_size) return PassBytes(*type.fixed_size);
+  if (depth == kDepthMax) return Fail(DecodeError::kTooLarge);
+  switch (type.kind) {
+    case Kind::kString:
+    case Kind::kBytes: {
+      uint32_t bytes = 0;
+      return Load(&bytes) && PassBytes(bytes);
+    }
+    case Kind::kOption: {
+      bool some = false;
+      return ReadOptionTag(&some) && (!some || Pass(type.element, depth + 1));
+    }
+    case Kind::kEnum: {
+      const Type::Variant* variant = nullptr;
+      return ReadVariant(type, &variant) && (variant->unit || Pass(variant->payload, depth + 1));
+    }
+    case Kind::kStruct:
+    case Kind::kTuple:
+      for (const Type::Field& field : type.fields) {
+        if (!Pass(field.type, depth + 1)) return false;
+      }
+      return true;
+    default: return PassElements(type, depth);
+  }
+}
+
+bool BodyReader::PassElements(const Type& type, int depth) {
+  const Type& element = (*types_)[type.element];
+  const bool map = type.kind == Kind::kMap;
+  uint32_t count = type.count;
+  if (type.kind != Kind::kArray && !LoadCount(uint64_t{element.min_size} + (map ? (*types_)[type.map_value].min_size : 0), &count)) {
+    return false;
+  }
+  if (!map && element.fixed_size) return PassBytes(uint64_t{*element.fixed_size} * count);
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!Pass(type.element, depth + 1) || (map && !Pass(type.map_value, depth + 1))) return false;
+  }
+  return true;
+}
+
+bool BodyReader::ReadSimple(Kind kind, TypeId id, Value* out) {
+  const auto number = [&]<typename T>(T) {
+    T v;
+    if (!Load(&v)) return false;
+    if constexpr (std::is_floating_point_v<T>) *out = Value::Float(static_cast<double>(v));
+    else if constexpr (std::is_signed_v<T>) *out = Value::Int(v);
+    else *out = Value::Uint(v);
+    return true;
+  };
+  uint32_t bytes = 0;
+  const uint8_t* content = nullptr;
+  switch (kind) {
+    case Kind::kU8: return number(uint8_t{});
+    case Kind::kU16: return number(uint16_t{});
+    case Kind::kU32: return number(uint32_t{});
+    case Kind::kU64: return number(uint64_t{});
+    case Kind::kI8: return number(int8_t{});
+    case Kind::kI16: return number(int16_t{});
+    case Kind::kI32: return number(int32_t{});
+    case Kind::kI64: return number(int64_t{});
+    case Kind::kF32: return number(float{});
+    case Kind::kF64: return number(double{});
+    case Kind::kU128: {
+      Uint128 v;
+      if (!Load(&v)) return false;
+      *out = Value::Decimal(false, v);
+      return true;
+    }
+    case Kind::kI128: {
+      Int128 v;
+      if (!Load(&v)) return false;
+      *out = Value::Decimal(v < 0, v < 0 ? -static_cast<Uint128>(v) : static_cast<Uint128>(v));
+      return true;
+    }
+    case Kind::kBool:
+      if (at_ == end_) return Fail(DecodeError::kTooShort);
+      if (*at_ > 1) return Fail(DecodeError::kBadBool);
+      *out = Value::Bool(*at_++ == 1);
+      return true;
+    case Kind::kPubkey:
+      if (!LoadContent(32, &content)) return false;
+      *out = Value::Key32(content);
+      return true;
+    case Kind::kString: {
+      if (!Load(&bytes) || !LoadContent(bytes, &content)) return false;
+      const std::string_view text(reinterpret_cast<const char*>(content), bytes);
+      if (!IsUtf8(text)) {
+        at_ = content;
+        return Fail(DecodeError::kBadUtf8);
+      }
+      *out = Value::Text(text);
+      return true;
+    }
+    case Kind::kBytes:
+      if (!Load(&bytes) || !LoadContent(bytes, &content)) return false;
+      *out = Value::Bytes({content, bytes});
+      return true;
+    case Kind::kByteArray:
+      bytes = (*types_)[id].count;
+      if (!LoadContent(bytes, &content)) return false;
+      *out = Value::Bytes({content, bytes});
+      return true;
+    default: return Fail(DecodeError::kTooLarge);  // not a simple kind
+  }
+}
+
+bool BodyReader::Encode(TypeId id, const Shapes& shapes, std::string* out, int depth) {
+  const Type& type = (*types_)[id];
+  if (IsSimple(type.kind)) {
+    Value value;
+    if (!ReadSimple(type.kind, id, &value)) return false;
+    AppendValue(value, out);
+    return true;
+  }
+  if (depth == kDepthMax) return Fail(DecodeError::kTooLarge);
+  switch (type.kind) {
+    case Kind::kOption: {
+      bool some = false;
+      if (!ReadOptionTag(&some)) return false;
+      if (some) return Encode(type.element, shapes, out, depth + 1);
+      AppendValue(Value::Null(), out);
+      return true;
+    }
+    case Kind::kArray:
+    case Kind::kVec: return EncodeElements(type, shapes, out, depth);
+    case Kind::kStruct: return EncodeStruct(id, shapes, out, depth);
+    case Kind::kTuple: return EncodeTuple(type, shapes, out, depth);
+    case Kind::kEnum: return EncodeEnum(type, shapes, out, depth);
+    default: return Fail(DecodeError::kTooLarge);  // no plan reads maps and padding
+  }
+}
+
+bool BodyReader::EncodeElements(const Type& type, const Shapes& shapes, std::string* out, int depth) {
+  uint32_t count = type.count;
+  if (type.kind == Kind::kVec && !LoadCount((*types_)[type.element].min_size, &count)) return false;
+  const size_t start = out->size();
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!Encode(type.element, shapes, out, depth + 1)) return false;
+  }
+  CloseComposite(ValueTag::kArray, count, start, out);
+  return true;
+}
+
+// The body has its fields in the order of declaration, the encoding in the order of their keys: first find where each begins.
+bool BodyReader::EncodeStruct(TypeId id, const Shapes& shapes, std::string* out, int depth) {
+  const Type& type = (*types_)[id];
+  absl::InlinedVector<const uint8_t*, 40> starts;
+  for (const Type::Field& field : type.fields) {
+    starts.push_back(at_);
+    if (!Pass(field.type, depth + 1)) return false;
+  }
+  const uint8_t* const behind = at_;
+  const size_t start = out->size();
+  for (const uint16_t field : type.by_key) {
+    at_ = starts[field];
+    if (!Encode(type.fields[field].type, shapes, out, depth + 1)) return false;
+  }
+  at_ = behind;
+  CloseComposite(ValueTag::kObject, shapes.of_struct[id], start, out);
+  return true;
+}
+
+bool BodyReader::EncodeTuple(const Type& type, const Shapes& shapes, std::string* out, int depth) {
+  const size_t start = out->size();
+  uint64_t count = 0;
+  for (const Type::Field& field : type.fields) {
+    if ((*types_)[field.type].kind == Kind::kPad) {
+      if (!Pass(field.type, depth + 1)) return false;
+      continue;
+    }
+    if (!Encode(field.type, shapes, out, depth + 1)) return false;
+    ++count;
+  }
+  CloseComposite(ValueTag::kArray, count, start, out);
+  return true;
+}
+
+bool BodyReader::EncodeEnum(const Type& type, const Shapes& shapes, std::string* out, int depth) {
+  const Type::Variant* variant = nullptr;
+  if (!ReadVariant(type, &variant)) return false;
+  if (variant->unit) {
+    AppendValue(Value::Text(variant->name), out);
+    return true;
+  }
+  const size_t start = out->size();
+  if (!Encode(variant->payload, shapes, out, depth + 1)) return false;
+  CloseComposite(ValueTag::kObject, shapes.of_payload[variant->payload], start, out);
+  return true;
+}
+
+}  // namespace everstate::idl

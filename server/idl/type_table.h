@@ -1,0 +1,62 @@
+// The types of one program while they are compiled.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/idl/layout.h"
+
+namespace everstate::idl {
+
+// TypeTable: turns written types into entries of Program::types, each defined type once per form (Borsh or bytemuck).
+//   Owns:    nothing; the IDL must outlive it.
+//   Errors:  InvalidArgument naming IDL, item and rule.
+class TypeTable {
+ public:
+  // How the bytes of a type are laid out. Borsh: one part after the other. Bytemuck is a struct of Rust's repr(C) with natural
+  // alignment; where its safe form would need padding it must be packed, because safe bytemuck types have none.
+  enum class Form : uint8_t { kBorsh, kBytemuck, kBytemuckUnsafe };
+
+  explicit TypeTable(const stack::Idl& idl) : idl_(idl) {}
+
+  absl::StatusOr<TypeId> Defined(const std::string& name, Form form, const std::string& item);
+  absl::StatusOr<TypeId> Fields(const std::vector<stack::IdlField>& fields, bool tuple, Form form, const std::string& item);
+
+  // Fills in min_size and fixed_size. Once, when all types are there.
+  absl::Status Measure();
+  std::vector<Type> Take() { return std::move(types_); }
+  const Type& at(TypeId id) const { return types_[id]; }
+
+  const stack::IdlTypeDef* Find(const std::string& name) const;
+  absl::Status Error(const std::string& item, const std::string& rule) const;
+
+ private:
+  absl::StatusOr<TypeId> Written(const stack::IdlType& type, Form form, const std::string& item);
+  absl::StatusOr<TypeId> WrittenInside(const stack::IdlType& type, Form form, const std::string& item);
+  absl::StatusOr<Type> EnumOf(const stack::IdlTypeDef& def, Form form);
+  absl::StatusOr<Type> FieldsOf(const std::vector<stack::IdlField>& fields, bool tuple, Form form, const std::string& item);
+  absl::Status SortKeys(Type* type, const std::string& item);
+  void AddPadding(uint32_t alignment, uint64_t* size, Type* type);
+  TypeId Simple(Kind kind);
+  TypeId Add(Type type, const std::string& item);
+
+  uint32_t AlignmentOf(TypeId id) const;
+  uint64_t SizeInBytemuck(TypeId id) const;
+  uint64_t MinSizeOf(const Type& type) const;
+  bool VariesIn(const Type& type, const std::vector<bool>& varies) const;
+
+  const stack::Idl& idl_;
+  std::vector<Type> types_;
+  std::vector<std::string> items_;      // by TypeId: where the type was first named, for messages
+  std::vector<uint64_t> min_sizes_;     // by TypeId
+  std::map<Kind, TypeId> simple_;
+  std::map<std::pair<std::string, Form>, TypeId> defined_;
+  std::map<std::pair<std::string, Form>, bool> open_;  // being compiled
+  int depth_ = 0;
+};
+
+}  // namespace everstate::idl

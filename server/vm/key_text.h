@@ -1,0 +1,15 @@
+// The text of a value where a value names something: an entity's key, an entry of a lookup index.
+#pragma once
+
+#include <string>
+
+#include "storage/row_schema.h"
+#include "storage/value.h"
+
+namespace everstate::vm {
+
+// Text as it is, integers decimal, keys and signatures base58, byte arrays lower-case hex, all else its JSON text. The value must
+// not be null or absent: those name nothing.
+void AppendKeyText(const RowSchema& schema, const Value& value, std::string* out);
+
+}  // namespace everstate::vm

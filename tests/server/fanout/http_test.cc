@@ -1,0 +1,101 @@
+#include "server/fanout/page.h"
+#include "tests/server/fanout/fanout_fixture.h"
+
+namespace everstate::testing {
+namespace {
+
+class HttpTest : public FanoutTest {};
+
+std::string Status(const std::string& answer) { return answer.substr(0, answer.find("\r\n")); }
+std::string Body(const std::string& answer) { return answer.substr(answer.find("\r\n\r\n") + 4); }
+
+void ExpectFramed(const std::string& answer) {
+  EXPECT_NE(answer.find("Content-Length: " + std::to_string(Body(answer).size()) + "\r\n"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos) << answer;
+}
+
+TEST_F(HttpTest, AsksTheHandlerFirst) {
+  Start(Options(), true, [](std::string_view path) {
+    if (path == "/health") return HttpReply{200, "application/json", "{\"ok\":true}"};
+    if (path == "/ready") return HttpReply{503, "text/plain", "not yet"};
+    return HttpReply{};
+  });
+  const std::string health = HttpGet(fanout_->address(), "/health?verbose");
+  EXPECT_EQ(Status(health), "HTTP/1.1 200 OK");
+  EXPECT_EQ(Body(health), "{\"ok\":true}");
+  EXPECT_NE(health.find("Cache-Control: no-store\r\n"), std::string::npos);
+  ExpectFramed(health);
+  EXPECT_EQ(Status(HttpGet(fanout_->address(), "/ready")), "HTTP/1.1 503 Service Unavailable");
+  const std::string head = HttpExchange(fanout_->address(), "HEAD /health HTTP/1.1\r\nHost: t\r\n\r\n");
+  EXPECT_NE(head.find("Content-Length: 11\r\n"), std::string::npos);
+  EXPECT_EQ(Body(head), "");
+}
+
+TEST_F(HttpTest, UnknownPathsAreJson) {
+  Start();
+  const std::string answer = HttpGet(fanout_->address(), "/no/such");
+  EXPECT_EQ(Status(answer), "HTTP/1.1 404 Not Found");
+  EXPECT_EQ(nlohmann::json::parse(Body(answer))["code"], "not-found");
+  ExpectFramed(answer);
+}
+
+TEST_F(HttpTest, ServesThePage) {
+  Start();
+  if (PageFiles().empty()) GTEST_SKIP() << "web/ has no files";
+  for (const PageFile& file : PageFiles()) {
+    const std::string path = "/" + std::string(file.name);
+    const std::string answer = HttpGet(fanout_->address(), path);
+    EXPECT_EQ(Status(answer), "HTTP/1.1 200 OK") << path;
+    EXPECT_EQ(Body(answer), file.bytes) << path;
+    EXPECT_NE(answer.find("X-Content-Type-Options: nosniff\r\n"), std::string::npos);
+    EXPECT_NE(answer.find("Content-Security-Policy: default-src 'self'"), std::string::npos);
+    EXPECT_NE(answer.find("Content-Type: " + std::string(ContentTypeOf(file.name)) + "\r\n"), std::string::npos);
+    ExpectFramed(answer);
+    const std::string again = HttpGet(fanout_->address(), path, "If-None-Match: " + std::string(file.etag) + "\r\n");
+    EXPECT_EQ(Status(again), "HTTP/1.1 304 Not Modified");
+    EXPECT_EQ(Body(again), "");
+  }
+  if (FindPageFile("/index.html") != nullptr) {
+    EXPECT_EQ(Body(HttpGet(fanout_->address(), "/")), FindPageFile("/index.html")->bytes);
+  }
+}
+
+TEST_F(HttpTest, RefusesOtherMethods) {
+  Start();
+  const std::string answer = HttpExchange(fanout_->address(), "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello");
+  EXPECT_EQ(Status(answer), "HTTP/1.1 405 Method Not Allowed");
+  EXPECT_NE(answer.find("Allow: GET, HEAD\r\n"), std::string::npos);
+  ExpectFramed(answer);
+}
+
+TEST_F(HttpTest, RefusesBadUpgradesWithABody) {
+  Start();
+  const std::string upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+  const std::string key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  const auto check = [&](const std::string& headers, std::string_view status) {
+    const std::string answer = HttpGet(fanout_->address(), "/", headers);
+    EXPECT_EQ(Status(answer), status) << headers;
+    EXPECT_FALSE(nlohmann::json::parse(Body(answer))["message"].get<std::string>().empty());
+    ExpectFramed(answer);
+  };
+  check(upgrade + key + "Sec-WebSocket-Version: 8\r\n", "HTTP/1.1 426 Upgrade Required");
+  check(upgrade + key, "HTTP/1.1 426 Upgrade Required");
+  check(upgrade + "Sec-WebSocket-Version: 13\r\n", "HTTP/1.1 400 Bad Request");
+  check(upgrade + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n", "HTTP/1.1 400 Bad Request");
+  check("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" + key, "HTTP/1.1 400 Bad Request");
+  EXPECT_EQ(counters().sessions_total.value(), 0u);
+}
+
+TEST_F(HttpTest, GarbageGetsAnAnswerOrTheDoor) {
+  FanoutOptions options = Options();
+  options.handshake_timeout_ms = 200;
+  Start(options);
+  EXPECT_EQ(Status(HttpExchange(fanout_->address(), "\x16\x03\x01 hello\r\n\r\n")), "HTTP/1.1 400 Bad Request");
+  EXPECT_EQ(Status(HttpExchange(fanout_->address(), "GET / HTTP/1.1\r\nX: " + std::string(9000, 'x') + "\r\n\r\n")),
+            "HTTP/1.1 431 Request Header Fields Too Large");
+  EXPECT_EQ(HttpExchange(fanout_->address(), "GET / HT"), "");  // never ends its request: dropped when the time is over
+  EXPECT_EQ(Status(HttpGet(fanout_->address(), "/x")), "HTTP/1.1 404 Not Found");
+}
+
+}  // namespace
+}  // namespace everstate::testing

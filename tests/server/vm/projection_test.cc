@@ -1,0 +1,211 @@
+// What a projection says of itself, and what it refuses: each by name, with the file and the JSON path.
+#include "server/vm/projection.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "server/base/base58.h"
+#include "tests/server/vm/vm_fixture.h"
+
+namespace everstate::vm {
+namespace {
+
+const std::string kAmount = From("data.amount");
+const std::string kMapping = Mapping("x", kAmount, "LastWrite");
+
+EntityText One(const std::vector<std::string>& mappings = {kMapping}, const std::string& type = kDoIt, const std::string& key = "accounts.target") {
+  EntityText entity;
+  entity.handlers = {Handler(type, key, mappings)};
+  return entity;
+}
+
+struct Refusal {
+  absl::StatusCode code;
+  std::string path, says;
+};
+
+void ExpectRefused(const EntityText& entity, const Refusal& refusal) {
+  const auto compiled = CompileText({entity});
+  ASSERT_FALSE(compiled.ok()) << "expected: " << refusal.says;
+  EXPECT_EQ(compiled.status().code(), refusal.code) << compiled.status();
+  const std::string message(compiled.status().message());
+  EXPECT_TRUE(message.starts_with("mini.stack.json: entities[0]." + refusal.path + ": ")) << message;
+  EXPECT_NE(message.find(refusal.says), std::string::npos) << message;
+}
+constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+
+TEST(ProjectionTest, SaysWhatItNeedsOfTheStream) {
+  auto deeds = CompileText({One()});
+  ASSERT_TRUE(deeds.ok()) << deeds.status();
+  ASSERT_EQ((*deeds)->transaction_programs().size(), 1u);
+  EXPECT_EQ(EncodeBase58((*deeds)->transaction_programs()[0]), kProgramId);
+  EXPECT_TRUE((*deeds)->account_owners().empty());
+  auto things = CompileText({One({Mapping("x", From("amount"), "LastWrite")}, kThing, "__account_address")});
+  ASSERT_TRUE(things.ok()) << things.status();
+  EXPECT_TRUE((*things)->transaction_programs().empty());
+  EXPECT_EQ((*things)->account_owners().size(), 1u);
+  EXPECT_EQ((*things)->settings().Canonical(), "append_keep=100");
+}
+
+TEST(ProjectionTest, ListsItsViewsAndThoseThatItCannotServe) {
+  EntityText entity = One();
+  entity.views = R"([{"id":"E/top","source":{"Entity":{"name":"E"}},"pipeline":[],"output":"Collection"},
+                     {"id":"E/first","source":{"View":{"id":"E/top"}},"pipeline":["First"],"output":"Single"}])";
+  auto compiled = CompileText({entity});
+  ASSERT_TRUE(compiled.ok()) << compiled.status();
+  const std::vector<ViewDef>& views = (*compiled)->schema()->views();
+  ASSERT_EQ(views.size(), 5u);
+  EXPECT_EQ(views[0].id, "E/list");
+  EXPECT_EQ(views[1].id, "E/state");
+  EXPECT_EQ(views[2].id, "E/append");
+  EXPECT_TRUE(views[2].unsupported.empty());
+  EXPECT_EQ(views[3].id, "E/top");
+  EXPECT_EQ(views[3].mode, ViewMode::kList);
+  EXPECT_EQ(views[4].mode, ViewMode::kState);
+  EXPECT_FALSE(views[3].unsupported.empty() || views[4].unsupported.empty());
+  EntityText lost = One();
+  lost.views = R"([{"id":"E/top","source":{"Entity":{"name":"F"}},"pipeline":[],"output":"Collection"}])";
+  ExpectRefused(lost, {kInvalid, "views[0].source", "\"F\""});
+}
+
+TEST(RefusalTest, Keys) {
+  for (const char* kind : {"Lookup", "Computed", "TemporalLookup"}) {
+    EntityText entity = One();
+    const std::string content = std::string(kind) == "TemporalLookup"
+                                    ? R"({"lookup_field":{"segments":["data","amount"]},"timestamp_field":{"segments":["data","amount"]},"index_name":"i"})"
+                                : std::string(kind) == "Computed" ? R"({"primary_field":{"segments":["data","amount"]},"compute_partition":"Sum"})"
+                                                                  : R"({"primary_field":{"segments":["data","amount"]}})";
+    entity.handlers[0] = absl::StrReplaceAll(entity.handlers[0], {{R"({"Embedded":{"primary_field":)" + PathJson("accounts.target") + "}}",
+                                                                   absl::StrCat("{\"", kind, "\":", content, "}")}});
+    ExpectRefused(entity, {kUnimplemented, "handlers[0].key_resolution", kind});
+  }
+  ExpectRefused(One({kMapping}, kDoIt, ""), {kInvalid, "handlers[0].key_resolution", "no field that holds the key"});
+}
+
+TEST(RefusalTest, Sources) {
+  auto with = [](const std::string& source, const std::string& members = "") { return One({Mapping("x", source, "LastWrite", members)}); };
+  auto transformed = [](const std::string& path, const std::string& transform) { return From(path, absl::StrCat(R"(,"default":null,"transform":")", transform, "\"")); };
+  const std::string at = "handlers[0].mappings[0].source";
+  for (const char* t : {"HexEncode", "HexDecode", "Base58Decode", "ToString", "ToNumber"}) {
+    ExpectRefused(with(transformed("accounts.user", t)), {kUnimplemented, at + ".FromSource", t});
+  }
+  ExpectRefused(with(transformed("data.amount", "Base58Encode")), {kUnimplemented, at + ".FromSource", "Base58Encode"});
+  ExpectRefused(with(R"({"Computed":{"inputs":[],"function":"Sum"}})"), {kUnimplemented, at, "Computed"});
+  ExpectRefused(with(R"({"FromState":{"path":"a"}})"), {kUnimplemented, at, "FromState"});
+  ExpectRefused(with(R"({"FromContext":{"field":"leader"}})"), {kUnimplemented, at + ".FromContext.field", "leader"});
+  ExpectRefused(with(R"({"AsCapture":{"field_transforms":{"a":"HexEncode"}}})"), {kUnimplemented, at + ".AsCapture.field_transforms", "capture"});
+  ExpectRefused(with(From("data.missing")), {kInvalid, at + ".FromSource.path", "missing"});
+  ExpectRefused(with(From("accounts.missing")), {kInvalid, at + ".FromSource.path", "missing"});
+  ExpectRefused(with(From("accounts.user.x")), {kInvalid, at + ".FromSource.path", "address"});
+  ExpectRefused(with(From("__update_context.slot")), {kUnimplemented, at + ".FromSource.path", "__update_context.slot"});
+  ExpectRefused(One({Mapping("x", From("data.missing"), "Count")}), {kInvalid, "handlers[0].mappings[0].source", "missing"});
+}
+
+TEST(RefusalTest, EventTypesWhenStopAndConditions) {
+  EntityText unknown = One({kMapping}, "mini::NothingIxState");
+  ExpectRefused(unknown, {kInvalid, "handlers[0].source", "mini::NothingIxState"});
+  ExpectRefused(One({kMapping}, "mini::BoomCpiEvent"), {kUnimplemented, "handlers[0].source", "CPI event"});
+  ExpectRefused(One({Mapping("x", kAmount, "LastWrite", R"(,"when":"mini::FreezeIxState")")}), {kUnimplemented, "handlers[0].mappings[0].when", "when"});
+  EntityText stop = One({Mapping("x", From("amount"), "LastWrite", R"(,"stop":"mini::HaltIxState")")}, kThing, "__account_address");
+  ExpectRefused(stop, {kInvalid, "handlers[0].mappings[0].stop", "__stop:x"});
+  EntityText when = One({Mapping("x", From("amount"), "LastWrite", R"(,"when":"mini::NoIxState")")}, kThing, "__account_address");
+  ExpectRefused(when, {kInvalid, "handlers[0].mappings[0].when", "mini::NoIxState"});
+  ExpectRefused(One({Mapping("x", kAmount, "Sum", R"(,"condition":{"expression":"a ~ b","parsed":null})")}),
+                {kUnimplemented, "handlers[0].mappings[0].condition", "a ~ b"});
+  ExpectRefused(One({Mapping("x", kAmount, "Sum", absl::StrCat(",\"condition\":", Compare("data.no", "Equal", "1")))}),
+                {kInvalid, "handlers[0].mappings[0].condition.field", "no"});
+  EntityText conditions = One();
+  conditions.handlers[0] = absl::StrReplaceAll(conditions.handlers[0], {{R"("conditions":[])", R"("conditions":[{}])"}});
+  ExpectRefused(conditions, {kUnimplemented, "handlers[0].conditions", "condition"});
+  EntityText silent = One();
+  silent.handlers[0] = absl::StrReplaceAll(silent.handlers[0], {{R"("emit":true)", R"("emit":false)"}});
+  ExpectRefused(silent, {kUnimplemented, "handlers[0].emit", "emit"});
+}
+
+TEST(RefusalTest, HooksResolversAndIndexes) {
+  EntityText pda = One();
+  pda.hooks = {Hook(kDoIt, "accounts.target",
+                    {absl::StrCat(R"({"RegisterPdaMapping":{"pda_field":)", PathJson("accounts.target"), R"(,"seed_field":)", PathJson("accounts.user"),
+                                  R"(,"lookup_name":"default_pda_lookup"}})")})};
+  ExpectRefused(pda, {kUnimplemented, "instruction_hooks[0].actions[0]", "RegisterPdaMapping"});
+  EntityText flag = One();
+  flag.hooks = {Hook(kDoIt, "accounts.target", {R"({"SetField":{"target_field":"__stop:x","source":{"Constant":true},"condition":null}})"})};
+  ExpectRefused(flag, {kInvalid, "instruction_hooks[0].actions[0]", "`stop`"});
+  EntityText orphan = One();
+  orphan.hooks = {Hook(kHalt, "", {R"({"SetField":{"target_field":"y","source":{"Constant":true},"condition":null}})"})};
+  ExpectRefused(orphan, {kInvalid, "instruction_hooks[0]", "lookup_by"});
+  EntityText resolver_hook = One();
+  resolver_hook.resolver_hooks = absl::StrCat(R"([{"account_type":"mini::ThingState","strategy":{"DirectField":{"field_path":)", PathJson("id"), "}}}]");
+  ExpectRefused(resolver_hook, {kUnimplemented, "resolver_hooks[0]", "resolver hook"});
+  EntityText resolver = One();
+  resolver.resolver_specs = R"([{"resolver":"token","input_value":"a","strategy":"SetOnce","extracts":[{"target_path":"meta"}]}])";
+  ExpectRefused(resolver, {kUnimplemented, "resolver_specs[0]", "resolver"});
+  EntityText temporal = One();
+  temporal.indexes = {R"({"field_name":"x","temporal_field":"t"})"};
+  ExpectRefused(temporal, {kUnimplemented, "identity.lookup_indexes[0].temporal_field", "temporal"});
+}
+
+TEST(RefusalTest, Fields) {
+  ExpectRefused(One({kMapping, Mapping("x.y", kAmount, "LastWrite")}), {kInvalid, "handlers[0].mappings[1].target_path", "inside one another"});
+  ExpectRefused(One({Mapping("x.y", kAmount, "LastWrite"), kMapping}), {kInvalid, "handlers[0].mappings[1].target_path", "inside one another"});
+  std::vector<std::string> many;
+  for (int i = 0; i < 257; ++i) many.push_back(Mapping(absl::StrCat("f", i), kAmount, "LastWrite"));
+  ExpectRefused(One(many), {kUnimplemented, "handlers[0].mappings[256].target_path", "256"});
+  many.pop_back();
+  EXPECT_TRUE(CompileText({One(many)}).ok());
+}
+
+TEST(RefusalTest, Expressions) {
+  auto with = [](const std::string& expression) {
+    EntityText entity = One();
+    entity.computed = {Computed("c", expression)};
+    return entity;
+  };
+  const std::string at = "computed_field_specs[0].expression", ref = R"({"FieldRef":{"path":"x"}})";
+  const std::pair<std::string, std::string> nodes[] = {
+      {absl::StrCat(R"({"MethodCall":{"expr":)", ref, R"(,"method":"len","args":[]}})"), "MethodCall"},
+      {R"({"Var":{"name":"x"}})", "Var"},
+      {absl::StrCat(R"({"Let":{"name":"v","value":)", ref, R"(,"body":)", ref, "}}"), "Let"},
+      {absl::StrCat(R"({"Slice":{"expr":)", ref, R"(,"start":0,"end":8}})"), "Slice"},
+      {absl::StrCat(R"({"Index":{"expr":)", ref, R"(,"index":0}})"), "Index"},
+      {absl::StrCat(R"({"U64FromLeBytes":{"bytes":)", ref, "}}"), "U64FromLeBytes"},
+      {R"({"ByteArray":{"bytes":[1]}})", "ByteArray"},
+      {absl::StrCat(R"({"Closure":{"param":"p","body":)", ref, "}}"), "Closure"},
+      {absl::StrCat(R"({"JsonToBytes":{"expr":)", ref, "}}"), "JsonToBytes"},
+      {absl::StrCat(R"({"Keccak256":{"expr":)", ref, "}}"), "Keccak256"},
+      {absl::StrCat(R"({"Unary":{"op":"ReverseBits","expr":)", ref, "}}"), "ReverseBits"},
+      {absl::StrCat(R"({"Binary":{"op":"Xor","left":)", ref, R"(,"right":)", ref, "}}"), "Xor"},
+      {absl::StrCat(R"({"Cast":{"expr":)", ref, R"(,"to_type":"String"}})"), "String"},
+      {absl::StrCat(R"({"ResolverComputed":{"resolver":"SlotHash","method":"slot_hash","args":[)", ref, "]}}"), "SlotHash.slot_hash"},
+      {R"({"Literal":{"value":"25u64"}})", "text literal"},
+      {absl::StrCat(R"({"UnwrapOr":{"expr":)", ref, R"(,"default":1.5}})"), "float"},
+  };
+  for (const auto& [expression, name] : nodes) ExpectRefused(with(expression), {kUnimplemented, at, name});
+  ExpectRefused(with(R"({"FieldRef":{"path":"y.z"}})"), {kInvalid, at, "y.z"});
+  ExpectRefused(with(absl::StrCat(R"({"Paren":{"expr":{"Var":{"name":"x"}}}})")), {kUnimplemented, at + ".Paren[0]", "Var"});
+  EntityText twice = One();
+  twice.computed = {Computed("x", ref)};
+  ExpectRefused(twice, {kInvalid, "computed_field_specs[0].target_path", "written elsewhere"});
+  EntityText listed = One();
+  listed.computed_fields = R"(["c"])";
+  ExpectRefused(listed, {kInvalid, "computed_fields[0]", "no expression"});
+}
+
+TEST(ProjectionTest, CompilesSplStreamAndRefusesTheOtherStacksByName) {
+  auto spl = stack::LoadStack(EVERSTATE_SOURCE_DIR "/tests/stacks/SplStream.stack.json");
+  ASSERT_TRUE(spl.ok()) << spl.status();
+  auto projection = Projection::Compile(*spl, Settings());
+  ASSERT_TRUE(projection.ok()) << projection.status();
+  EXPECT_EQ((*projection)->schema()->entities().size(), 2u);
+  EXPECT_EQ((*projection)->schema()->views().size(), 12u);
+  for (const char* name : {"OreStream", "PumpStream"}) {
+    auto other = stack::LoadStack(absl::StrCat(EVERSTATE_SOURCE_DIR, "/../shared/data/stacks/", name, ".stack.json"));
+    if (absl::IsNotFound(other.status())) GTEST_SKIP() << "the data of the other stacks is not here";
+    ASSERT_TRUE(other.ok()) << other.status();
+    auto refused = Projection::Compile(*other, Settings());
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnimplemented) << refused.status();
+  }
+}
+
+}  // namespace
+}  // namespace everstate::vm

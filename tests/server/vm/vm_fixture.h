@@ -1,0 +1,120 @@
+// A small stack as text, hand-made blocks, and a view over a map: what the tests of the machine share.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/stack/stack.h"
+#include "server/vm/block.h"
+#include "server/vm/machine.h"
+#include "server/vm/projection.h"
+#include "server/vm/state_view.h"
+#include "storage/row.h"
+
+namespace everstate::vm {
+
+// The IDL "mini": an account Thing (discriminator 1..8), instructions do_it [9], freeze [10], halt [11], a CPI event Boom.
+inline constexpr char kProgramId[] = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
+
+// Pieces of a stack file, as JSON text.
+std::string PathJson(const std::string& dotted);  // {"segments":[…]}; "" = empty
+std::string From(const std::string& dotted, const std::string& members = "");
+std::string Mapping(const std::string& target, const std::string& source, const std::string& population, const std::string& members = "");
+std::string Compare(const std::string& dotted, const std::string& op, const std::string& value);  // a ConditionExpr
+std::string Handler(const std::string& type, const std::string& key, const std::vector<std::string>& mappings);
+std::string Hook(const std::string& type, const std::string& lookup_by, const std::vector<std::string>& actions);
+inline constexpr char kThing[] = "mini::ThingState";
+inline constexpr char kDoIt[] = "mini::DoItIxState";
+inline constexpr char kFreeze[] = "mini::FreezeIxState";
+inline constexpr char kHalt[] = "mini::HaltIxState";
+
+struct EntityText {
+  std::string name = "E";
+  std::vector<std::string> handlers, hooks, indexes, computed;  // computed: {"target_path":…,"expression":…}
+  std::string views = "[]", resolver_hooks = "[]", resolver_specs = "[]", computed_fields = "[]";
+  std::string Json() const;
+};
+std::string Computed(const std::string& target, const std::string& expression);
+std::string StackJson(const std::vector<EntityText>& entities);
+absl::StatusOr<std::shared_ptr<const Projection>> CompileText(const std::vector<EntityText>& entities, uint32_t append_keep = 100);
+
+using Key = std::array<uint8_t, 32>;
+Key K(int n);                    // the n-th test key
+std::string KeyText(int n);      // its base58
+std::string Little(uint64_t value, size_t bytes);
+
+// The bytes of a Thing account.
+struct Thing {
+  uint64_t id = 0;
+  int owner = 0;
+  uint64_t amount = 0;
+  int64_t delta = 0;
+  uint64_t big = 0;                 // u128
+  std::optional<uint64_t> maybe = {};
+  uint64_t end_at = 0;              // named endAt in the IDL
+  std::string Bytes() const;
+};
+// The bytes of a do_it instruction.
+std::string DoIt(uint64_t amount, int64_t delta = 0, double ratio = 0);
+
+struct InstructionText {
+  std::string data;
+  std::vector<int> accounts;        // test keys
+  std::string program = kProgramId;
+};
+
+// BlockBuilder: owns the bytes of a block made by hand.
+class BlockBuilder {
+ public:
+  explicit BlockBuilder(Slot slot, std::optional<int64_t> time = 1000);
+  // `writable`: test keys that the transaction may write. The signature is 64 times the byte `signature`.
+  BlockBuilder& Transaction(uint8_t signature, const std::vector<InstructionText>& instructions, const std::vector<int>& writable = {},
+                            bool failed = false);
+  BlockBuilder& Account(int key, const std::string& data, std::optional<uint8_t> signature = {}, uint64_t lamports = 1,
+                        const std::string& owner = kProgramId);
+  const Block& block() const { return block_; }
+
+ private:
+  const uint8_t* Keep(std::string bytes);
+  Block block_;
+  std::deque<std::string> bytes_;
+  std::deque<std::vector<const uint8_t*>> keys_;
+  std::deque<std::unique_ptr<bool[]>> writable_;
+  std::deque<std::vector<InstructionUpdate>> instructions_;
+};
+
+// What was remembered, in maps: fed with batches as the store would be.
+class MapView : public StateView {
+ public:
+  absl::StatusOr<RowRef> Get(EntityId entity, std::string_view key) override;
+  absl::StatusOr<std::optional<std::string>> GetSide(const SideKey& key) override;
+  void Apply(const Batch& batch);
+  std::map<std::pair<EntityId, std::string>, RowRef> rows;
+  std::map<SideKey, std::string> sides;
+  absl::Status error;  // what every read answers, when not ok
+};
+
+// World: a projection, a machine and its view.
+class World {
+ public:
+  explicit World(const std::vector<EntityText>& entities, uint32_t append_keep = 100);
+  BatchRef Run(const BlockBuilder& block);      // and applies
+  BatchRef Project(const BlockBuilder& block);  // does not apply
+  // JSON of one field; "absent" when it has no value.
+  std::string Field(const std::string& key, const std::string& path, EntityId entity = 0) const;
+  uint64_t Faults(FaultReason reason) const;
+  uint64_t AllFaults() const;
+  std::shared_ptr<const Projection> projection;
+  std::unique_ptr<Machine> machine;
+  MapView view;
+};
+
+// Every byte of a batch that anybody can see, as text.
+std::string Describe(const Batch& batch);
+
+}  // namespace everstate::vm
