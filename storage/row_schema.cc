@@ -94,7 +94,7 @@ absl::StatusOr<EntitySchema> BuildEntity(EntityId id, std::string name, std::vec
   if (name.empty() || !IsUtf8(name)) return Invalid("entity {}: its name is empty or not UTF-8", id);
   if (fields.size() > kFieldsMax) {
     return Invalid("entity \"{}\" has {} fields, but at most {} are allowed", name, fields.size(), kFieldsMax);
-  };
+  }
   EntitySchema entity;
   entity.id = id;
   PathNode root;

@@ -6,7 +6,7 @@ const POLL_MS = 1000;
 const FETCH_TIMEOUT_MS = 5000;
 const RATE_WINDOW_MS = 5000;
 const STALE_MS = 5000;
-const LISTED_MAX = 3; // gaps, faults and views in the notices; the rest is counted
+const LISTED_MAX = 3; // gaps and faults in the notices; the rest is counted
 
 const grouped = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
 
@@ -63,6 +63,13 @@ function listed(items, format, what) {
   return lines;
 }
 
+// One sentence for each reason: a stack may have many such views.
+function unservedViews(views) {
+  const byReason = new Map();
+  for (const { view, reason } of views) byReason.set(reason, [...(byReason.get(reason) ?? []), view]);
+  return [...byReason].map(([reason, names]) => `Not served: ${names.join(', ')} (${reason}).`);
+}
+
 // The sentences of a status that somebody should read.
 export function noticesOf(status) {
   const gaps = [...(status.gaps ?? [])].reverse();
@@ -75,11 +82,7 @@ export function noticesOf(status) {
         `Fault: ${f.entity} ${f.handler}: ${f.reason}, ${grouped.format(f.count)} times, first kept at slot ${f.sample_slot}.`,
       'kinds of faults',
     ),
-    ...listed(
-      status.unsupported_views ?? [],
-      (view) => `View ${view.view} is not served: ${view.reason}`,
-      'views not served',
-    ),
+    ...unservedViews(status.unsupported_views ?? []),
   ];
 }
 

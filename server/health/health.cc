@@ -178,7 +178,7 @@ Progress Health::progress() const {
 std::string Health::StatusJson(bool* healthy) const {
   std::lock_guard lock(mutex_);
   *healthy = ReadyLocked();
-  Json json = {{"status", "Disconnected"}, {"healthy", *healthy}, {"error_count", 0}};
+  Json json = {{"status", "Disconnected"}, {"healthy", *healthy}, {"error_count", 0}, {"watermark", nullptr}};
   if (!attached_) return json.dump();
 
   const HealthSubjects& s = subjects_;

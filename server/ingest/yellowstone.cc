@@ -157,7 +157,7 @@ class YellowstoneConnection : public Connection {
       const bool ping = IsPing(message);
       std::unique_lock lock(mutex_);
       room_.wait(lock, [&] { return read_bytes_ < kReadAheadBytesMax || cancelled_; });
-      if (cancelled_) break;
+      if (cancelled_) break;  // Cancel has told the call
       read_bytes_ += message.size();
       read_.push_back(std::move(message));
       if (read_.size() == 1) readable_.notify_one();
@@ -165,7 +165,7 @@ class YellowstoneConnection : public Connection {
       answer_ping_ = true;
       ping_.notify_one();
     }
-    context_.TryCancel();  // does nothing to a call that has ended by itself
+    // A call that ended by itself is not cancelled: a cancel could overtake the server's status, and with it the reason.
     const grpc::Status status = stream_->Finish();
     std::lock_guard lock(mutex_);
     ended_ = true;

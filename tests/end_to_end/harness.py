@@ -120,6 +120,22 @@ class Replay(Process):
         return found
 
 
+class OtherGeyser(Replay):
+    """Another Geyser server, named by EVERSTATE_GEYSER: it judges our ingest without sharing code with our replay."""
+
+    def __init__(self, recording, options=()):
+        port = free_port()
+        Process.__init__(self, os.environ["EVERSTATE_GEYSER"], "--recording", recording, "--listen", f"127.0.0.1:{port}", "--report", *options, name="geyser")
+        self.line('"event":"ready"')
+        self.endpoint = f"http://127.0.0.1:{port}"
+
+
+def provider(recording, slots_per_second, replay_slots):
+    """Our replay, or the server that EVERSTATE_GEYSER names, at this pace and with this reach."""
+    options = ["--slots-per-second", str(slots_per_second), "--replay-slots", str(replay_slots)]
+    return OtherGeyser(recording, options) if "EVERSTATE_GEYSER" in os.environ else Replay(recording, options=options)
+
+
 class Server(Process):
     """`everstate serve`."""
 

@@ -68,4 +68,10 @@ test('notices: none for a sound or unknown server, the newest gaps first, long l
     'Gap: slots 3 to 3 are missing (c).',
     '2 more gaps.',
   ]);
+  const unsupported_views = [
+    { view: 'A/x', reason: 'r' },
+    { view: 'A/y', reason: 'q' },
+    { view: 'B/x', reason: 'r' },
+  ];
+  assert.deepEqual(noticesOf({ unsupported_views }), ['Not served: A/x, B/x (r).', 'Not served: A/y (q).']);
 });

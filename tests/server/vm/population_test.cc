@@ -2,6 +2,10 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <map>
+#include <set>
+#include <tuple>
+
 #include "absl/strings/str_cat.h"
 #include "tests/server/vm/vm_fixture.h"
 

@@ -92,7 +92,6 @@ TEST(RefusalTest, Sources) {
   ExpectRefused(with(transformed("data.amount", "Base58Encode")), {kUnimplemented, at + ".FromSource", "Base58Encode"});
   ExpectRefused(with(R"({"Computed":{"inputs":[],"function":"Sum"}})"), {kUnimplemented, at, "Computed"});
   ExpectRefused(with(R"({"FromState":{"path":"a"}})"), {kUnimplemented, at, "FromState"});
-  ExpectRefused(with(R"({"FromContext":{"field":"leader"}})"), {kUnimplemented, at + ".FromContext.field", "leader"});
   ExpectRefused(with(R"({"AsCapture":{"field_transforms":{"a":"HexEncode"}}})"), {kUnimplemented, at + ".AsCapture.field_transforms", "capture"});
   ExpectRefused(with(From("data.missing")), {kInvalid, at + ".FromSource.path", "missing"});
   ExpectRefused(with(From("accounts.missing")), {kInvalid, at + ".FromSource.path", "missing"});
