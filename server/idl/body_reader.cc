@@ -1,14 +1,11 @@
 #include "server/idl/body_reader.h"
 
 #include "absl/container/inlined_vector.h"
-#include "storage/utf8.h"
 
 namespace everstate::idl {
 namespace {
 
 constexpr int kDepthMax = 64;
-
-__extension__ using Int128 = __int128;
 
 // Gives the payload that begins at `start` its head. The length comes first in the encoding, and is known last.
 void CloseComposite(ValueTag tag, uint64_t count_or_shape, size_t start, std::string* out) {
@@ -83,72 +80,6 @@ bool BodyReader::PassElements(const Type& type, int depth) {
     if (!Pass(type.element, depth + 1) || (map && !Pass(type.map_value, depth + 1))) return false;
   }
   return true;
-}
-
-bool BodyReader::ReadSimple(Kind kind, TypeId id, Value* out) {
-  const auto number = [&]<typename T>(T) {
-    T v;
-    if (!Load(&v)) return false;
-    if constexpr (std::is_floating_point_v<T>) *out = Value::Float(static_cast<double>(v));
-    else if constexpr (std::is_signed_v<T>) *out = Value::Int(v);
-    else *out = Value::Uint(v);
-    return true;
-  };
-  uint32_t bytes = 0;
-  const uint8_t* content = nullptr;
-  switch (kind) {
-    case Kind::kU8: return number(uint8_t{});
-    case Kind::kU16: return number(uint16_t{});
-    case Kind::kU32: return number(uint32_t{});
-    case Kind::kU64: return number(uint64_t{});
-    case Kind::kI8: return number(int8_t{});
-    case Kind::kI16: return number(int16_t{});
-    case Kind::kI32: return number(int32_t{});
-    case Kind::kI64: return number(int64_t{});
-    case Kind::kF32: return number(float{});
-    case Kind::kF64: return number(double{});
-    case Kind::kU128: {
-      Uint128 v;
-      if (!Load(&v)) return false;
-      *out = Value::Decimal(false, v);
-      return true;
-    }
-    case Kind::kI128: {
-      Int128 v;
-      if (!Load(&v)) return false;
-      *out = Value::Decimal(v < 0, v < 0 ? -static_cast<Uint128>(v) : static_cast<Uint128>(v));
-      return true;
-    }
-    case Kind::kBool:
-      if (at_ == end_) return Fail(DecodeError::kTooShort);
-      if (*at_ > 1) return Fail(DecodeError::kBadBool);
-      *out = Value::Bool(*at_++ == 1);
-      return true;
-    case Kind::kPubkey:
-      if (!LoadContent(32, &content)) return false;
-      *out = Value::Key32(content);
-      return true;
-    case Kind::kString: {
-      if (!Load(&bytes) || !LoadContent(bytes, &content)) return false;
-      const std::string_view text(reinterpret_cast<const char*>(content), bytes);
-      if (!IsUtf8(text)) {
-        at_ = content;
-        return Fail(DecodeError::kBadUtf8);
-      }
-      *out = Value::Text(text);
-      return true;
-    }
-    case Kind::kBytes:
-      if (!Load(&bytes) || !LoadContent(bytes, &content)) return false;
-      *out = Value::Bytes({content, bytes});
-      return true;
-    case Kind::kByteArray:
-      bytes = (*types_)[id].count;
-      if (!LoadContent(bytes, &content)) return false;
-      *out = Value::Bytes({content, bytes});
-      return true;
-    default: return Fail(DecodeError::kTooLarge);  // not a simple kind
-  }
 }
 
 bool BodyReader::Encode(TypeId id, const Shapes& shapes, std::string* out, int depth) {

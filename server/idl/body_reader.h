@@ -10,8 +10,11 @@
 
 #include "server/idl/extract.h"
 #include "server/idl/layout.h"
+#include "storage/utf8.h"
 
 namespace everstate::idl {
+
+__extension__ using Int128 = __int128;
 
 // BodyReader
 //   Errors:    false, and error() says which; offset() is where.
@@ -53,6 +56,13 @@ class BodyReader {
     return false;
   }
   uint64_t left() const { return static_cast<uint64_t>(end_ - at_); }
+  static Value Pointing(ValueTag tag, const uint8_t* content, uint32_t bytes) {
+    Value value;
+    value.tag = tag;
+    value.size = bytes;
+    value.data = content;
+    return value;
+  }
   template <typename T>
   bool Load(T* v) {
     if (left() < sizeof(T)) return Fail(DecodeError::kTooShort);
@@ -80,5 +90,72 @@ class BodyReader {
 
 // Numbers are loaded as they lie on the wire.
 static_assert(std::endian::native == std::endian::little);
+
+// Here and not in the .cc: this is what a run of a plan mostly does, and it should be part of its loop.
+inline bool BodyReader::ReadSimple(Kind kind, TypeId id, Value* out) {
+  const auto number = [&]<typename T>(T) {
+    T v;
+    if (!Load(&v)) return false;
+    if constexpr (std::is_floating_point_v<T>) *out = Value::Float(static_cast<double>(v));
+    else if constexpr (std::is_signed_v<T>) *out = v < 0 ? Value::Int(v) : Value::Uint(static_cast<uint64_t>(v));
+    else *out = Value::Uint(v);
+    return true;
+  };
+  uint32_t bytes = 0;
+  const uint8_t* content = nullptr;
+  switch (kind) {
+    case Kind::kU8: return number(uint8_t{});
+    case Kind::kU16: return number(uint16_t{});
+    case Kind::kU32: return number(uint32_t{});
+    case Kind::kU64: return number(uint64_t{});
+    case Kind::kI8: return number(int8_t{});
+    case Kind::kI16: return number(int16_t{});
+    case Kind::kI32: return number(int32_t{});
+    case Kind::kI64: return number(int64_t{});
+    case Kind::kF32: return number(float{});
+    case Kind::kF64: return number(double{});
+    case Kind::kU128: {
+      Uint128 v;
+      if (!Load(&v)) return false;
+      *out = Value::Decimal(false, v);
+      return true;
+    }
+    case Kind::kI128: {
+      Int128 v;
+      if (!Load(&v)) return false;
+      *out = Value::Decimal(v < 0, v < 0 ? -static_cast<Uint128>(v) : static_cast<Uint128>(v));
+      return true;
+    }
+    case Kind::kBool:
+      if (at_ == end_) return Fail(DecodeError::kTooShort);
+      if (*at_ > 1) return Fail(DecodeError::kBadBool);
+      *out = Value::Bool(*at_++ == 1);
+      return true;
+    case Kind::kPubkey:
+      if (!LoadContent(32, &content)) return false;
+      *out = Pointing(ValueTag::kKey32, content, 32);
+      return true;
+    case Kind::kString: {
+      if (!Load(&bytes) || !LoadContent(bytes, &content)) return false;
+      const std::string_view text(reinterpret_cast<const char*>(content), bytes);
+      if (!IsUtf8(text)) {
+        at_ = content;
+        return Fail(DecodeError::kBadUtf8);
+      }
+      *out = Value::Text(text);
+      return true;
+    }
+    case Kind::kBytes:
+      if (!Load(&bytes) || !LoadContent(bytes, &content)) return false;
+      *out = Pointing(ValueTag::kBytes, content, bytes);
+      return true;
+    case Kind::kByteArray:
+      bytes = (*types_)[id].count;
+      if (!LoadContent(bytes, &content)) return false;
+      *out = Pointing(ValueTag::kBytes, content, bytes);
+      return true;
+    default: return Fail(DecodeError::kTooLarge);  // not a simple kind
+  }
+}
 
 }  // namespace everstate::idl

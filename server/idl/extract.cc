@@ -69,6 +69,7 @@ DecodeResult Plan::RunOnce(std::span<const uint8_t> body, Arena* arena, Value* r
     bool ok = reader.PassBytes(step.skip);
     if (!ok) return {reader.error(), reader.offset(), false};
     switch (step.op) {
+      case Step::Op::kReadSimple: ok = reader.ReadSimple(step.kind, step.type, &registers[step.reg]); break;
       case Step::Op::kRead: ok = read(step, &reader); break;
       case Step::Op::kPass: ok = reader.Pass(step.type); break;
       case Step::Op::kEnd: break;

@@ -61,7 +61,8 @@ class Plan {
   friend class PlanCompiler;
   struct Step {
     enum class Op : uint8_t {
-      kRead,  // into reg
+      kReadSimple,  // into reg, a value that has no others inside
+      kRead,  // into reg, any other
       kPeek,  // into reg, and stay there: more is wanted of the same bytes
       kPass,  // over one value of no fixed size
       kEnd,   // of the body

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "server/idl/body_reader.h"
 #include "server/idl/extract.h"
 
 namespace everstate::idl {
@@ -47,7 +48,10 @@ class PlanCompiler {
       by_field[*field].push_back(one);
       inside = true;
     }
-    for (size_t i = 0; i < whole.size(); ++i) Add(inside || i + 1 < whole.size() ? Op::kPeek : Op::kRead, id, whole[i]);
+    for (size_t i = 0; i < whole.size(); ++i) {
+      const bool more = inside || i + 1 < whole.size();
+      Add(more ? Op::kPeek : BodyReader::IsSimple(type.kind) ? Op::kReadSimple : Op::kRead, id, whole[i]);
+    }
     if (!inside) {
       if (whole.empty()) Pass(id);
       return absl::OkStatus();
