@@ -91,7 +91,8 @@ int Run(const Arguments& arguments) {
 void AddReplayCommand(CLI::App& app, int* exit_code) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("replay", "Serve recordings as a Yellowstone server");
-  command->add_option("files", arguments->options.files, "Recordings (*.updates), served one after the other")->required();
+  command->add_option("files", arguments->options.files, "Recordings (*.updates), served one after the other")
+      ->required();
   command->add_option("--listen", arguments->options.listen, "HOST:PORT; port 0 takes a free one")->required();
   command
       ->add_option("--slots-per-second", arguments->slots_per_second,
@@ -99,12 +100,13 @@ void AddReplayCommand(CLI::App& app, int* exit_code) {
       ->capture_default_str()
       ->check(CheckSlotsPerSecond);
   command->add_flag("--loop", arguments->options.loop, "At the end begin again, as the continuation of the same chain");
-  command->add_option("--wait-subscribers", arguments->options.wait_subscribers, "Begin when so many streams have subscribed")
+  command
+      ->add_option("--wait-subscribers", arguments->options.wait_subscribers,
+                   "Begin when so many streams have subscribed")
       ->capture_default_str();
   command->add_option("--start-delay-ms", arguments->start_delay_ms, "Begin this much later")->capture_default_str();
   command
-      ->add_option("--replay-slots", arguments->replay_slots,
-                   "Blocks that from_slot may reach back; 0 = not supported")
+      ->add_option("--replay-slots", arguments->replay_slots, "Blocks that from_slot may reach back; 0 = not supported")
       ->capture_default_str()
       ->check(CheckReplaySlots);
   command->callback([arguments, exit_code] { *exit_code = Run(*arguments); });

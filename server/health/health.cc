@@ -59,6 +59,8 @@ Json IngestJson(const ingest::LedgerCounters& c) {
           {"blocks_below_watermark", c.blocks_below_watermark.value()},
           {"accounts_duplicate", c.accounts_duplicate.value()},
           {"transactions_duplicate", c.transactions_duplicate.value()},
+          {"transactions_conflicting", c.transactions_conflicting.value()},
+          {"bank_resets", c.bank_resets.value()},
           {"late_messages", c.late_messages.value()},
           {"gaps", c.gaps.value()},
           {"slots_incomplete", c.slots_incomplete.value()},

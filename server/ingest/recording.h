@@ -15,8 +15,8 @@
 
 namespace everstate {
 
-// No Solana account is larger than 10 MiB and the largest update seen in the wild is a block of 1 GB; a longer length is
-// a damaged file.
+// No Solana account is larger than 10 MiB and the largest update seen in the wild is a block of 1 GB; a longer length
+// is a damaged file.
 inline constexpr uint64_t kRecordedMessageBytesMax = uint64_t{1} << 30;
 
 struct RecordedMessage {
@@ -31,7 +31,8 @@ struct RecordedMessage {
 //   is beyond the limit), naming file and offset. An empty file is a recording without messages.
 class RecordingReader {
  public:
-  static absl::StatusOr<RecordingReader> Open(const std::string& path, uint64_t message_bytes_max = kRecordedMessageBytesMax);
+  static absl::StatusOr<RecordingReader> Open(const std::string& path,
+                                              uint64_t message_bytes_max = kRecordedMessageBytesMax);
 
   RecordingReader(RecordingReader&&) noexcept;
   RecordingReader& operator=(RecordingReader&&) noexcept;

@@ -22,8 +22,7 @@ constexpr std::chrono::milliseconds kStopGrace{200};  // for ends that clients r
 
 absl::Status CheckOptions(const ReplayOptions& options) {
   if (options.files.empty()) return absl::InvalidArgumentError("files: a replay needs at least one recording");
-  if (options.slots_per_second &&
-      !(*options.slots_per_second > 0 && *options.slots_per_second <= kSlotsPerSecondMax)) {
+  if (options.slots_per_second && !(*options.slots_per_second > 0 && *options.slots_per_second <= kSlotsPerSecondMax)) {
     return absl::InvalidArgumentError("slots_per_second: must be above 0 and at most 100000");
   }
   if (options.wait_subscribers == 0) return absl::InvalidArgumentError("wait_subscribers: must be at least 1");
@@ -33,7 +32,8 @@ absl::Status CheckOptions(const ReplayOptions& options) {
 
 // A loop continues the chain: it needs blocks, and hashes that can be changed and written again.
 absl::Status CheckLoop(const replay::ReplayIndex& index) {
-  if (index.blocks().empty()) return absl::InvalidArgumentError("loop: the recording has no block_meta, so no chain to continue");
+  if (index.blocks().empty())
+    return absl::InvalidArgumentError("loop: the recording has no block_meta, so no chain to continue");
   for (const replay::ReplayBlock& block : index.blocks()) {
     for (const std::string& hash : {block.blockhash, block.parent_blockhash}) {
       if (DecodeBase58Key32(hash)) continue;

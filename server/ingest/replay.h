@@ -28,22 +28,24 @@ struct ReplaySubscribe {
 };
 
 struct ReplayOptions {
-  std::vector<std::string> files;         // served one after the other; their blocks must ascend
-  std::string listen = "127.0.0.1:0";     // host:port; port 0 takes a free one
-  std::optional<double> slots_per_second = 2.5;  // as the chain; empty = every stream as fast as its flow control allows
-  bool loop = false;                      // begin again at the end, as the same chain's continuation
-  uint32_t wait_subscribers = 1;          // the clock begins when so many streams have subscribed
+  std::vector<std::string> files;      // served one after the other; their blocks must ascend
+  std::string listen = "127.0.0.1:0";  // host:port; port 0 takes a free one
+  std::optional<double> slots_per_second =
+      2.5;                                   // as the chain; empty = every stream as fast as its flow control allows
+  bool loop = false;                         // begin again at the end, as the same chain's continuation
+  uint32_t wait_subscribers = 1;             // the clock begins when so many streams have subscribed
   std::chrono::milliseconds start_delay{0};  // and this much later
-  std::optional<uint64_t> replay_slots;   // blocks that from_slot may reach back; 0 = not supported; empty = all
+  std::optional<uint64_t> replay_slots;      // blocks that from_slot may reach back; 0 = not supported; empty = all
   std::function<void(const ReplaySubscribe&)> on_subscribe;  // called from the server's threads, one at a time
 };
 
-// Semantics of filters, from_slot, pings and errors are Yellowstone's, those of a confirmed stream. What it does not have
-// (cuckoo filters, token_accounts, whole blocks, commitment finalized) is refused by name. Before the clock begins, a
-// stream with from_slot sets it to that slot; unary calls answer INTERNAL "block is not available yet".
+// Semantics of filters, from_slot, pings and errors are Yellowstone's, those of a confirmed stream. What it does not
+// have (cuckoo filters, token_accounts, whole blocks, commitment finalized) is refused by name. Before the clock
+// begins, a stream with from_slot sets it to that slot; unary calls answer INTERNAL "block is not available yet".
 //
 // Thread: any. Owns: its threads, sockets and mapped files; the destructor stops it.
-// Errors of Start: InvalidArgument (options, damaged recordings: file and offset), NotFound (a file), AlreadyExists (the
+// Errors of Start: InvalidArgument (options, damaged recordings: file and offset), NotFound (a file), AlreadyExists
+// (the
 //   address is in use), Unavailable (it cannot listen there for another reason).
 class ReplayServer {
  public:

@@ -25,9 +25,7 @@ struct ReplayCursor {
   Position live = 0;
 
   bool InReplay() const { return block < block_end; }
-  Position At(const ReplayTimeline& timeline) const {
-    return InReplay() ? timeline.BlockItem(block, in_block) : live;
-  }
+  Position At(const ReplayTimeline& timeline) const { return InReplay() ? timeline.BlockItem(block, in_block) : live; }
   void Advance(const ReplayTimeline& timeline);
 };
 
@@ -38,9 +36,9 @@ struct ReplayClockOptions {
   std::optional<uint64_t> replay_slots;
 };
 
-// The clock releases the recording step by step (a step is a slot not seen before). At the pace "as fast as possible" it
-// releases everything at once, and its head is where the fastest stream is.
-// Thread: any; Tick from one. Borrows: the timeline.
+// The clock releases the recording step by step (a step is a slot not seen before). At the pace "as fast as possible"
+// it releases everything at once, and its head is where the fastest stream is. Thread: any; Tick from one. Borrows: the
+// timeline.
 class ReplayClock {
  public:
   ReplayClock(const ReplayTimeline& timeline, const ReplayClockOptions& options);

@@ -19,9 +19,9 @@ constexpr size_t kMemcmpBytesMax = 128;
 
 // The layout of SPL Token accounts (Token and Token-2022).
 constexpr size_t kTokenAccountBytes = 165;
-constexpr size_t kTokenStateOffset = 108;     // 0 = uninitialized
-constexpr size_t kMultisigBytes = 355;        // never a token account, whatever is in it
-constexpr char kTokenTypeAccount = 2;         // Token-2022 with extensions: the byte behind the base account
+constexpr size_t kTokenStateOffset = 108;  // 0 = uninitialized
+constexpr size_t kMultisigBytes = 355;     // never a token account, whatever is in it
+constexpr char kTokenTypeAccount = 2;      // Token-2022 with extensions: the byte behind the base account
 
 absl::Status Refuse(const std::string& field, const std::string& rule) {
   return absl::InvalidArgumentError(absl::StrCat("failed to create filter: ", field, ": ", rule));
@@ -61,7 +61,8 @@ auto Sorted(const Map& map) {
 
 }  // namespace
 
-absl::StatusOr<ReplayFilters> ReplayFilters::Compile(const geyser::SubscribeRequest& request, const ReplayIndex& index) {
+absl::StatusOr<ReplayFilters> ReplayFilters::Compile(const geyser::SubscribeRequest& request,
+                                                     const ReplayIndex& index) {
   ReplayFilters out;
   out.index_ = &index;
   out.commitment_ = request.commitment();
@@ -80,7 +81,8 @@ absl::StatusOr<ReplayFilters> ReplayFilters::Compile(const geyser::SubscribeRequ
     return absl::OkStatus();
   };
   if (absl::Status s = add_transactions("transactions", request.transactions(), &out.transactions_); !s.ok()) return s;
-  if (absl::Status s = add_transactions("transactions_status", request.transactions_status(), &out.statuses_); !s.ok()) {
+  if (absl::Status s = add_transactions("transactions_status", request.transactions_status(), &out.statuses_);
+      !s.ok()) {
     return s;
   }
   for (const auto& [name, filter] : Sorted(request.slots())) {
@@ -133,7 +135,8 @@ absl::Status ReplayFilters::AddAccounts(const std::string& name, const geyser::S
 }
 
 absl::Status ReplayFilters::AddAccountFilter(const std::string& field,
-                                             const geyser::SubscribeRequestFilterAccountsFilter& filter, Accounts* out) {
+                                             const geyser::SubscribeRequestFilterAccountsFilter& filter,
+                                             Accounts* out) {
   switch (filter.filter_case()) {
     case geyser::SubscribeRequestFilterAccountsFilter::kMemcmp: {
       std::string bytes = filter.memcmp().bytes();
@@ -157,7 +160,8 @@ absl::Status ReplayFilters::AddAccountFilter(const std::string& field,
       out->data_size = filter.datasize();
       return absl::OkStatus();
     case geyser::SubscribeRequestFilterAccountsFilter::kTokenAccountState:
-      if (!filter.token_account_state()) return Refuse(absl::StrCat(field, ".token_account_state"), "only true is allowed");
+      if (!filter.token_account_state())
+        return Refuse(absl::StrCat(field, ".token_account_state"), "only true is allowed");
       out->token_account = true;
       return absl::OkStatus();
     case geyser::SubscribeRequestFilterAccountsFilter::kLamports: {
@@ -269,7 +273,8 @@ bool ReplayFilters::MatchTransaction(const Transactions& filter, const ReplayIte
   if (filter.signature && MixBytes(*filter.signature, pass) != item.signature) return false;
   const uint32_t* begin = index_->key_pool().data() + item.keys_begin;
   const uint32_t* end = begin + item.keys_count;
-  if (filter.include && std::none_of(begin, end, [&](uint32_t key) { return filter.include->contains(key); })) return false;
+  if (filter.include && std::none_of(begin, end, [&](uint32_t key) { return filter.include->contains(key); }))
+    return false;
   if (std::any_of(begin, end, [&](uint32_t key) { return filter.exclude.contains(key); })) return false;
   return std::all_of(filter.required.begin(), filter.required.end(),
                      [&](uint32_t key) { return std::find(begin, end, key) != end; });

@@ -16,8 +16,8 @@
 namespace everstate::replay {
 
 // Semantics are Yellowstone's. A replay has no cuckoo filters, no `token_accounts`, no whole blocks and no commitment
-// `finalized`: a request with one of them is refused by name. The recording is a confirmed feed and is served as it is to
-// `processed` (also the default) and `confirmed`; the level only decides what filter_by_commitment lets pass.
+// `finalized`: a request with one of them is refused by name. The recording is a confirmed feed and is served as it is
+// to `processed` (also the default) and `confirmed`; the level only decides what filter_by_commitment lets pass.
 // Thread: constant once compiled. Borrows: the index.
 class ReplayFilters {
  public:
@@ -78,7 +78,7 @@ class ReplayFilters {
   std::vector<Transactions> transactions_;
   std::vector<Transactions> statuses_;
   std::vector<Slots> slots_;
-  std::string metas_;    // all names: every item of these kinds passes every filter
+  std::string metas_;  // all names: every item of these kinds passes every filter
   std::string entries_;
   std::vector<std::pair<uint64_t, uint64_t>> data_slices_;
 };

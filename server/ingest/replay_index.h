@@ -60,8 +60,8 @@ struct ReplayBlock {
 // Thread: constant once loaded. Owns: the mapped files, where all views point.
 class ReplayIndex {
  public:
-  // Errors: those of RecordingReader; InvalidArgument for a message that is no SubscribeUpdate (file and offset), a file
-  // whose blocks do not come after those of the files before it (file), no message at all.
+  // Errors: those of RecordingReader; InvalidArgument for a message that is no SubscribeUpdate (file and offset), a
+  // file whose blocks do not come after those of the files before it (file), no message at all.
   static absl::StatusOr<ReplayIndex> Load(const std::vector<std::string>& files);
 
   const std::vector<ReplayItem>& items() const { return items_; }

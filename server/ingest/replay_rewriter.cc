@@ -44,7 +44,8 @@ std::string ReplayRewriter::Rewrite(const ReplayTimeline& timeline, Position at)
   const uint64_t pass = timeline.Pass(at);
   const ReplayItem& item = timeline.Item(at);
   geyser::SubscribeUpdate update;
-  // The index has walked these bytes; what the parser may still dislike deeper down is served as far as it understood it.
+  // The index has walked these bytes; what the parser may still dislike deeper down is served as far as it understood
+  // it.
   update.ParseFromArray(item.bytes.data(), static_cast<int>(item.bytes.size()));
   switch (item.kind) {
     case UpdateKind::kAccount:

@@ -18,11 +18,10 @@ namespace everstate::replay {
 
 // SubscribeDeshred stays UNIMPLEMENTED: a recording has no shreds.
 using ReplayServiceBase = geyser::Geyser::WithRawCallbackMethod_Subscribe<
-    geyser::Geyser::WithCallbackMethod_SubscribeReplayInfo<
-        geyser::Geyser::WithCallbackMethod_Ping<geyser::Geyser::WithCallbackMethod_GetLatestBlockhash<
-            geyser::Geyser::WithCallbackMethod_GetBlockHeight<geyser::Geyser::WithCallbackMethod_GetSlot<
-                geyser::Geyser::WithCallbackMethod_IsBlockhashValid<
-                    geyser::Geyser::WithCallbackMethod_GetVersion<geyser::Geyser::Service>>>>>>>>;
+    geyser::Geyser::WithCallbackMethod_SubscribeReplayInfo<geyser::Geyser::WithCallbackMethod_Ping<
+        geyser::Geyser::WithCallbackMethod_GetLatestBlockhash<geyser::Geyser::WithCallbackMethod_GetBlockHeight<
+            geyser::Geyser::WithCallbackMethod_GetSlot<geyser::Geyser::WithCallbackMethod_IsBlockhashValid<
+                geyser::Geyser::WithCallbackMethod_GetVersion<geyser::Geyser::Service>>>>>>>>;
 
 // Thread: gRPC's. The unary calls speak of the newest block that is out, at processed and confirmed alike.
 class ReplayService final : public ReplayServiceBase {

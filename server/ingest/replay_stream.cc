@@ -74,7 +74,8 @@ bool ReplayStream::HandleRequest() {
     pong.mutable_pong()->set_id(request.ping().id());
     absl::MutexLock lock(&mutex_);
     if (control_.size() == kControlMax) {
-      end_ = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many pings that the client did not read the answers of");
+      end_ = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                          "too many pings that the client did not read the answers of");
     } else {
       Queue(pong);
     }
@@ -167,9 +168,7 @@ void ReplayStream::OnDone() {
   std::shared_ptr<ReplayStream> self = std::move(self_);
 }
 
-void ReplayStream::Queue(const geyser::SubscribeUpdate& update) {
-  control_.push_back(update.SerializeAsString());
-}
+void ReplayStream::Queue(const geyser::SubscribeUpdate& update) { control_.push_back(update.SerializeAsString()); }
 
 void ReplayStream::Pump() {
   if (writing_ || finished_) return;

@@ -97,8 +97,8 @@ class ReplayStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
 
   ReplayFilters filters_ ABSL_GUARDED_BY(mutex_);
   bool subscribed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool waited_ ABSL_GUARDED_BY(mutex_) = false;                      // counted by the clock before it began
-  std::optional<uint64_t> from_slot_ ABSL_GUARDED_BY(mutex_);        // until there is a cursor
+  bool waited_ ABSL_GUARDED_BY(mutex_) = false;                // counted by the clock before it began
+  std::optional<uint64_t> from_slot_ ABSL_GUARDED_BY(mutex_);  // until there is a cursor
   std::optional<ReplayCursor> cursor_ ABSL_GUARDED_BY(mutex_);
   std::vector<Output> outputs_ ABSL_GUARDED_BY(mutex_);  // what of the cursor's item is still to be sent
 };

@@ -1,5 +1,5 @@
-// The protobuf wire format over one contiguous piece of bytes, as far as serving a recording needs it: walking the fields
-// of a message without decoding it, and writing single fields.
+// The protobuf wire format over one contiguous piece of bytes, as far as serving a recording needs it: walking the
+// fields of a message without decoding it, and writing single fields.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ class WireFields {
   uint32_t field() const { return field_; }
   bool is_number() const { return type_ == 0; }
   bool is_bytes() const { return type_ == 2; }
-  uint64_t number() const { return number_; }         // of a varint field
-  std::string_view bytes() const { return bytes_; }   // of a length-delimited field
+  uint64_t number() const { return number_; }                                            // of a varint field
+  std::string_view bytes() const { return bytes_; }                                      // of a length-delimited field
   std::string_view whole() const { return {start_, static_cast<size_t>(p_ - start_)}; }  // tag and value
 
  private:

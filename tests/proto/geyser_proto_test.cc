@@ -243,7 +243,8 @@ TEST(GeyserProto, ARealRecordingGoesThroughUnchanged) {
 }
 
 TEST(GeyserProto, UnknownFieldsArePassedOn) {
-  const std::string newer = std::string("\xf8\x07\x05", 3) + std::string("\x1a\x02\x08\x07", 4);  // field 127, then slot 7
+  const std::string newer =
+      std::string("\xf8\x07\x05", 3) + std::string("\x1a\x02\x08\x07", 4);  // field 127, then slot 7
   geyser::SubscribeUpdate update;
   ASSERT_TRUE(update.ParseFromString(newer));
   EXPECT_EQ(update.slot().slot(), 7u);

@@ -57,7 +57,8 @@ TEST_F(RecordingTest, WhatIsWrittenIsRead) {
   }));
 }
 
-// A file cut anywhere gives every whole message and then either its end or an error at the first byte that is not whole.
+// A file cut anywhere gives every whole message and then either its end or an error at the first byte that is not
+// whole.
 TEST_F(RecordingTest, ACutNamesTheOffset) {
   const std::vector<std::string> messages = {"", "abc", std::string(300, 'y'), "z"};
   std::string file;
@@ -104,7 +105,8 @@ TEST_F(RecordingTest, FilesThatAreNoneAreNamed) {
   auto missing = RecordingReader::Open(path_ + ".missing");
   EXPECT_EQ(missing.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(missing.status().message()), HasSubstr(path_ + ".missing"));
-  EXPECT_THAT(std::string(RecordingReader::Open(::testing::TempDir()).status().message()), HasSubstr("not a regular file"));
+  EXPECT_THAT(std::string(RecordingReader::Open(::testing::TempDir()).status().message()),
+              HasSubstr("not a regular file"));
   EXPECT_FALSE(RecordingWriter::Create("/nonexistent/folder/x.updates").ok());
 }
 

@@ -31,7 +31,8 @@ bool IsStatus(const SubscribeUpdate& update, geyser::SlotStatus status) {
 
 // The stream up to the CONFIRMED of a slot.
 Updates ReadTo(StreamClient& client, uint64_t slot) {
-  return client.ReadUntil([slot](const SubscribeUpdate& u) { return IsStatus(u, geyser::SLOT_CONFIRMED) && SlotOf(u) >= slot; });
+  return client.ReadUntil(
+      [slot](const SubscribeUpdate& u) { return IsStatus(u, geyser::SLOT_CONFIRMED) && SlotOf(u) >= slot; });
 }
 
 void CheckChain(const std::string& path, int passes) {
@@ -157,7 +158,8 @@ TEST(ReplayLoop, ARestartedReplayServesTheSameBytes) {
       if (IsContent(u) || u.has_block_meta()) expected[SlotOf(u)].push_back(Bare(u).SerializeAsString());
     }
   }
-  for (uint64_t from : {kMadeFirstSlot + kSpan, kMadeFirstSlot + kSpan + 7, kMadeFirstSlot + 2 * kSpan + 11, kMadeFirstSlot + 3}) {
+  for (uint64_t from :
+       {kMadeFirstSlot + kSpan, kMadeFirstSlot + kSpan + 7, kMadeFirstSlot + 2 * kSpan + 11, kMadeFirstSlot + 3}) {
     auto server = StartReplay(Loop(recording.path()));
     StreamClient client(server->port(), All(from));
     std::map<uint64_t, std::vector<std::string>> got;

@@ -24,7 +24,8 @@ std::string Signature(uint64_t slot, int index) {
   return signature;
 }
 
-geyser::SubscribeUpdate Status(uint64_t slot, geyser::SlotStatus status, std::optional<uint64_t> parent = std::nullopt) {
+geyser::SubscribeUpdate Status(uint64_t slot, geyser::SlotStatus status,
+                               std::optional<uint64_t> parent = std::nullopt) {
   geyser::SubscribeUpdate update;
   update.mutable_slot()->set_slot(slot);
   update.mutable_slot()->set_status(status);
@@ -76,7 +77,8 @@ void AddContent(uint64_t slot, Updates* out) {
   out->push_back(Transaction(slot, 0, false, false));
   out->push_back(Transaction(slot, 3, true, false));
   out->push_back(Account(slot, 3, 4, 100, token, version + 2, Signature(slot, 1)));
-  out->push_back(Account(slot, 5, 4, 100, slot % 3 == 0 ? token_2022 : std::string(355, '\2'), version + 3, Signature(slot, 1)));
+  out->push_back(
+      Account(slot, 5, 4, 100, slot % 3 == 0 ? token_2022 : std::string(355, '\2'), version + 3, Signature(slot, 1)));
   out->push_back(Transaction(slot, 1, false, slot % 4 == 0));
   out->push_back(Transaction(slot, 2, false, true));
   out->push_back(Account(slot, 6, 7, 1, "clock", version + 4, std::nullopt));
@@ -147,7 +149,8 @@ Updates MadeRecording() {
       out.push_back(Status(1011, geyser::SLOT_DEAD, 1010));
     }
     const uint64_t finalized = b < 3 ? kMadeFirstSlot - 3 + b : blocks[b - 3];
-    out.push_back(Status(finalized, geyser::SLOT_FINALIZED, b < 3 ? finalized - 1 : (b == 3 ? kMadeFirstSlot - 1 : blocks[b - 4])));
+    out.push_back(Status(finalized, geyser::SLOT_FINALIZED,
+                         b < 3 ? finalized - 1 : (b == 3 ? kMadeFirstSlot - 1 : blocks[b - 4])));
   }
   for (geyser::SubscribeUpdate& update : out) update.mutable_created_at()->set_seconds(1'700'000'000);
   return out;
@@ -217,8 +220,8 @@ geyser::SubscribeRequest All(std::optional<uint64_t> from_slot) {
 std::unique_ptr<geyser::Geyser::Stub> Stub(int port) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return geyser::Geyser::NewStub(grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port),
-                                                           grpc::InsecureChannelCredentials(), arguments));
+  return geyser::Geyser::NewStub(
+      grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials(), arguments));
 }
 
 StreamClient::StreamClient(int port) : stub_(Stub(port)) {

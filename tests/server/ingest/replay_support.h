@@ -22,7 +22,7 @@ inline constexpr char kSmallRecording[] = EVERSTATE_SOURCE_DIR "/tests/recording
 inline constexpr uint64_t kMadeFirstSlot = 1000;  // of the made recording, and its last block
 inline constexpr uint64_t kMadeLastSlot = 1019;
 
-std::string Key(int n);         // 32 bytes
+std::string Key(int n);  // 32 bytes
 std::string Base58(const std::string& bytes);
 std::string HashText(uint64_t slot);
 
@@ -61,11 +61,11 @@ class StreamClient {
 
   void Send(const geyser::SubscribeRequest& request);
   void Ping(int id);
-  bool Read(geyser::SubscribeUpdate* update);       // any message
-  bool ReadData(geyser::SubscribeUpdate* update);   // neither ping nor pong
+  bool Read(geyser::SubscribeUpdate* update);      // any message
+  bool ReadData(geyser::SubscribeUpdate* update);  // neither ping nor pong
   Updates ReadData(size_t count);
-  Updates ReadUntil(const Predicate& last);         // data up to and with the one
-  grpc::Status Finish();                            // of a stream that the server ended
+  Updates ReadUntil(const Predicate& last);  // data up to and with the one
+  grpc::Status Finish();                     // of a stream that the server ended
 
  private:
   std::unique_ptr<geyser::Geyser::Stub> stub_;

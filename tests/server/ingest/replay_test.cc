@@ -1,4 +1,5 @@
-// When a replay begins and ends, where streams start, and what keeps them alive. Filters and loops have tests of their own.
+// When a replay begins and ends, where streams start, and what keeps them alive. Filters and loops have tests of their
+// own.
 #include "server/ingest/replay.h"
 
 #include <gmock/gmock.h>
@@ -239,7 +240,9 @@ TEST(Replay, FromSlotPassesTheFilters) {
   StreamClient client(server->port(), request);
   std::vector<std::string> seen;
   for (const SubscribeUpdate& u : client.ReadData(6)) {
-    seen.push_back((u.has_block_meta() ? "meta " : u.slot().status() == geyser::SLOT_CONFIRMED ? "confirmed " : "? ") +
+    seen.push_back((u.has_block_meta()                            ? "meta "
+                    : u.slot().status() == geyser::SLOT_CONFIRMED ? "confirmed "
+                                                                  : "? ") +
                    std::to_string(SlotOf(u)));
   }
   EXPECT_THAT(seen, ::testing::ElementsAre("meta 1017", "confirmed 1017", "meta 1018", "confirmed 1018", "meta 1019",
@@ -284,8 +287,8 @@ TEST(Replay, FromSlotErrorsAreTheServersOwn) {
   EXPECT_FALSE(info.has_first_available());
 }
 
-// The first stream's from_slot sets the clock: its block comes as a replay, everything after it live, and a stream without
-// from_slot that waited begins where live begins.
+// The first stream's from_slot sets the clock: its block comes as a replay, everything after it live, and a stream
+// without from_slot that waited begins where live begins.
 TEST(Replay, FromSlotBeforeTheBeginningSetsTheClock) {
   const Updates made = MadeRecording();
   TemporaryRecording recording(made);
@@ -302,7 +305,7 @@ TEST(Replay, FromSlotBeforeTheBeginningSetsTheClock) {
     while (setter.Read(&update) && !update.has_pong()) {
     }
     StreamClient lower(server->port(), All(1008));
-    auto last = [](const SubscribeUpdate& u) { return u.has_slot() && u.slot().status() == geyser::SLOT_FINALIZED && SlotOf(u) == 1016; };
+    auto last = [](const SubscribeUpdate& u) { return IsConfirmed(u, kMadeLastSlot); };
     const Updates live = plain.ReadUntil(last);
     EXPECT_GT(SlotOf(live.front()), 1010u);
     for (auto [client, from] : {std::pair(&setter, 1010u), std::pair(&lower, 1008u)}) {
@@ -310,8 +313,10 @@ TEST(Replay, FromSlotBeforeTheBeginningSetsTheClock) {
       EXPECT_TRUE(got.front().has_account());
       EXPECT_EQ(SlotOf(got.front()), from);
       std::vector<uint64_t> metas, expected;
-      for (const SubscribeUpdate& u : got) if (u.has_block_meta()) metas.push_back(SlotOf(u));
-      for (const SubscribeUpdate& u : made) if (u.has_block_meta() && SlotOf(u) >= from) expected.push_back(SlotOf(u));
+      for (const SubscribeUpdate& u : got)
+        if (u.has_block_meta()) metas.push_back(SlotOf(u));
+      for (const SubscribeUpdate& u : made)
+        if (u.has_block_meta() && SlotOf(u) >= from) expected.push_back(SlotOf(u));
       EXPECT_EQ(metas, expected);
     }
   }
@@ -334,7 +339,8 @@ TEST(Replay, ReplayAndLiveHaveNoHoleBetweenThem) {
     const uint64_t until = 1002 + 20 * static_cast<uint64_t>(round % 3) + 30;
     std::map<uint64_t, size_t> got;
     std::set<uint64_t> confirmed;
-    const Updates updates = client.ReadUntil([&](const SubscribeUpdate& u) { return u.has_block_meta() && SlotOf(u) >= until; });
+    const Updates updates =
+        client.ReadUntil([&](const SubscribeUpdate& u) { return u.has_block_meta() && SlotOf(u) >= until; });
     for (const SubscribeUpdate& u : updates) {
       got[SlotOf(u)] += IsContent(u);
       if (!u.has_block_meta() || !confirmed.insert(SlotOf(u)).second) continue;
@@ -373,12 +379,14 @@ TEST(Replay, DamagedFilesAreRefused) {
   const uint64_t size = std::filesystem::file_size(cut.path()) + 1;
   const absl::Status status = ReplayServer::Start(Max(cut.path())).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(std::string(status.message()), HasSubstr(cut.path() + ": at offset " + std::to_string(size - last) + ":"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr(cut.path() + ": at offset " + std::to_string(size - last) + ":"));
 
   geyser::SubscribeUpdate broken;
   broken.mutable_created_at();
   TemporaryRecording empty({broken});
-  EXPECT_THAT(std::string(ReplayServer::Start(Max(empty.path())).status().message()), HasSubstr("nothing in the recording"));
+  EXPECT_THAT(std::string(ReplayServer::Start(Max(empty.path())).status().message()),
+              HasSubstr("nothing in the recording"));
   EXPECT_EQ(ReplayServer::Start(Max("/nonexistent.updates")).status().code(), absl::StatusCode::kNotFound);
 }
 
