@@ -22,7 +22,7 @@ inline constexpr uint32_t kStoreFormat = 1;  // version of everything that lies 
 
 struct StoreOptions {
   std::filesystem::path data_dir;
-  uint32_t wal_sync_interval_ms = 100;        // the unsynced tail is what a power loss may take; the provider replays it; 0: every batch is synced
+  uint32_t wal_sync_interval_ms = 100;        // what a power loss may take; 0: every batch is synced
   uint64_t journal_slots = 1000;              // batches of this many newest slots stay in the journal
   uint64_t chain_slots = 4096;                // slot -> blockhash kept for linking and for refusing another chain
   uint64_t block_cache_bytes = 256ull << 20;

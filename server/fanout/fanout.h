@@ -62,7 +62,7 @@ struct FanoutCounters {
 //   Thread:    Start, AttachStore, Publish, Stop: each from one thread at a time; Publish only from the projector's. counters() any.
 //   Owns:      lanes (threads), readers (threads), sessions, the listener. The store must outlive Stop.
 //   Errors:    Start: AlreadyExists when the address is in use, InvalidArgument when it is no address.
-//   Invariant: a (session, view, key, number) gets at most one live frame; per subscription numbers only rise.
+//   Invariant: a (session, view, key, number) gets at most one live frame; per subscription and key numbers only rise.
 class Fanout {
  public:
   // Listens at once. Until AttachStore the listener accepts, upgrades and answers HTTP; subscribes wait.

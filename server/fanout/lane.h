@@ -64,7 +64,7 @@ class Lane {
   void MarkDirty(Peer* peer);
   void FlushDirty();     // every handler of ours ends with it
   void ScheduleFlush();  // for what is queued inside somebody else's handler
-  // Sends what is queued, then half-closes and waits for the peer's end, at most close_timeout_ms; then resets.
+  // Sends what is queued, then half-closes and waits for the peer's end: lingering.h.
   void Linger(int socket, SendQueue queue);
   void Attach();
   void StopSoon();

@@ -17,8 +17,8 @@ class Lingering : public Peer {
   Lingering(Lane* lane, int socket, SendQueue queue)
       : lane_(lane),
         socket_(TakeSocket(lane->io(), socket)),
-        queue_(std::move(queue)),
-        deadline_(std::chrono::steady_clock::now() + std::chrono::milliseconds(lane->state().options.close_timeout_ms)) {
+        queue_(std::move(queue)) {
+    Renew();
     counted_ = queue_.bytes();
     lane_->state().counters.queued_bytes.Add(counted_);
   }
@@ -29,7 +29,7 @@ class Lingering : public Peer {
   }
 
   void OnTick(SteadyTime now) override {
-    if (now >= deadline_) End(/*reset=*/true);
+    if (now >= deadline_) End(/*reset=*/!queue_.empty());
   }
   void OnStop() override {}  // it ends by itself
 
@@ -42,6 +42,7 @@ class Lingering : public Peer {
     counters.frames_sent.Add(sent.frames);
     counters.queued_bytes.Sub(sent.bytes);
     counted_ -= sent.bytes;
+    if (sent.bytes > 0 && !lane_->stopping()) Renew();
     boost::system::error_code ignored;
     switch (sent.outcome) {
       case SendQueue::Outcome::kDrained:
@@ -62,6 +63,11 @@ class Lingering : public Peer {
 
  private:
   std::shared_ptr<Lingering> Self() { return std::static_pointer_cast<Lingering>(shared_from_this()); }
+
+  // A slow peer may take its time as long as it takes something.
+  void Renew() {
+    deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(lane_->state().options.close_timeout_ms);
+  }
 
   void Read() {
     socket_.async_read_some(boost::asio::buffer(scratch_), [self = Self()](boost::system::error_code error, size_t) {
@@ -90,7 +96,7 @@ class Lingering : public Peer {
   Socket socket_;
   SendQueue queue_;
   size_t counted_ = 0;
-  const SteadyTime deadline_;
+  SteadyTime deadline_;
   std::array<char, 512> scratch_;
   bool waiting_ = false;
   bool ended_ = false;

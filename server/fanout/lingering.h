@@ -9,7 +9,8 @@ namespace everstate {
 
 class Lane;
 
-// Takes the socket over; on the lane's thread. It is closed within close_timeout_ms, with a reset if the peer did not end.
+// Takes the socket over; on the lane's thread. When the peer takes nothing for close_timeout_ms it is closed: with a reset if
+// something of ours is still queued here, else so that the kernel delivers what it has.
 void StartLingering(Lane* lane, int socket, SendQueue queue);
 
 // Closes a socket that no connection was made of, and counts it out.

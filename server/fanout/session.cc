@@ -57,6 +57,7 @@ class Session final : public Peer, public FeedHost, public GateSink {
 
   // GateSink
   void OnGateWrite(std::string bytes) override {
+    if (ended_) return;
     Queue(Slice::Of(std::move(bytes), 0));
     lane_->ScheduleFlush();
   }

@@ -100,10 +100,13 @@ Json ProjectorJson(const ProjectorStats& s) {
           {"project_us", us(s.project_time)},
           {"apply_us", us(s.apply_time)},
           {"publish_us", us(s.publish_time)},
+          {"transactions", s.machine.transactions},
+          {"transactions_failed", s.machine.transactions_failed},
           {"instructions_matched", s.machine.instructions_matched},
           {"instructions_unknown", s.machine.instructions_unknown},
           {"accounts_matched", s.machine.accounts_matched},
           {"accounts_unknown", s.machine.accounts_unknown},
+          {"accounts_closed", s.machine.accounts_closed},
           {"handler_runs", s.machine.handler_runs},
           {"cache", {{"hits", s.cache.hits}, {"misses", s.cache.misses}, {"bytes", s.cache.bytes}, {"rows", s.cache.rows}}}};
 }

@@ -16,8 +16,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kTick{100};        // how often waiting blocks are looked at when nothing comes
-constexpr int kReplayResponseTries = 5;   // "failed to get replay response" although the provider's tip is not behind us
+constexpr milliseconds kTick{100};       // how often waiting blocks are looked at when nothing comes
+constexpr int kReplayResponseTries = 5;  // "failed to get replay response" although the provider's tip is not behind us
 
 // Why a connection ended.
 struct End {
@@ -32,12 +32,14 @@ enum class Next { kRetry, kRetrySlowly, kGoLive, kWaitForProvider, kGiveUp };
 // from_slot is too old, or the provider keeps no blocks to replay. Both texts are Yellowstone's.
 bool CannotReplay(const absl::Status& status) {
   return status.code() == absl::StatusCode::kOutOfRange ||
-         (status.code() == absl::StatusCode::kInternal && absl::StrContains(status.message(), "from_slot is not supported"));
+         (status.code() == absl::StatusCode::kInternal &&
+          absl::StrContains(status.message(), "from_slot is not supported"));
 }
 
 // Nothing to replay, which may mean that the provider is behind us, or a fault of its own.
 bool HasNothingToReplay(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kInternal && absl::StrContains(status.message(), "failed to get replay response");
+  return status.code() == absl::StatusCode::kInternal &&
+         absl::StrContains(status.message(), "failed to get replay response");
 }
 
 }  // namespace
@@ -149,7 +151,8 @@ End Ingest::Impl::Follow(Connection* connection) {
     }
     if (!status.ok()) return {End::By::kLedger, status};
     if (now - heard > options.silence_max) {
-      return {End::By::kProvider, absl::DeadlineExceededError(absl::StrCat("nothing was heard for ", options.silence_max.count(), " ms"))};
+      return {End::By::kProvider,
+              absl::DeadlineExceededError(absl::StrCat("nothing was heard for ", options.silence_max.count(), " ms"))};
     }
   }
   return {End::By::kStop, absl::OkStatus()};
@@ -194,10 +197,12 @@ Next Ingest::Impl::Judge(const End& end) {
     replay_response_tries = 0;
   }
   if (end.by == End::By::kLedger) {
-    const bool final = end.status.code() == absl::StatusCode::kAborted || end.status.code() == absl::StatusCode::kFailedPrecondition;
+    const bool final =
+        end.status.code() == absl::StatusCode::kAborted || end.status.code() == absl::StatusCode::kFailedPrecondition;
     return final ? Next::kGiveUp : Next::kRetry;
   }
-  if (FromSlot().has_value() && (CannotReplay(end.status) || HasNothingToReplay(end.status))) return JudgeReplay(end.status);
+  if (FromSlot().has_value() && (CannotReplay(end.status) || HasNothingToReplay(end.status)))
+    return JudgeReplay(end.status);
   switch (end.status.code()) {
     case absl::StatusCode::kInvalidArgument:  // "failed to create filter": our own request is wrong
       return Next::kGiveUp;
@@ -226,9 +231,11 @@ bool Ingest::Impl::Pause(Next next, const absl::Status& why) {
     s.error = text;
   });
   if (next == Next::kGoLive) {
-    spdlog::warn("the provider cannot replay from slot {} ({}): going on live; what is missing becomes a gap", ledger.position()->slot, text);
+    spdlog::warn("the provider cannot replay from slot {} ({}): going on live; what is missing becomes a gap",
+                 ledger.position()->slot, text);
   } else if (next == Next::kWaitForProvider) {
-    spdlog::warn("the provider is behind slot {}: waiting for it, again in {} ms", FromSlot().value_or(0), pause.count());
+    spdlog::warn("the provider is behind slot {}: waiting for it, again in {} ms", FromSlot().value_or(0),
+                 pause.count());
   } else {
     spdlog::warn("the stream ended: {}; again in {} ms", text, pause.count());
   }
@@ -253,7 +260,8 @@ absl::Status Ingest::Run() {
       result = end.status;
       if (end.by == End::By::kLedger && !absl::IsAborted(result)) result = absl::InvalidArgumentError(result.message());
       if (absl::IsOutOfRange(result) || absl::IsInternal(result)) {
-        result = absl::InvalidArgumentError(absl::StrCat("the provider cannot begin at slot ", impl.FromSlot().value_or(0), ": ", result.message()));
+        result = absl::InvalidArgumentError(
+            absl::StrCat("the provider cannot begin at slot ", impl.FromSlot().value_or(0), ": ", result.message()));
       }
       break;
     }

@@ -64,8 +64,10 @@ void OrderTransactions(std::vector<TransactionUpdate>* list, Slot slot, LedgerCo
   list->erase(std::unique(list->begin(), list->end(), same), list->end());
 }
 
-// The last write of each account, ordered by (index of the transaction that made it, public key); unknown transactions last.
-void OrderAccounts(std::vector<AccountUpdate>* list, const std::vector<TransactionUpdate>& transactions, LedgerCounters* counters) {
+// The last write of each account, ordered by (index of the transaction that made it, public key); unknown transactions
+// last.
+void OrderAccounts(std::vector<AccountUpdate>* list, const std::vector<TransactionUpdate>& transactions,
+                   LedgerCounters* counters) {
   if (list->empty()) return;
   struct Write {
     const AccountUpdate* account;
@@ -74,25 +76,33 @@ void OrderAccounts(std::vector<AccountUpdate>* list, const std::vector<Transacti
   std::vector<Write> writes;
   writes.reserve(list->size());
   for (const AccountUpdate& account : *list) writes.push_back({&account, UINT64_MAX});
-  // Of the writes of one account the last one first: the highest version, among equals the one that came last. The list is
-  // in the order of arrival, so the later one has the higher address.
-  const auto compare_keys = [](const Write& a, const Write& b) { return std::memcmp(a.account->pubkey, b.account->pubkey, 32); };
+  // Of the writes of one account the last one first: the highest version, among equals the one that came last. The list
+  // is in the order of arrival, so the later one has the higher address.
+  const auto compare_keys = [](const Write& a, const Write& b) {
+    return std::memcmp(a.account->pubkey, b.account->pubkey, 32);
+  };
   std::sort(writes.begin(), writes.end(), [&](const Write& a, const Write& b) {
     if (const int order = compare_keys(a, b); order != 0) return order < 0;
-    if (a.account->write_version != b.account->write_version) return a.account->write_version > b.account->write_version;
+    if (a.account->write_version != b.account->write_version)
+      return a.account->write_version > b.account->write_version;
     return a.account > b.account;
   });
-  writes.erase(std::unique(writes.begin(), writes.end(), [&](const Write& a, const Write& b) { return compare_keys(a, b) == 0; }), writes.end());
+  writes.erase(std::unique(writes.begin(), writes.end(),
+                           [&](const Write& a, const Write& b) { return compare_keys(a, b) == 0; }),
+               writes.end());
   counters->accounts_duplicate.Add(list->size() - writes.size());
 
   absl::flat_hash_map<std::string_view, uint64_t> index_of;
   index_of.reserve(transactions.size());
-  for (const TransactionUpdate& transaction : transactions) index_of.emplace(Sig(transaction.signature), transaction.index);
+  for (const TransactionUpdate& transaction : transactions)
+    index_of.emplace(Sig(transaction.signature), transaction.index);
   for (Write& write : writes) {
     if (write.account->signature == nullptr) continue;
-    if (const auto it = index_of.find(Sig(write.account->signature)); it != index_of.end()) write.transaction = it->second;
+    if (const auto it = index_of.find(Sig(write.account->signature)); it != index_of.end())
+      write.transaction = it->second;
   }
-  std::stable_sort(writes.begin(), writes.end(), [](const Write& a, const Write& b) { return a.transaction < b.transaction; });
+  std::stable_sort(writes.begin(), writes.end(),
+                   [](const Write& a, const Write& b) { return a.transaction < b.transaction; });
   std::vector<AccountUpdate> ordered;
   ordered.reserve(writes.size());
   for (const Write& write : writes) ordered.push_back(*write.account);
@@ -146,7 +156,8 @@ absl::Status Ledger::Impl::AddContent(const WalkedMessage& walked, std::string m
     return absl::OkStatus();
   }
   if (message.size() < kContentBytesMin) {
-    return absl::InvalidArgumentError(absl::StrCat("malformed update: slot ", walked.slot, ": a transaction of ", message.size(), " bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("malformed update: slot ", walked.slot, ": a transaction of ", message.size(), " bytes"));
   }
   OpenSlot& slot = open[walked.slot];
   const size_t bytes = message.size();
@@ -159,7 +170,8 @@ absl::Status Ledger::Impl::AddContent(const WalkedMessage& walked, std::string m
   }
   if (slot.arena == nullptr) slot.arena = std::make_unique<std::pmr::monotonic_buffer_resource>(kArenaFirstBytes);
   absl::StatusOr<TransactionUpdate> transaction = walker.Walk(kept, slot.arena.get());
-  if (!transaction.ok()) return absl::InvalidArgumentError(absl::StrCat("slot ", walked.slot, ": ", transaction.status().message()));
+  if (!transaction.ok())
+    return absl::InvalidArgumentError(absl::StrCat("slot ", walked.slot, ": ", transaction.status().message()));
   slot.transactions.push_back(*std::move(transaction));
   return absl::OkStatus();
 }
@@ -188,8 +200,9 @@ absl::Status Ledger::Impl::AddMeta(const WalkedMessage& walked) {
   counters->block_metas.Add();
   if (Passed(walked.slot)) return CheckKnown(walked.slot, walked.meta.blockhash);
   const auto differs = [&](const Hash32& first) {
-    return absl::InvalidArgumentError(absl::StrCat("slot ", walked.slot, " came with two blockhashes, ", Text(first), " and ",
-                                                   Text(walked.meta.blockhash), ": its content cannot be told apart"));
+    return absl::InvalidArgumentError(absl::StrCat("slot ", walked.slot, " came with two blockhashes, ", Text(first),
+                                                   " and ", Text(walked.meta.blockhash),
+                                                   ": its content cannot be told apart"));
   };
   if (const auto it = held.find(walked.slot); it != held.end()) {
     if (it->second.block->id.blockhash != walked.meta.blockhash) return differs(it->second.block->id.blockhash);
@@ -221,8 +234,8 @@ void Ledger::Impl::AddStatus(const WalkedMessage& walked) {
   const SlotStatus status = walked.status.status;
   const bool begins = status == SlotStatus::kFirstShredReceived || status == SlotStatus::kCreatedBank;
   if (begins && !first_begun.has_value()) first_begun = walked.slot;
-  const bool says_nothing = status != SlotStatus::kCreatedBank && status != SlotStatus::kDead && status != SlotStatus::kConfirmed &&
-                            status != SlotStatus::kFinalized;
+  const bool says_nothing = status != SlotStatus::kCreatedBank && status != SlotStatus::kDead &&
+                            status != SlotStatus::kConfirmed && status != SlotStatus::kFinalized;
   if (says_nothing || Passed(walked.slot) || held.contains(walked.slot)) return;
 
   OpenSlot& slot = open[walked.slot];
@@ -251,14 +264,15 @@ bool Ledger::Impl::IsSettled(const OpenSlot& slot) const {
   return slot.finalized || (slot.confirmed && options.commitment == Commitment::kConfirmed);
 }
 
-// Whole and settled are one at the levels that are followed: a stream of that level carries a block's content in one piece
-// before the status of that level, and BlockMeta with it.
+// Whole and settled are one at the levels that are followed: a stream of that level carries a block's content in one
+// piece before the status of that level, and BlockMeta with it.
 void Ledger::Impl::SettleIfWhole(Slot slot) {
   const auto it = open.find(slot);
   if (it == open.end() || !it->second.meta.has_value() || !IsSettled(it->second)) return;
   OpenSlot& whole = it->second;
   auto block = std::make_shared<Block>();
-  block->id = {slot, whole.meta->blockhash, whole.meta->parent_slot, whole.meta->parent_blockhash, whole.meta->block_time};
+  block->id = {slot, whole.meta->blockhash, whole.meta->parent_slot, whole.meta->parent_blockhash,
+               whole.meta->block_time};
   OrderTransactions(&whole.transactions, slot, counters);
   OrderAccounts(&whole.accounts, whole.transactions, counters);
   block->transactions = std::move(whole.transactions);
@@ -303,8 +317,9 @@ absl::Status Ledger::Impl::Begin(TimePoint now, std::vector<LedgerEvent>* out, b
   if (id.parent_slot >= *begin) {
     if (!HasWaited(&first->second, now)) return absl::OkStatus();
     if (options.from_slot.has_value()) {
-      return absl::FailedPreconditionError(absl::StrCat("the stream was to begin at slot ", *begin, ", but its first block is ", id.slot,
-                                                        " and that block's parent, slot ", id.parent_slot, ", did not come"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("the stream was to begin at slot ", *begin, ", but its first block is ", id.slot,
+                       " and that block's parent, slot ", id.parent_slot, ", did not come"));
     }
   }
   HandOver(first, out);
@@ -314,12 +329,14 @@ absl::Status Ledger::Impl::Begin(TimePoint now, std::vector<LedgerEvent>* out, b
 
 // The child of our position; when it is missing, the lowest block after its wait, behind a gap.
 absl::Status Ledger::Impl::Advance(TimePoint now, std::vector<LedgerEvent>* out, bool* moved) {
-  auto next = std::find_if(held.begin(), held.end(), [&](const auto& e) { return e.second.block->id.parent_slot <= position->slot; });
+  auto next = std::find_if(held.begin(), held.end(),
+                           [&](const auto& e) { return e.second.block->id.parent_slot <= position->slot; });
   if (next != held.end()) {
     const BlockId& id = next->second.block->id;
     if (id.parent_slot != position->slot || id.parent_blockhash != position->blockhash) {
-      return absl::AbortedError(absl::StrCat("another chain: slot ", position->slot, " was applied with blockhash ", Text(position->blockhash),
-                                             ", but block ", id.slot, " of the stream has parent slot ", id.parent_slot, " with blockhash ",
+      return absl::AbortedError(absl::StrCat("another chain: slot ", position->slot, " was applied with blockhash ",
+                                             Text(position->blockhash), ", but block ", id.slot,
+                                             " of the stream has parent slot ", id.parent_slot, " with blockhash ",
                                              Text(id.parent_blockhash)));
     }
     HandOver(next, out);
@@ -331,14 +348,16 @@ absl::Status Ledger::Impl::Advance(TimePoint now, std::vector<LedgerEvent>* out,
   const BlockId& id = next->second.block->id;
   *moved = true;
   // A parent whose own status was withheld is settled by its child; its content was given the time to come in.
-  if (const auto parent = open.find(id.parent_slot);
-      parent != open.end() && parent->second.meta.has_value() && parent->second.meta->blockhash == id.parent_blockhash) {
+  if (const auto parent = open.find(id.parent_slot); parent != open.end() && parent->second.meta.has_value() &&
+                                                     parent->second.meta->blockhash == id.parent_blockhash) {
     (options.commitment == Commitment::kConfirmed ? parent->second.confirmed : parent->second.finalized) = true;
     SettleIfWhole(id.parent_slot);
     return absl::OkStatus();
   }
   counters->gaps.Add();
-  out->push_back(Gap{position->slot, id.slot, absl::StrCat("the stream does not have slot ", id.parent_slot, ", the parent of block ", id.slot)});
+  out->push_back(
+      Gap{position->slot, id.slot,
+          absl::StrCat("the stream does not have slot ", id.parent_slot, ", the parent of block ", id.slot)});
   HandOver(next, out);
   return absl::OkStatus();
 }
@@ -385,9 +404,10 @@ absl::Status Ledger::Impl::Drain(TimePoint now, std::vector<LedgerEvent>* out) {
 
 absl::Status Ledger::Impl::CheckBounds() const {
   if (open.size() + held.size() > options.open_slots_max) {
-    return absl::ResourceExhaustedError(absl::StrCat("more than ", options.open_slots_max, " slots are open, from slot ",
-                                                     open.empty() ? held.begin()->first : open.begin()->first,
-                                                     " on: the stream carries no statuses or block metas that would settle them"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", options.open_slots_max, " slots are open, from slot ",
+                     open.empty() ? held.begin()->first : open.begin()->first,
+                     " on: the stream carries no statuses or block metas that would settle them"));
   }
   if (open_bytes > options.open_bytes_max) {
     return absl::ResourceExhaustedError(absl::StrCat("open slots hold more than ", options.open_bytes_max, " bytes"));
@@ -395,7 +415,8 @@ absl::Status Ledger::Impl::CheckBounds() const {
   return absl::OkStatus();
 }
 
-Ledger::Ledger(LedgerOptions options, LedgerCounters* counters) : impl_(std::make_unique<Impl>(std::move(options), counters)) {}
+Ledger::Ledger(LedgerOptions options, LedgerCounters* counters)
+    : impl_(std::make_unique<Impl>(std::move(options), counters)) {}
 Ledger::~Ledger() = default;
 
 void Ledger::BeginConnection() {

@@ -10,8 +10,9 @@
 namespace everstate::ingest {
 namespace {
 
-// FieldReader: the fields of one message, one after the other (protobuf encoding, wire types 0, 1, 2 and 5; groups, types 3 and
-// 4, do not exist in proto3). Offsets in errors count from `origin`, the beginning of the outermost message.
+// FieldReader: the fields of one message, one after the other (protobuf encoding, wire types 0, 1, 2 and 5; groups,
+// types 3 and 4, do not exist in proto3). Offsets in errors count from `origin`, the beginning of the outermost
+// message.
 class FieldReader {
  public:
   FieldReader(std::string_view bytes, const char* origin)
@@ -100,7 +101,8 @@ class FieldReader {
 };
 
 // SubscribeUpdate.update_oneof: its members have the numbers 2 to 10 and are all messages.
-constexpr uint32_t kAccountField = 2, kSlotField = 3, kTransactionField = 4, kPingField = 6, kBlockMetaField = 7, kPongField = 9;
+constexpr uint32_t kAccountField = 2, kSlotField = 3, kTransactionField = 4, kPingField = 6, kBlockMetaField = 7,
+                   kPongField = 9;
 
 bool IsUpdateMember(const FieldReader& field) { return field.IsBytes() && field.number() >= 2 && field.number() <= 10; }
 
@@ -220,7 +222,8 @@ absl::Status WalkBlockMeta(std::string_view bytes, const char* origin, WalkedMes
 absl::Status ReadHash(std::string_view text, const char* name, Slot slot, Hash32* hash) {
   const auto decoded = DecodeBase58Key32(text);
   if (!decoded.has_value()) {
-    return absl::InvalidArgumentError(absl::StrCat("malformed update: ", name, " of block ", slot, " is not base58 of 32 bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("malformed update: ", name, " of block ", slot, " is not base58 of 32 bytes"));
   }
   *hash = *decoded;
   return absl::OkStatus();
@@ -230,10 +233,12 @@ absl::Status ReadHash(std::string_view text, const char* name, Slot slot, Hash32
 absl::Status Complete(const MetaText& text, WalkedMessage* out) {
   if (out->kind == WalkedMessage::Kind::kAccount) {
     if (out->account.pubkey != nullptr && out->account.owner != nullptr) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat("malformed update: an account of slot ", out->slot, " without pubkey or owner"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("malformed update: an account of slot ", out->slot, " without pubkey or owner"));
   }
   if (out->kind == WalkedMessage::Kind::kBlockMeta) {
-    if (absl::Status status = ReadHash(text.blockhash, "blockhash", out->slot, &out->meta.blockhash); !status.ok()) return status;
+    if (absl::Status status = ReadHash(text.blockhash, "blockhash", out->slot, &out->meta.blockhash); !status.ok())
+      return status;
     return ReadHash(text.parent_blockhash, "parent_blockhash", out->slot, &out->meta.parent_blockhash);
   }
   return absl::OkStatus();
@@ -275,7 +280,8 @@ absl::StatusOr<WalkedMessage> WalkMessage(std::string_view message) {
 namespace {
 
 // CompiledInstruction and InnerInstruction agree in fields 1 to 3; only the latter has 4, stack_height.
-absl::Status WalkInstruction(std::string_view bytes, const char* origin, InstructionUpdate* out, uint32_t* program_index) {
+absl::Status WalkInstruction(std::string_view bytes, const char* origin, InstructionUpdate* out,
+                             uint32_t* program_index) {
   FieldReader field(bytes, origin);
   while (field.Next()) {
     if (field.IsNumber(1)) *program_index = field.u32();
@@ -426,13 +432,14 @@ absl::Status TransactionWalker::PlaceWritable(std::pmr::memory_resource* arena) 
 }
 
 absl::Status TransactionWalker::OutOfRange(size_t outer) const {
-  return absl::InvalidArgumentError(
-      absl::StrCat("instruction ", outer, " or one that it called names a key beyond the ", keys_.size(), " of the transaction"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "instruction ", outer, " or one that it called names a key beyond the ", keys_.size(), " of the transaction"));
 }
 
 // Each outer instruction, then those that it called, in the order of their delivery.
 absl::Status TransactionWalker::PlaceInstructions(std::pmr::memory_resource* arena) {
-  if (outer_.size() > std::numeric_limits<uint16_t>::max()) return absl::InvalidArgumentError("it has more than 65535 instructions");
+  if (outer_.size() > std::numeric_limits<uint16_t>::max())
+    return absl::InvalidArgumentError("it has more than 65535 instructions");
   const auto groups = std::span(groups_).first(groups_used_);
   const auto by_outer = [](const InnerGroup& a, const InnerGroup& b) { return a.outer < b.outer; };
   if (!std::is_sorted(groups.begin(), groups.end(), by_outer)) std::stable_sort(groups.begin(), groups.end(), by_outer);
@@ -440,8 +447,8 @@ absl::Status TransactionWalker::PlaceInstructions(std::pmr::memory_resource* are
   size_t total = outer_.size();
   for (const InnerGroup& group : groups) total += group.instructions.size();
   if (!groups.empty() && groups.back().outer >= outer_.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("it has inner instructions of instruction ", groups.back().outer, ", but only ", outer_.size(), " instructions"));
+    return absl::InvalidArgumentError(absl::StrCat("it has inner instructions of instruction ", groups.back().outer,
+                                                   ", but only ", outer_.size(), " instructions"));
   }
   if (total == 0) return absl::OkStatus();
   auto* const list = Allocate<InstructionUpdate>(arena, total);

@@ -1,7 +1,7 @@
-// The wire walk: reads Yellowstone's SubscribeUpdate straight from its protobuf bytes, without building message objects. Field
-// numbers are those of geyser.proto and solana-storage.proto; unknown fields are passed over, a scalar that comes twice counts
-// as its last value, a message that comes twice is merged and another member of a oneof replaces the one before, as the
-// protobuf encoding asks.
+// The wire walk: reads Yellowstone's SubscribeUpdate straight from its protobuf bytes, without building message
+// objects. Field numbers are those of geyser.proto and solana-storage.proto; unknown fields are passed over, a scalar
+// that comes twice counts as its last value, a message that comes twice is merged and another member of a oneof
+// replaces the one before, as the protobuf encoding asks.
 #pragma once
 
 #include <cstdint>
@@ -37,18 +37,19 @@ struct BlockMetaMessage {
   Hash32 blockhash{};
   Slot parent_slot = 0;
   Hash32 parent_blockhash{};
-  std::optional<int64_t> block_time;    // unix seconds
+  std::optional<int64_t> block_time;  // unix seconds
   std::optional<uint64_t> block_height;
 };
 
-// One message. Everything points into the message's bytes. Of a transaction only the slot is read: TransactionWalker reads the rest.
+// One message. Everything points into the message's bytes. Of a transaction only the slot is read: TransactionWalker
+// reads the rest.
 struct WalkedMessage {
   enum class Kind : uint8_t { kUnknown, kAccount, kSlot, kTransaction, kBlockMeta, kPing, kPong };
   Kind kind = Kind::kUnknown;
-  Slot slot = 0;            // of the four kinds that have one
-  AccountUpdate account;    // kAccount
-  SlotMessage status;       // kSlot
-  BlockMetaMessage meta;    // kBlockMeta
+  Slot slot = 0;          // of the four kinds that have one
+  AccountUpdate account;  // kAccount
+  SlotMessage status;     // kSlot
+  BlockMetaMessage meta;  // kBlockMeta
 };
 
 // Errors: InvalidArgument naming the offset of the byte and what is wrong there.
@@ -58,10 +59,9 @@ absl::StatusOr<WalkedMessage> WalkMessage(std::string_view message);
 //   Thread:  one.
 class TransactionWalker {
  public:
-  // `message` is a whole SubscribeUpdate whose kind is kTransaction. Lists of the result are allocated from `arena`, keys and
-  // data point into `message`.
-  // Errors: InvalidArgument: malformed bytes (with their offset), or an index beyond the transaction's keys (with the
-  // transaction's index).
+  // `message` is a whole SubscribeUpdate whose kind is kTransaction. Lists of the result are allocated from `arena`,
+  // keys and data point into `message`. Errors: InvalidArgument: malformed bytes (with their offset), or an index
+  // beyond the transaction's keys (with the transaction's index).
   absl::StatusOr<TransactionUpdate> Walk(std::string_view message, std::pmr::memory_resource* arena);
 
  private:

@@ -29,11 +29,12 @@ using Clock = std::chrono::steady_clock;
 using Stream = grpc::ClientReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>;
 
 constexpr char kSubscribeMethod[] = "/geyser.Geyser/Subscribe";
-constexpr size_t kReadAheadBytesMax = 64u << 20;  // read but not asked for; beyond it HTTP/2's flow control holds the server back
+constexpr size_t kReadAheadBytesMax =
+    64u << 20;  // read but not asked for; beyond it HTTP/2's flow control holds the server back
 constexpr int kLookaheadBytes = 8 << 20;
 constexpr int kMaxFrameBytes = 1 << 20;
-constexpr size_t kRequestBytesMax = 4u << 20;     // what a Yellowstone server accepts as one request
-constexpr size_t kPingBytesMax = 256;             // a ping is empty but for its filters and time
+constexpr size_t kRequestBytesMax = 4u << 20;  // what a Yellowstone server accepts as one request
+constexpr size_t kPingBytesMax = 256;          // a ping is empty but for its filters and time
 constexpr std::chrono::milliseconds kPingEveryMin{1000};
 constexpr std::chrono::milliseconds kCancelLook{100};
 constexpr uint32_t kVersionTimeoutMs = 2000;
@@ -60,7 +61,8 @@ geyser::SubscribeRequest MakeRequest(const Subscription& subscription, std::opti
     auto& transactions = (*request.mutable_transactions())["transactions"];
     transactions.set_vote(false);
     transactions.set_failed(false);
-    for (const auto& program : subscription.transaction_programs) transactions.add_account_include(EncodeBase58(program));
+    for (const auto& program : subscription.transaction_programs)
+      transactions.add_account_include(EncodeBase58(program));
   }
   // filter_by_commitment would also filter the statuses between slots, DEAD among them.
   (*request.mutable_slots())["slots"].set_interslot_updates(true);
@@ -103,16 +105,20 @@ bool IsPing(const std::string& message) {
 }
 
 // YellowstoneConnection: one Subscribe call.
-//   Thread:    a reader thread reads, a pinger thread writes; Next takes what was read, all that is there at a time, so that a
+//   Thread:    a reader thread reads, a pinger thread writes; Next takes what was read, all that is there at a time, so
+//   that a
 //              busy stream wakes it once per many messages.
-//   Invariant: the write side stays open as long as the call lives: some servers end a stream that the client has closed.
+//   Invariant: the write side stays open as long as the call lives: some servers end a stream that the client has
+//   closed.
 class YellowstoneConnection : public Connection {
  public:
-  YellowstoneConnection(std::shared_ptr<grpc::Channel> channel, const YellowstoneOptions& options, const geyser::SubscribeRequest& request)
+  YellowstoneConnection(std::shared_ptr<grpc::Channel> channel, const YellowstoneOptions& options,
+                        const geyser::SubscribeRequest& request)
       : channel_(std::move(channel)), x_token_(options.x_token), ping_interval_(options.ping_interval_ms) {
     if (!x_token_.empty()) context_.AddMetadata("x-token", x_token_);
     const grpc::internal::RpcMethod method(kSubscribeMethod, grpc::internal::RpcMethod::BIDI_STREAMING, channel_);
-    stream_.reset(grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(channel_.get(), method, &context_));
+    stream_.reset(grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(
+        channel_.get(), method, &context_));
     reader_ = std::thread([this] { Read(); });
     pinger_ = std::thread([this, first = Serialize(request)] { Write(first); });
   }
@@ -165,7 +171,8 @@ class YellowstoneConnection : public Connection {
       answer_ping_ = true;
       ping_.notify_one();
     }
-    // A call that ended by itself is not cancelled: a cancel could overtake the server's status, and with it the reason.
+    // A call that ended by itself is not cancelled: a cancel could overtake the server's status, and with it the
+    // reason.
     const grpc::Status status = stream_->Finish();
     std::lock_guard lock(mutex_);
     ended_ = true;
@@ -174,8 +181,8 @@ class YellowstoneConnection : public Connection {
     ping_.notify_one();
   }
 
-  // The request, then pings: proxies close a stream on which the client is silent, so it speaks at its interval and whenever
-  // the server pings, but not more often than once in kPingEveryMin.
+  // The request, then pings: proxies close a stream on which the client is silent, so it speaks at its interval and
+  // whenever the server pings, but not more often than once in kPingEveryMin.
   void Write(const grpc::ByteBuffer& first) {
     bool writable = stream_->Write(first);  // a failed write shows as the end of the stream
     Clock::time_point last = Clock::now();
@@ -215,13 +222,16 @@ class YellowstoneConnection : public Connection {
 
 class YellowstoneSource : public Source {
  public:
-  YellowstoneSource(YellowstoneOptions options, std::string target, bool tls) : options_(std::move(options)), target_(std::move(target)), tls_(tls) {}
+  YellowstoneSource(YellowstoneOptions options, std::string target, bool tls)
+      : options_(std::move(options)), target_(std::move(target)), tls_(tls) {}
 
-  absl::StatusOr<std::unique_ptr<Connection>> Connect(const Subscription& subscription, std::optional<Slot> from_slot) override {
+  absl::StatusOr<std::unique_ptr<Connection>> Connect(const Subscription& subscription,
+                                                      std::optional<Slot> from_slot) override {
     channel_ = OpenChannel();
     const geyser::SubscribeRequest request = MakeRequest(subscription, from_slot);
     if (request.ByteSizeLong() > kRequestBytesMax) {
-      return absl::InvalidArgumentError(absl::StrCat("the subscription takes ", request.ByteSizeLong(), " bytes, a server accepts ", kRequestBytesMax));
+      return absl::InvalidArgumentError(absl::StrCat("the subscription takes ", request.ByteSizeLong(),
+                                                     " bytes, a server accepts ", kRequestBytesMax));
     }
     if (absl::Status status = WaitForChannel(); !status.ok()) return status;
     LogVersion();
@@ -233,9 +243,10 @@ class YellowstoneSource : public Source {
     geyser::GetSlotRequest request;
     request.set_commitment(LevelOf(commitment));
     geyser::GetSlotResponse response;
-    const absl::Status status = Unary(options_.connect_timeout_ms, [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
-      return stub->GetSlot(context, request, &response);
-    });
+    const absl::Status status =
+        Unary(options_.connect_timeout_ms, [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
+          return stub->GetSlot(context, request, &response);
+        });
     if (!status.ok()) return status;
     return response.slot();
   }
@@ -260,7 +271,9 @@ class YellowstoneSource : public Source {
       if (state == GRPC_CHANNEL_READY || state == GRPC_CHANNEL_TRANSIENT_FAILURE) return absl::OkStatus();
       if (IsCancelled()) return absl::CancelledError("cancelled");
       const auto now = std::chrono::system_clock::now();
-      if (now >= deadline) return absl::UnavailableError(absl::StrCat("no connection to ", options_.endpoint, " within ", options_.connect_timeout_ms, " ms"));
+      if (now >= deadline)
+        return absl::UnavailableError(
+            absl::StrCat("no connection to ", options_.endpoint, " within ", options_.connect_timeout_ms, " ms"));
       channel_->WaitForStateChange(state, std::min(deadline, now + kCancelLook));
     }
   }
@@ -286,15 +299,18 @@ class YellowstoneSource : public Source {
   void LogVersion() {
     if (channel_->GetState(false) != GRPC_CHANNEL_READY) return;
     geyser::GetVersionResponse response;
-    const absl::Status status = Unary(std::min(options_.connect_timeout_ms, kVersionTimeoutMs), [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
-      return stub->GetVersion(context, geyser::GetVersionRequest(), &response);
-    });
-    spdlog::info("connected to {}, version {}", options_.endpoint, status.ok() ? response.version() : "unknown (" + status.ToString() + ")");
+    const absl::Status status = Unary(std::min(options_.connect_timeout_ms, kVersionTimeoutMs),
+                                      [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
+                                        return stub->GetVersion(context, geyser::GetVersionRequest(), &response);
+                                      });
+    spdlog::info("connected to {}, version {}", options_.endpoint,
+                 status.ok() ? response.version() : "unknown (" + status.ToString() + ")");
   }
 
   std::shared_ptr<grpc::Channel> OpenChannel() const {
     grpc::ChannelArguments args;
-    args.SetMaxReceiveMessageSize(static_cast<int>(std::min<size_t>(options_.receive_bytes_max, std::numeric_limits<int>::max())));
+    args.SetMaxReceiveMessageSize(
+        static_cast<int>(std::min<size_t>(options_.receive_bytes_max, std::numeric_limits<int>::max())));
     // Only "identity": else a Yellowstone server compresses every message by itself, at the cost of both sides.
     args.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
     args.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 1);
@@ -306,7 +322,8 @@ class YellowstoneSource : public Source {
     args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     // A new connection each time: name resolution and the choice of a node begin anew.
     args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    const auto credentials = tls_ ? grpc::SslCredentials(grpc::SslCredentialsOptions()) : grpc::InsecureChannelCredentials();
+    const auto credentials =
+        tls_ ? grpc::SslCredentials(grpc::SslCredentialsOptions()) : grpc::InsecureChannelCredentials();
     return grpc::CreateCustomChannel(target_, credentials, args);
   }
 
@@ -323,7 +340,9 @@ class YellowstoneSource : public Source {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options) {
-  const auto bad = [&](const char* rule) { return absl::InvalidArgumentError(absl::StrCat("endpoint \"", options.endpoint, "\": ", rule)); };
+  const auto bad = [&](const char* rule) {
+    return absl::InvalidArgumentError(absl::StrCat("endpoint \"", options.endpoint, "\": ", rule));
+  };
   const bool tls = absl::StartsWith(options.endpoint, "https://");
   if (!tls && !absl::StartsWith(options.endpoint, "http://")) return bad("it must begin with http:// or https://");
   std::string target = options.endpoint.substr(tls ? 8 : 7);
@@ -335,7 +354,8 @@ absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions
   const std::string port = target.substr(host_end + 1);
   if (port.empty()) {
     target += tls ? ":443" : ":80";
-  } else if (uint32_t number = 0; port.front() != ':' || !absl::SimpleAtoi(port.substr(1), &number) || number == 0 || number > 65535) {
+  } else if (uint32_t number = 0;
+             port.front() != ':' || !absl::SimpleAtoi(port.substr(1), &number) || number == 0 || number > 65535) {
     return bad("its port must be a number from 1 to 65535");
   }
   // gRPC gives up the whole process over a metadata value that HTTP/2 cannot carry.

@@ -12,15 +12,23 @@ constexpr std::string_view kStopPrefix = "__stop:";
 
 OpCode OpCodeOf(stack::Population population) {
   switch (population) {
-    case stack::Population::kSetOnce: return OpCode::kSetOnce;
-    case stack::Population::kAppend: return OpCode::kAppend;
-    case stack::Population::kMax: return OpCode::kMax;
-    case stack::Population::kMin: return OpCode::kMin;
-    case stack::Population::kSum: return OpCode::kSum;
-    case stack::Population::kCount: return OpCode::kCount;
-    case stack::Population::kUniqueCount: return OpCode::kUnique;
+    case stack::Population::kSetOnce:
+      return OpCode::kSetOnce;
+    case stack::Population::kAppend:
+      return OpCode::kAppend;
+    case stack::Population::kMax:
+      return OpCode::kMax;
+    case stack::Population::kMin:
+      return OpCode::kMin;
+    case stack::Population::kSum:
+      return OpCode::kSum;
+    case stack::Population::kCount:
+      return OpCode::kCount;
+    case stack::Population::kUniqueCount:
+      return OpCode::kUnique;
     case stack::Population::kLastWrite:
-    case stack::Population::kMerge: break;  // Merge replaces, as in the reference
+    case stack::Population::kMerge:
+      break;  // Merge replaces, as in the reference
   }
   return OpCode::kSet;
 }
@@ -68,7 +76,8 @@ absl::StatusOr<std::unique_ptr<Program>> Compiler::Compile() {
   for (size_t i = 0; i < entities.size(); ++i) {
     entities[i].id = static_cast<EntityId>(i);
     entities[i].spec = &stack_.entities[i];
-    if (absl::Status status = CompileEntity(&entities[i], root.At(Cat("entities[", i, "]"))); !status.ok()) return status;
+    if (absl::Status status = CompileEntity(&entities[i], root.At(Cat("entities[", i, "]"))); !status.ok())
+      return status;
   }
   if (absl::Status status = Finish(std::move(entities), root); !status.ok()) return status;
   return std::move(program_);
@@ -78,7 +87,8 @@ absl::Status Compiler::CompileIdls() {
   for (size_t i = 0; i < stack_.idls.size(); ++i) {
     auto layouts = idl::Program::Compile(stack_.idls[i]);
     if (!layouts.ok()) return Place{stack_.file, Cat("idls[", i, "]")}.Invalid(Message(layouts.status()));
-    program_->idls.push_back({*layouts, std::vector<int>((*layouts)->accounts().size(), -1), std::vector<int>((*layouts)->instructions().size(), -1)});
+    program_->idls.push_back({*layouts, std::vector<int>((*layouts)->accounts().size(), -1),
+                              std::vector<int>((*layouts)->instructions().size(), -1)});
   }
   return absl::OkStatus();
 }
@@ -102,19 +112,22 @@ absl::StatusOr<EventCompiler*> Compiler::EventFor(const std::string& type, bool 
     const std::string prefix = Cat(idl.layouts->name(), "::");
     if (is_account) {
       for (size_t i = 0; i < idl.layouts->accounts().size(); ++i) {
-        if (type == Cat(prefix, idl.layouts->accounts()[i].name, "State")) return add(static_cast<int>(i), &idl.account_events);
+        if (type == Cat(prefix, idl.layouts->accounts()[i].name, "State"))
+          return add(static_cast<int>(i), &idl.account_events);
       }
       continue;
     }
     for (size_t i = 0; i < idl.layouts->instructions().size(); ++i) {
-      if (type == Cat(prefix, idl.layouts->instructions()[i].name, "IxState")) return add(static_cast<int>(i), &idl.instruction_events);
+      if (type == Cat(prefix, idl.layouts->instructions()[i].name, "IxState"))
+        return add(static_cast<int>(i), &idl.instruction_events);
     }
     for (const idl::EventLayout& event : idl.layouts->events()) {
       if (type == Cat(prefix, event.name, "CpiEvent")) return place.Unsupported(Cat("the CPI event ", type));
     }
   }
   if (type.ends_with("CpiEvent")) return place.Unsupported(Cat("the CPI event ", type));
-  return place.Invalid(Cat("no IDL of this stack has the ", is_account ? "account" : "instruction", " type \"", type, "\""));
+  return place.Invalid(
+      Cat("no IDL of this stack has the ", is_account ? "account" : "instruction", " type \"", type, "\""));
 }
 
 absl::Status Compiler::Refusals(const stack::Entity& spec, const Place& place) const {
@@ -128,7 +141,8 @@ absl::Status Compiler::Refusals(const stack::Entity& spec, const Place& place) c
 }
 
 bool Compiler::Working::Indexes(const std::string& path) const {
-  return std::any_of(spec->lookup_indexes.begin(), spec->lookup_indexes.end(), [&](const auto& i) { return i.field_name == path; });
+  return std::any_of(spec->lookup_indexes.begin(), spec->lookup_indexes.end(),
+                     [&](const auto& i) { return i.field_name == path; });
 }
 
 absl::Status Compiler::CompileEntity(Working* entity, const Place& place) {
@@ -145,7 +159,8 @@ absl::Status Compiler::CompileEntity(Working* entity, const Place& place) {
   }
   for (const auto& [field, where] : entity->stoppable) {
     if (entity->stopped.contains(field)) continue;
-    return where.Invalid(Cat("no instruction hook of this entity sets \"", kStopPrefix, entity->fields.fields()[field].path, "\""));
+    return where.Invalid(
+        Cat("no instruction hook of this entity sets \"", kStopPrefix, entity->fields.fields()[field].path, "\""));
   }
   return CompileComputed(entity, place);
 }
@@ -165,7 +180,9 @@ absl::Status Compiler::CompileHandler(Working* entity, const stack::Handler& han
     auto op = CompileMapping(entity, mapping, *event, place.At(Cat("mappings[", i, "]")));
     if (!op.ok()) return op.status();
     for (size_t index = 0; index < entity->spec->lookup_indexes.size(); ++index) {
-      if (entity->spec->lookup_indexes[index].field_name != mapping.target_path || op->build >= 0 || op->source == kNoReg) continue;
+      if (entity->spec->lookup_indexes[index].field_name != mapping.target_path || op->build >= 0 ||
+          op->source == kNoReg)
+        continue;
       code.indexes.push_back({static_cast<uint16_t>(index), op->source});
     }
     code.ops.push_back(*op);
@@ -174,12 +191,17 @@ absl::Status Compiler::CompileHandler(Working* entity, const stack::Handler& han
   return absl::OkStatus();
 }
 
-absl::StatusOr<Reg> Compiler::CompileKey(const Working& entity, const stack::Handler& handler, EventCompiler* event, const Place& place) {
+absl::StatusOr<Reg> Compiler::CompileKey(const Working& entity, const stack::Handler& handler, EventCompiler* event,
+                                         const Place& place) {
   switch (handler.key.kind) {
-    case stack::KeyResolution::Kind::kEmbedded: break;
-    case stack::KeyResolution::Kind::kLookup: return place.Unsupported("Lookup");
-    case stack::KeyResolution::Kind::kComputed: return place.Unsupported("Computed");
-    case stack::KeyResolution::Kind::kTemporalLookup: return place.Unsupported("TemporalLookup");
+    case stack::KeyResolution::Kind::kEmbedded:
+      break;
+    case stack::KeyResolution::Kind::kLookup:
+      return place.Unsupported("Lookup");
+    case stack::KeyResolution::Kind::kComputed:
+      return place.Unsupported("Computed");
+    case stack::KeyResolution::Kind::kTemporalLookup:
+      return place.Unsupported("TemporalLookup");
   }
   stack::Path path = handler.key.field;
   if (path.empty()) {
@@ -196,7 +218,8 @@ absl::StatusOr<Reg> Compiler::CompileKey(const Working& entity, const stack::Han
   return loaded->reg;
 }
 
-absl::StatusOr<Op> Compiler::CompileMapping(Working* entity, const stack::Mapping& mapping, EventCompiler* event, const Place& place) {
+absl::StatusOr<Op> Compiler::CompileMapping(Working* entity, const stack::Mapping& mapping, EventCompiler* event,
+                                            const Place& place) {
   Op op;
   op.code = OpCodeOf(mapping.population);
   auto field = entity->fields.Add(mapping.target_path, mapping.emit, place.At("target_path"));
@@ -204,7 +227,7 @@ absl::StatusOr<Op> Compiler::CompileMapping(Working* entity, const stack::Mappin
   op.field = *field;
 
   const auto* from = std::get_if<stack::MappingSource::FromSource>(&mapping.source.value);
-  if (op.code == OpCode::kCount && from != nullptr && !entity->Indexes(mapping.target_path)) {
+  if (op.code == OpCode::kCount && from != nullptr && !from->transform && !entity->Indexes(mapping.target_path)) {
     // Count counts occurrences; its source only says where they are.
     if (absl::Status status = event->Check(from->path, place.At("source")); !status.ok()) return status;
   } else if (absl::Status status = CompileSource(mapping.source, event, place.At("source"), &op); !status.ok()) {
@@ -212,10 +235,13 @@ absl::StatusOr<Op> Compiler::CompileMapping(Working* entity, const stack::Mappin
   }
   if (mapping.transform) {
     stack::MappingSource::FromSource as_source;
-    if (from == nullptr) return place.At("transform").Unsupported(Cat("the transform ", stack::Name(*mapping.transform), " of this source"));
+    if (from == nullptr)
+      return place.At("transform")
+          .Unsupported(Cat("the transform ", stack::Name(*mapping.transform), " of this source"));
     as_source = *from;
     as_source.transform = mapping.transform;
-    if (absl::Status status = CompileFromSource(as_source, event, place.At("transform"), &op); !status.ok()) return status;
+    if (absl::Status status = CompileFromSource(as_source, event, place.At("transform"), &op); !status.ok())
+      return status;
   }
   if (absl::Status status = CompileGates(mapping, event, place, &op); !status.ok()) return status;
   if (op.stoppable) entity->stoppable.emplace_back(op.field, place.At("stop"));
@@ -256,7 +282,8 @@ absl::Status Compiler::CompileHook(Working* entity, const stack::InstructionHook
     code.lookup = loaded->reg;
   } else {
     const auto& handlers = (*event)->code().handlers;
-    const auto own = std::find_if(handlers.begin(), handlers.end(), [&](const auto& h) { return h.entity == entity->id; });
+    const auto own =
+        std::find_if(handlers.begin(), handlers.end(), [&](const auto& h) { return h.entity == entity->id; });
     if (own == handlers.end()) return place.Invalid("without lookup_by the entity needs a handler of this instruction");
     code.handler = static_cast<uint16_t>(own - handlers.begin());
   }
@@ -269,14 +296,16 @@ absl::Status Compiler::CompileHook(Working* entity, const stack::InstructionHook
   return absl::OkStatus();
 }
 
-absl::StatusOr<Op> Compiler::CompileAction(Working* entity, const stack::HookAction& action, EventCompiler* event, const Place& place) {
+absl::StatusOr<Op> Compiler::CompileAction(Working* entity, const stack::HookAction& action, EventCompiler* event,
+                                           const Place& place) {
   Op op;
   std::string target;
   const std::optional<stack::Condition>* condition = nullptr;
   if (const auto* set = std::get_if<stack::HookAction::SetField>(&action.value)) {
     target = set->target_field;
     condition = &set->condition;
-    if (absl::Status status = CompileSource(set->source, event, place.At("SetField.source"), &op); !status.ok()) return status;
+    if (absl::Status status = CompileSource(set->source, event, place.At("SetField.source"), &op); !status.ok())
+      return status;
   } else if (const auto* increment = std::get_if<stack::HookAction::IncrementField>(&action.value)) {
     target = increment->target_field;
     condition = &increment->condition;
@@ -289,7 +318,8 @@ absl::StatusOr<Op> Compiler::CompileAction(Working* entity, const stack::HookAct
     if (op.code != OpCode::kSet) return place.Invalid("a stop flag cannot be incremented");
     target.erase(0, kStopPrefix.size());
     const auto field = entity->fields.Find(target);
-    const bool known = field && std::any_of(entity->stoppable.begin(), entity->stoppable.end(), [&](const auto& s) { return s.first == *field; });
+    const bool known = field && std::any_of(entity->stoppable.begin(), entity->stoppable.end(),
+                                            [&](const auto& s) { return s.first == *field; });
     if (!known) return place.Invalid(Cat("no mapping of \"", target, "\" has `stop`"));
     op.code = OpCode::kSetStopFlag;
     op.field = *field;
@@ -313,19 +343,24 @@ absl::Status Compiler::CompileComputed(Working* entity, const Place& place) {
   auto place_of = [&](size_t i) { return place.At(Cat("computed_field_specs[", i, "]")); };
   for (size_t i = 0; i < spec.computed_field_specs.size(); ++i) {
     const std::string& target = spec.computed_field_specs[i].target_path;
-    if (entity->fields.Find(target)) return place_of(i).At("target_path").Invalid(Cat("\"", target, "\" is written elsewhere too"));
+    if (entity->fields.Find(target))
+      return place_of(i).At("target_path").Invalid(Cat("\"", target, "\" is written elsewhere too"));
     auto field = entity->fields.Add(target, true, place_of(i).At("target_path"));
     if (!field.ok()) return field.status();
     computed.push_back({*field, Name(target), {}});
   }
   for (size_t i = 0; i < spec.computed_fields.size(); ++i) {
     const auto& specs = spec.computed_field_specs;
-    if (std::any_of(specs.begin(), specs.end(), [&](const auto& s) { return s.target_path == spec.computed_fields[i]; })) continue;
-    return place.At(Cat("computed_fields[", i, "]")).Invalid(Cat("\"", spec.computed_fields[i], "\" has no expression"));
+    if (std::any_of(specs.begin(), specs.end(),
+                    [&](const auto& s) { return s.target_path == spec.computed_fields[i]; }))
+      continue;
+    return place.At(Cat("computed_fields[", i, "]"))
+        .Invalid(Cat("\"", spec.computed_fields[i], "\" has no expression"));
   }
   const FieldFinder find = [&](std::string_view path) { return entity->fields.Find(path); };
   for (size_t i = 0; i < computed.size(); ++i) {
-    auto nodes = CompileExpression(spec.computed_field_specs[i].expression, find, &constants_, place_of(i).At("expression"));
+    auto nodes =
+        CompileExpression(spec.computed_field_specs[i].expression, find, &constants_, place_of(i).At("expression"));
     if (!nodes.ok()) return nodes.status();
     computed[i].nodes = *std::move(nodes);
   }
@@ -346,15 +381,19 @@ absl::StatusOr<std::vector<ViewDef>> Compiler::Views(const Place& root) const {
     for (size_t v = 0; v < stack_.entities[e].views.size(); ++v) {
       const stack::View& view = stack_.entities[e].views[v];
       const Place source = root.At(Cat("entities[", e, "].views[", v, "].source"));
-      ViewDef def{view.id, 0, view.output == "Collection" ? ViewMode::kList : ViewMode::kState, "derived views are not supported"};
+      ViewDef def{view.id, 0, view.output == "Collection" ? ViewMode::kList : ViewMode::kState,
+                  "derived views are not supported"};
       if (!view.source_entity.empty()) {
         const auto& all = stack_.entities;
-        const auto named = std::find_if(all.begin(), all.end(), [&](const auto& other) { return other.name == view.source_entity; });
+        const auto named =
+            std::find_if(all.begin(), all.end(), [&](const auto& other) { return other.name == view.source_entity; });
         if (named == all.end()) return source.Invalid(Cat("there is no entity \"", view.source_entity, "\""));
         def.entity = static_cast<EntityId>(named - all.begin());
       } else {
-        const auto named = std::find_if(views.begin(), views.end(), [&](const auto& other) { return other.id == view.source_view; });
-        if (named == views.end()) return source.Invalid(Cat("no view \"", view.source_view, "\" stands before this one"));
+        const auto named =
+            std::find_if(views.begin(), views.end(), [&](const auto& other) { return other.id == view.source_view; });
+        if (named == views.end())
+          return source.Invalid(Cat("no view \"", view.source_view, "\" stands before this one"));
         def.entity = named->entity;
       }
       views.push_back(std::move(def));
@@ -370,9 +409,11 @@ absl::Status Compiler::Finish(std::vector<Working> entities, const Place& root) 
     program_->events.push_back(std::move(event.code()));
   }
   auto too_many = [](size_t n) { return n > static_cast<size_t>(std::numeric_limits<int16_t>::max()); };
-  if (too_many(program_->constants.size()) || too_many(program_->conditions.size()) || too_many(program_->builds.size()) ||
-      too_many(program_->names.size()) || program_->registers_end >= kNoReg) {
-    return absl::UnimplementedError(Cat(stack_.file, ": a stack of more than 32,767 constants, conditions, objects, names or registers is not supported"));
+  if (too_many(program_->constants.size()) || too_many(program_->conditions.size()) ||
+      too_many(program_->builds.size()) || too_many(program_->names.size()) || program_->registers_end >= kNoReg) {
+    return absl::UnimplementedError(
+        Cat(stack_.file,
+            ": a stack of more than 32,767 constants, conditions, objects, names or registers is not supported"));
   }
   auto views = Views(root);
   if (!views.ok()) return views.status();

@@ -20,7 +20,8 @@ namespace everstate::vm {
 // FieldTable: the fields of one entity, numbered in the order in which the stack names them.
 class FieldTable {
  public:
-  // Errors: InvalidArgument when the path lies inside another field's or around it; Unimplemented past kFieldsMax fields.
+  // Errors: InvalidArgument when the path lies inside another field's or around it; Unimplemented past kFieldsMax
+  // fields.
   absl::StatusOr<FieldId> Add(const std::string& path, bool emit, const Place& place);
   std::optional<FieldId> Find(std::string_view path) const;
   const std::vector<FieldDef>& fields() const { return fields_; }
@@ -53,17 +54,21 @@ class Compiler {
   absl::Status CompileEntity(Working* entity, const Place& place);
   absl::Status Refusals(const stack::Entity& spec, const Place& place) const;
   absl::Status CompileHandler(Working* entity, const stack::Handler& handler, const Place& place);
-  absl::StatusOr<Reg> CompileKey(const Working& entity, const stack::Handler& handler, EventCompiler* event, const Place& place);
-  absl::StatusOr<Op> CompileMapping(Working* entity, const stack::Mapping& mapping, EventCompiler* event, const Place& place);
+  absl::StatusOr<Reg> CompileKey(const Working& entity, const stack::Handler& handler, EventCompiler* event,
+                                 const Place& place);
+  absl::StatusOr<Op> CompileMapping(Working* entity, const stack::Mapping& mapping, EventCompiler* event,
+                                    const Place& place);
   absl::Status CompileGates(const stack::Mapping& mapping, EventCompiler* event, const Place& place, Op* op);
   absl::Status CompileHook(Working* entity, const stack::InstructionHook& hook, const Place& place);
-  absl::StatusOr<Op> CompileAction(Working* entity, const stack::HookAction& action, EventCompiler* event, const Place& place);
+  absl::StatusOr<Op> CompileAction(Working* entity, const stack::HookAction& action, EventCompiler* event,
+                                   const Place& place);
   absl::Status CompileComputed(Working* entity, const Place& place);
 
   absl::Status CompileSource(const stack::MappingSource& source, EventCompiler* event, const Place& place, Op* op);
-  absl::Status CompileFromSource(const stack::MappingSource::FromSource& source, EventCompiler* event, const Place& place, Op* op);
-  absl::Status CompileBuild(const std::vector<stack::MappingSource::FromSource>& members, bool capture, EventCompiler* event,
-                            const Place& place, Op* op);
+  absl::Status CompileFromSource(const stack::MappingSource::FromSource& source, EventCompiler* event,
+                                 const Place& place, Op* op);
+  absl::Status CompileBuild(const std::vector<stack::MappingSource::FromSource>& members, bool capture,
+                            EventCompiler* event, const Place& place, Op* op);
   absl::StatusOr<int16_t> CompileCondition(const stack::Condition& condition, EventCompiler* event, const Place& place);
 
   absl::StatusOr<std::vector<ViewDef>> Views(const Place& root) const;

@@ -9,8 +9,6 @@
 namespace everstate::vm {
 namespace {
 
-
-
 // Scalars only; arrays and objects are encoded by the pool.
 Value Scalar(const stack::Literal& literal) {
   if (const auto* b = std::get_if<bool>(&literal.value)) return Value::Bool(*b);
@@ -71,6 +69,11 @@ Reg ConstantPool::Add(const stack::Literal& literal, Hint hint) {
     }
     return Add(Value::Text(Keep(*text)));
   }
+  const auto* natural = std::get_if<uint64_t>(&literal.value);
+  const auto* negative = std::get_if<int64_t>(&literal.value);
+  if (hint == Hint::kDecimal && natural != nullptr) return Add(Value::Decimal(false, *natural));
+  if (hint == Hint::kDecimal && negative != nullptr)
+    return Add(Value::Decimal(true, Uint128{0} - static_cast<Uint128>(*negative)));
   const auto* array = std::get_if<stack::Literal::Array>(&literal.value);
   if (array != nullptr && hint == Hint::kBytes) {
     if (auto bytes = BytesFromArray(*array)) return Add(BytesOf(Keep(std::move(*bytes))));

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <utility>
 
-
 namespace everstate::vm {
 namespace {
 
@@ -20,9 +19,11 @@ std::optional<Resolved> Resolve(const idl::Program& program, idl::TypeId type, c
     const idl::Type& at = program.types()[type];
     if (at.kind == idl::Kind::kStruct) {
       const std::string snake = idl::SnakeCase(segment);
-      auto field = std::find_if(at.fields.begin(), at.fields.end(), [&](const auto& f) { return !f.name.empty() && f.name == segment; });
+      auto field = std::find_if(at.fields.begin(), at.fields.end(),
+                                [&](const auto& f) { return !f.name.empty() && f.name == segment; });
       if (field == at.fields.end()) {
-        field = std::find_if(at.fields.begin(), at.fields.end(), [&](const auto& f) { return !f.name.empty() && f.name == snake; });
+        field = std::find_if(at.fields.begin(), at.fields.end(),
+                             [&](const auto& f) { return !f.name.empty() && f.name == snake; });
       }
       if (field == at.fields.end()) return std::nullopt;
       resolved.path.push_back(field->name);
@@ -30,7 +31,8 @@ std::optional<Resolved> Resolve(const idl::Program& program, idl::TypeId type, c
     } else if (at.kind == idl::Kind::kTuple) {
       size_t position = 0;
       auto [end, error] = std::from_chars(segment.data(), segment.data() + segment.size(), position);
-      if (error != std::errc() || end != segment.data() + segment.size() || position >= at.fields.size()) return std::nullopt;
+      if (error != std::errc() || end != segment.data() + segment.size() || position >= at.fields.size())
+        return std::nullopt;
       resolved.path.push_back(segment);
       type = at.fields[position].type;
     } else {
@@ -44,12 +46,16 @@ std::optional<Resolved> Resolve(const idl::Program& program, idl::TypeId type, c
 Hint HintOf(const idl::Program& program, idl::TypeId type) {
   while (program.types()[type].kind == idl::Kind::kOption) type = program.types()[type].element;
   switch (program.types()[type].kind) {
-    case idl::Kind::kPubkey: return Hint::kKey;
+    case idl::Kind::kPubkey:
+      return Hint::kKey;
     case idl::Kind::kU128:
-    case idl::Kind::kI128: return Hint::kDecimal;
+    case idl::Kind::kI128:
+      return Hint::kDecimal;
     case idl::Kind::kBytes:
-    case idl::Kind::kByteArray: return Hint::kBytes;
-    default: return Hint::kOther;
+    case idl::Kind::kByteArray:
+      return Hint::kBytes;
+    default:
+      return Hint::kOther;
   }
 }
 
@@ -98,7 +104,8 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadBody(const stack::Path&
   return it->second;
 }
 
-absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadInstructionAccount(const std::string& name, const Place& place) {
+absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadInstructionAccount(const std::string& name,
+                                                                            const Place& place) {
   auto same = [&](const std::string& a) { return a == name; };
   auto same_snake = [&](const std::string& a) { return idl::SnakeCase(a) == idl::SnakeCase(name); };
   auto found = std::find_if(account_names_->begin(), account_names_->end(), same);
@@ -156,7 +163,8 @@ absl::Status EventCompiler::Finish(const Place& place) {
   std::vector<idl::Plan::Wanted> wanted;
   for (const auto& [path, loaded] : body_loads_) wanted.push_back({path, loaded.reg});
   auto plan = idl::Plan::Compile(layouts_, body_, std::move(wanted), shapes_);
-  if (!plan.ok()) return absl::Status(plan.status().code(), Cat(place.Text(), ": ", code_.type, ": ", Message(plan.status())));
+  if (!plan.ok())
+    return absl::Status(plan.status().code(), Cat(place.Text(), ": ", code_.type, ": ", Message(plan.status())));
   code_.plan = *std::move(plan);
   return absl::OkStatus();
 }

@@ -14,18 +14,22 @@
 namespace everstate::vm {
 
 // EventCompiler: collects what handlers want of one event and turns it into loads.
-//   Errors: InvalidArgument naming the place and the path that the event does not have; Unimplemented for a path into what only
+//   Errors: InvalidArgument naming the place and the path that the event does not have; Unimplemented for a path into
+//   what only
 //           the reference's internals have ("__update_context.…").
 class EventCompiler {
  public:
-  EventCompiler(std::string type, bool is_account, std::shared_ptr<const idl::Program> layouts, int layout, ConstantPool* constants,
-                idl::ShapeTable* shapes);
+  EventCompiler(std::string type, bool is_account, std::shared_ptr<const idl::Program> layouts, int layout,
+                ConstantPool* constants, idl::ShapeTable* shapes);
 
   EventCode& code() { return code_; }
 
-  struct Loaded { Reg reg = kNoReg; Hint hint = Hint::kOther; };
-  // A path as the stack writes it. Of an account: into its body, or "__account_address". Of an instruction: "data.…", "accounts.…",
-  // or a bare argument name. Empty: the whole event.
+  struct Loaded {
+    Reg reg = kNoReg;
+    Hint hint = Hint::kOther;
+  };
+  // A path as the stack writes it. Of an account: into its body, or "__account_address". Of an instruction: "data.…",
+  // "accounts.…", or a bare argument name. Empty: the whole event.
   absl::StatusOr<Loaded> Load(const stack::Path& path, const Place& place);
   absl::Status Check(const stack::Path& path, const Place& place) const;  // that it could be loaded
   Loaded WithDefault(const Loaded& source, const stack::Literal& value);
@@ -46,9 +50,9 @@ class EventCompiler {
   const std::vector<std::string>* account_names_ = nullptr;  // of an instruction
   ConstantPool* constants_;
   idl::ShapeTable* shapes_;
-  std::map<stack::Path, Loaded> body_loads_;                 // by path in the layout's own names
+  std::map<stack::Path, Loaded> body_loads_;  // by path in the layout's own names
   std::map<std::string, Loaded> account_loads_;
-  std::map<std::string, Loaded> object_loads_;           // "accounts", "" (the whole event)
+  std::map<std::string, Loaded> object_loads_;  // "accounts", "" (the whole event)
 };
 
 }  // namespace everstate::vm

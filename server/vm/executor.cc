@@ -19,17 +19,25 @@ std::array<uint8_t, 32> KeyOf(const uint8_t* bytes) {
 
 bool Ordered(stack::Comparison op, int order) {
   switch (op) {
-    case stack::Comparison::kGreaterThan: return order > 0;
-    case stack::Comparison::kGreaterThanOrEqual: return order >= 0;
-    case stack::Comparison::kLessThan: return order < 0;
-    default: return order <= 0;
+    case stack::Comparison::kGreaterThan:
+      return order > 0;
+    case stack::Comparison::kGreaterThanOrEqual:
+      return order >= 0;
+    case stack::Comparison::kLessThan:
+      return order < 0;
+    default:
+      return order <= 0;
   }
 }
 
 }  // namespace
 
 Executor::Executor(const Program* program, WriteSet* write_set, Faults* faults)
-    : program_(program), write_set_(write_set), faults_(faults), registers_(program->registers_end), allowed_(program->when_count) {}
+    : program_(program),
+      write_set_(write_set),
+      faults_(faults),
+      registers_(program->registers_end),
+      allowed_(program->when_count) {}
 
 void Executor::Begin(const BlockId& block) {
   slot_ = block.slot;
@@ -45,7 +53,9 @@ void Executor::BeginTransaction(const uint8_t* signature, std::optional<uint64_t
   cause_.transaction_index = index;
 }
 
-void Executor::Allow(int16_t when, const uint8_t* account) { allowed_[static_cast<size_t>(when)].insert(KeyOf(account)); }
+void Executor::Allow(int16_t when, const uint8_t* account) {
+  allowed_[static_cast<size_t>(when)].insert(KeyOf(account));
+}
 
 Value* Executor::BeginEvent(const EventCode& event) {
   event_ = &event;
@@ -71,7 +81,8 @@ absl::Status Executor::Run() {
     value.data = reinterpret_cast<const uint8_t*>(kept.data());
     value.size = static_cast<uint32_t>(kept.size());
   }
-  for (const EventCode::DefaultLoad& load : event_->defaults) registers_[load.reg] = At(At(load.source).absent() ? load.constant : load.source);
+  for (const EventCode::DefaultLoad& load : event_->defaults)
+    registers_[load.reg] = At(At(load.source).absent() ? load.constant : load.source);
 
   reached_.assign(event_->handlers.size(), nullptr);
   for (size_t i = 0; i < event_->handlers.size(); ++i) {
@@ -84,7 +95,8 @@ absl::Status Executor::Run() {
 }
 
 void Executor::Count(const Op& op, FaultReason reason, EntityId entity) {
-  faults_->Count({entity, event_->name}, reason, slot_, [&] { return write_set_->schema().entity(entity).fields[op.field].path; });
+  faults_->Count({entity, event_->name}, reason, slot_,
+                 [&] { return write_set_->schema().entity(entity).fields[op.field].path; });
 }
 
 absl::StatusOr<WriteSet::Side*> Executor::Side(SideKind kind, EntityId entity, uint16_t name, std::string_view id) {
@@ -104,7 +116,11 @@ absl::Status Executor::RunHandler(const HandlerCode& handler, WorkingEntity** re
     entity = *found;
   }
   if (entity == nullptr) {
-    faults_->Count({handler.entity, event_->name}, FaultReason::kKeyNull, slot_, [] { return std::string(); });
+    faults_->Count({handler.entity, event_->name}, FaultReason::kKeyNull, slot_, [&] {
+      std::string address;
+      if (!registers_[kRegAddress].absent()) AppendKeyText(write_set_->schema(), registers_[kRegAddress], &address);
+      return address;
+    });
     return absl::OkStatus();
   }
   write_set_->Reach(entity, cause_);
@@ -136,7 +152,8 @@ absl::Status Executor::RunHook(const HookCode& hook) {
   if (entity == nullptr) {
     faults_->Count({hook.entity, event_->name}, FaultReason::kUnresolvedLookup, slot_, [&] {
       std::string text;
-      if (hook.lookup != kNoReg && !At(hook.lookup).null_or_absent()) AppendKeyText(write_set_->schema(), At(hook.lookup), &text);
+      if (hook.lookup != kNoReg && !At(hook.lookup).null_or_absent())
+        AppendKeyText(write_set_->schema(), At(hook.lookup), &text);
       return text;
     });
     return absl::OkStatus();
@@ -154,7 +171,8 @@ absl::StatusOr<WorkingEntity*> Executor::Existing(EntityId entity, std::string_v
   return nullptr;
 }
 
-// A key of this entity, else what its lookup indexes know, else what the address is said to lead to, and so on from there.
+// A key of this entity, else what its lookup indexes know, else what the address is said to lead to, and so on from
+// there.
 absl::StatusOr<WorkingEntity*> Executor::Lookup(EntityId entity, const Value& value) {
   if (value.null_or_absent()) return nullptr;
   std::string text;
@@ -194,7 +212,8 @@ bool Executor::Holds(const ConditionNode& condition, EntityId entity) {
 
 absl::StatusOr<bool> Executor::Passes(const Op& op, const WorkingEntity& entity) {
   if (op.condition >= 0 && !Holds(program_->conditions[static_cast<size_t>(op.condition)], entity.entity)) return false;
-  if (op.when >= 0 && !allowed_[static_cast<size_t>(op.when)].contains(KeyOf(registers_[kRegAddress].data))) return false;
+  if (op.when >= 0 && !allowed_[static_cast<size_t>(op.when)].contains(KeyOf(registers_[kRegAddress].data)))
+    return false;
   if (op.stoppable) {
     auto side = Side(SideKind::kStopFlag, entity.entity, op.field, entity.key);
     if (!side.ok()) return side.status();
@@ -209,7 +228,7 @@ absl::Status Executor::RunOp(const Op& op, WorkingEntity* entity) {
     if (!passes.ok()) return passes.status();
     if (!*passes) return absl::OkStatus();
   }
-  const Value value = op.build >= 0          ? MakeObject(program_->builds[static_cast<size_t>(op.build)])
+  const Value value = op.build >= 0         ? MakeObject(program_->builds[static_cast<size_t>(op.build)])
                       : op.source == kNoReg ? Value::Null()
                                             : AtOrNull(op.source);
   if (op.skip_null && value.null_or_absent()) {
@@ -246,13 +265,15 @@ void Executor::Apply(const Op& op, const Value& value, WorkingEntity* entity) {
     case OpCode::kSum:
       if (!value.integer()) return Count(op, FaultReason::kSumType, entity->entity);
       return Add(op, value, entity);
-    case OpCode::kCount: return Add(op, Value::Uint(1), entity);
+    case OpCode::kCount:
+      return Add(op, Value::Uint(1), entity);
     case OpCode::kAppend:
       if (!row.Append(op.field, value)) Count(op, FaultReason::kAppendType, entity->entity);
       return;
     case OpCode::kSet:
     case OpCode::kUnique:
-    case OpCode::kSetStopFlag: break;
+    case OpCode::kSetStopFlag:
+      break;
   }
   if (!row.Set(op.field, value)) Count(op, FaultReason::kValueDepth, entity->entity);
 }

@@ -27,13 +27,16 @@ class Executor {
   // From now on a mapping that waits for this `when` type writes for this account.
   void Allow(int16_t when, const uint8_t* account);
 
-  // One event: BeginEvent empties its registers, the caller fills the accounts (or the address), Decode fills the rest, Run runs.
+  // One event: BeginEvent empties its registers, the caller fills the accounts (or the address), Decode fills the rest,
+  // Run runs.
   Value* BeginEvent(const EventCode& event);
   idl::DecodeResult Decode(std::span<const uint8_t> body, bool pad_with_zeros);
   absl::Status Run();
 
  private:
-  const Value& At(Reg reg) const { return (reg & kConstantBit) != 0 ? program_->constants[reg & ~kConstantBit] : registers_[reg]; }
+  const Value& At(Reg reg) const {
+    return (reg & kConstantBit) != 0 ? program_->constants[reg & ~kConstantBit] : registers_[reg];
+  }
   Value AtOrNull(Reg reg) const { return At(reg).absent() ? Value::Null() : At(reg); }
 
   absl::StatusOr<WriteSet::Side*> Side(SideKind kind, EntityId entity, uint16_t name, std::string_view id);

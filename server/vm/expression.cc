@@ -65,7 +65,9 @@ Value CastFloat(double d, const CastType& type) {
   d = std::trunc(d);
   if (std::isnan(d)) return Value::Uint(0);
   const double top = std::ldexp(1.0, type.is_signed ? type.bits - 1 : type.bits);  // the first value above the range
-  const Uint128 highest = type.bits == 128 && !type.is_signed ? ~Uint128{0} : (Uint128{1} << (type.is_signed ? type.bits - 1 : type.bits)) - 1;
+  const Uint128 highest = type.bits == 128 && !type.is_signed
+                              ? ~Uint128{0}
+                              : (Uint128{1} << (type.is_signed ? type.bits - 1 : type.bits)) - 1;
   if (d >= top) return Value::Wide(false, highest);
   if (d >= 0) return Value::Wide(false, static_cast<Uint128>(d));
   if (!type.is_signed) return Value::Uint(0);
@@ -132,16 +134,22 @@ class Evaluator {
   Value At(uint16_t index) {
     const ExprNode& node = nodes_[index];
     switch (node.kind) {
-      case Kind::kFieldRef: return context_.row->Get(node.field);
-      case Kind::kLiteral: return (*context_.constants)[node.constant & ~kConstantBit];
-      case Kind::kNone: return Value::Null();
-      case Kind::kContextSlot: return context_.slot;
-      case Kind::kContextTimestamp: return context_.timestamp;
+      case Kind::kFieldRef:
+        return context_.row->Get(node.field);
+      case Kind::kLiteral:
+        return (*context_.constants)[node.constant & ~kConstantBit];
+      case Kind::kNone:
+        return Value::Null();
+      case Kind::kContextSlot:
+        return context_.slot;
+      case Kind::kContextTimestamp:
+        return context_.timestamp;
       case Kind::kUnwrapOr: {
         const Value v = At(node.args[0]);
         return v.integer() ? v : (*context_.constants)[node.constant & ~kConstantBit];
       }
-      case Kind::kCast: return Cast(At(node.args[0]), CastTypeOf(node.code));
+      case Kind::kCast:
+        return Cast(At(node.args[0]), CastTypeOf(node.code));
       case Kind::kUnary: {
         const Value v = At(node.args[0]);
         return IsBool(v) ? Value::Bool(v.tag == ValueTag::kFalse) : Fault();
@@ -155,8 +163,10 @@ class Evaluator {
         const Value a = At(node.args[0]), b = At(node.args[1]);
         return static_cast<ResolverMethod>(node.code) == ResolverMethod::kUiAmount ? UiAmount(a, b) : RawAmount(a, b);
       }
-      case Kind::kBinary: return Binary(static_cast<BinaryOp>(node.code), node.args[0], node.args[1]);
-      default: return Fault();  // the compiler makes no other nodes
+      case Kind::kBinary:
+        return Binary(static_cast<BinaryOp>(node.code), node.args[0], node.args[1]);
+      default:
+        return Fault();  // the compiler makes no other nodes
     }
   }
 
@@ -201,10 +211,14 @@ class Evaluator {
     const auto order = CompareNumbers(a, b);
     if (!order) return Fault();
     switch (op) {
-      case BinaryOp::kGt: return Value::Bool(*order > 0);
-      case BinaryOp::kLt: return Value::Bool(*order < 0);
-      case BinaryOp::kGte: return Value::Bool(*order >= 0);
-      default: return Value::Bool(*order <= 0);
+      case BinaryOp::kGt:
+        return Value::Bool(*order > 0);
+      case BinaryOp::kLt:
+        return Value::Bool(*order < 0);
+      case BinaryOp::kGte:
+        return Value::Bool(*order >= 0);
+      default:
+        return Value::Bool(*order <= 0);
     }
   }
 
@@ -213,9 +227,15 @@ class Evaluator {
     Int128 result = 0;
     bool overflow = false;
     switch (op) {
-      case BinaryOp::kAdd: overflow = __builtin_add_overflow(*a, *b, &result); break;
-      case BinaryOp::kSub: overflow = __builtin_sub_overflow(*a, *b, &result); break;
-      case BinaryOp::kMul: overflow = __builtin_mul_overflow(*a, *b, &result); break;
+      case BinaryOp::kAdd:
+        overflow = __builtin_add_overflow(*a, *b, &result);
+        break;
+      case BinaryOp::kSub:
+        overflow = __builtin_sub_overflow(*a, *b, &result);
+        break;
+      case BinaryOp::kMul:
+        overflow = __builtin_mul_overflow(*a, *b, &result);
+        break;
       default:
         if (*b == 0) return Fault();
         if (*b == -1) {  // the one quotient that 128 bits may not hold
@@ -229,11 +249,16 @@ class Evaluator {
 
   Value Floats(BinaryOp op, double a, double b) {
     switch (op) {
-      case BinaryOp::kAdd: return Value::Float(a + b);
-      case BinaryOp::kSub: return Value::Float(a - b);
-      case BinaryOp::kMul: return Value::Float(a * b);
-      case BinaryOp::kDiv: return Value::Float(a / b);
-      default: return Value::Float(std::fmod(a, b));
+      case BinaryOp::kAdd:
+        return Value::Float(a + b);
+      case BinaryOp::kSub:
+        return Value::Float(a - b);
+      case BinaryOp::kMul:
+        return Value::Float(a * b);
+      case BinaryOp::kDiv:
+        return Value::Float(a / b);
+      default:
+        return Value::Float(std::fmod(a, b));
     }
   }
 

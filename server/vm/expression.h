@@ -18,13 +18,14 @@ using FieldFinder = std::function<std::optional<FieldId>(std::string_view path)>
 
 // Compiles one expression; the last node is its result.
 //   Errors: Unimplemented naming the node, InvalidArgument naming the field that does not exist.
-absl::StatusOr<std::vector<ExprNode>> CompileExpression(const stack::Expr& expr, const FieldFinder& find, ConstantPool* constants,
-                                                        const Place& place);
+absl::StatusOr<std::vector<ExprNode>> CompileExpression(const stack::Expr& expr, const FieldFinder& find,
+                                                        ConstantPool* constants, const Place& place);
 
-// Orders computed fields so that each comes after those that it reads; among the free ones the order of declaration stays.
+// Orders computed fields so that each comes after those that it reads; among the free ones the order of declaration
+// stays.
 //   Errors: InvalidArgument naming the fields of a cycle.
-absl::StatusOr<std::vector<ComputedCode>> OrderByDependency(std::vector<ComputedCode> computed, const std::vector<std::string>& names,
-                                                            const Place& place);
+absl::StatusOr<std::vector<ComputedCode>> OrderByDependency(std::vector<ComputedCode> computed,
+                                                            const std::vector<std::string>& names, const Place& place);
 
 // ExpressionContext: what an expression may read.
 struct ExpressionContext {
@@ -33,8 +34,8 @@ struct ExpressionContext {
   Value slot, timestamp;
 };
 
-// Null means that there is no value. *fault is set when a division by zero, an overflow of 128 bits or operands of the wrong type
-// were met on the way. The result lives as long as the row's field that it may come from.
+// Null means that there is no value. *fault is set when a division by zero, an overflow of 128 bits or operands of the
+// wrong type were met on the way. The result lives as long as the row's field that it may come from.
 Value Evaluate(const std::vector<ExprNode>& nodes, const ExpressionContext& context, bool* fault);
 
 }  // namespace everstate::vm

@@ -9,7 +9,21 @@ namespace everstate::vm {
 
 __extension__ typedef __int128 Int128;
 
-enum class BinaryOp : uint8_t { kAdd, kSub, kMul, kDiv, kMod, kGt, kLt, kGte, kLte, kEq, kNe, kAnd, kOr };  // arithmetic before kGt
+enum class BinaryOp : uint8_t {
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kMod,
+  kGt,
+  kLt,
+  kGte,
+  kLte,
+  kEq,
+  kNe,
+  kAnd,
+  kOr
+};  // arithmetic before kGt
 enum class ResolverMethod : uint8_t { kUiAmount, kRawAmount };
 
 struct CastType {
@@ -18,9 +32,10 @@ struct CastType {
   bool is_signed, is_float;
 };
 inline constexpr CastType kCastTypes[] = {
-    {"u8", 8, false, false},   {"u16", 16, false, false}, {"u32", 32, false, false},   {"u64", 64, false, false},  {"u128", 128, false, false},
-    {"i8", 8, true, false},    {"i16", 16, true, false},  {"i32", 32, true, false},    {"i64", 64, true, false},   {"i128", 128, true, false},
-    {"usize", 64, false, false}, {"isize", 64, true, false}, {"f32", 32, true, true},  {"f64", 64, true, true},
+    {"u8", 8, false, false},     {"u16", 16, false, false},  {"u32", 32, false, false},   {"u64", 64, false, false},
+    {"u128", 128, false, false}, {"i8", 8, true, false},     {"i16", 16, true, false},    {"i32", 32, true, false},
+    {"i64", 64, true, false},    {"i128", 128, true, false}, {"usize", 64, false, false}, {"isize", 64, true, false},
+    {"f32", 32, true, true},     {"f64", 64, true, true},
 };
 inline const CastType& CastTypeOf(uint8_t code) { return kCastTypes[code]; }
 

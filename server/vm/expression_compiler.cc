@@ -14,9 +14,19 @@ namespace {
 using Kind = stack::Expr::Kind;
 
 constexpr std::array<std::pair<std::string_view, BinaryOp>, 13> kBinaryOps = {{
-    {"Add", BinaryOp::kAdd}, {"Sub", BinaryOp::kSub}, {"Mul", BinaryOp::kMul}, {"Div", BinaryOp::kDiv}, {"Mod", BinaryOp::kMod},
-    {"Gt", BinaryOp::kGt}, {"Lt", BinaryOp::kLt}, {"Gte", BinaryOp::kGte}, {"Lte", BinaryOp::kLte}, {"Eq", BinaryOp::kEq},
-    {"Ne", BinaryOp::kNe}, {"And", BinaryOp::kAnd}, {"Or", BinaryOp::kOr},
+    {"Add", BinaryOp::kAdd},
+    {"Sub", BinaryOp::kSub},
+    {"Mul", BinaryOp::kMul},
+    {"Div", BinaryOp::kDiv},
+    {"Mod", BinaryOp::kMod},
+    {"Gt", BinaryOp::kGt},
+    {"Lt", BinaryOp::kLt},
+    {"Gte", BinaryOp::kGte},
+    {"Lte", BinaryOp::kLte},
+    {"Eq", BinaryOp::kEq},
+    {"Ne", BinaryOp::kNe},
+    {"And", BinaryOp::kAnd},
+    {"Or", BinaryOp::kOr},
 }};
 
 class ExpressionCompiler {
@@ -33,7 +43,8 @@ class ExpressionCompiler {
       if (!operand.ok()) return operand;
       node.args[i] = *operand;
     }
-    if (nodes.size() > std::numeric_limits<uint16_t>::max()) return place.Unsupported("an expression of more than 65,535 nodes");
+    if (nodes.size() > std::numeric_limits<uint16_t>::max())
+      return place.Unsupported("an expression of more than 65,535 nodes");
     nodes.push_back(node);
     return static_cast<uint16_t>(nodes.size() - 1);
   }
@@ -62,27 +73,34 @@ class ExpressionCompiler {
         }
         node->constant = constants_->Add(expr.literal);
         return absl::OkStatus();
-      case Kind::kUnwrapOr: return Default(expr.literal, place, node);
-      case Kind::kBinary: return Code(kBinaryOps, expr.text, "the operator", place, node);
+      case Kind::kUnwrapOr:
+        return Default(expr.literal, place, node);
+      case Kind::kBinary:
+        return Code(kBinaryOps, expr.text, "the operator", place, node);
       case Kind::kCast: {
-        const auto* type = std::find_if(std::begin(kCastTypes), std::end(kCastTypes), [&](const auto& t) { return expr.text == t.name; });
+        const auto* type = std::find_if(std::begin(kCastTypes), std::end(kCastTypes),
+                                        [&](const auto& t) { return expr.text == t.name; });
         if (type == std::end(kCastTypes)) return place.Unsupported(Cat("a cast to ", expr.text));
         node->code = static_cast<uint8_t>(type - std::begin(kCastTypes));
         return absl::OkStatus();
       }
-      case Kind::kResolverComputed: return Resolver(expr, place, node);
+      case Kind::kResolverComputed:
+        return Resolver(expr, place, node);
       case Kind::kUnary:
         return expr.text == "Not" ? absl::OkStatus() : place.Unsupported(Cat("the operator ", expr.text));
       case Kind::kIf:
       case Kind::kNone:
       case Kind::kContextSlot:
-      case Kind::kContextTimestamp: return absl::OkStatus();
-      default: return place.Unsupported(Cat("the expression ", stack::Name(expr.kind)));
+      case Kind::kContextTimestamp:
+        return absl::OkStatus();
+      default:
+        return place.Unsupported(Cat("the expression ", stack::Name(expr.kind)));
     }
   }
 
   template <typename Table>
-  static absl::Status Code(const Table& table, std::string_view text, std::string_view what, const Place& place, ExprNode* node) {
+  static absl::Status Code(const Table& table, std::string_view text, std::string_view what, const Place& place,
+                           ExprNode* node) {
     const auto found = std::find_if(table.begin(), table.end(), [&](const auto& entry) { return entry.first == text; });
     if (found == table.end()) return place.Unsupported(Cat(what, " ", text));
     node->code = static_cast<uint8_t>(found->second);
@@ -90,9 +108,11 @@ class ExpressionCompiler {
   }
 
   absl::Status Resolver(const stack::Expr& expr, const Place& place, ExprNode* node) {
-    static constexpr std::array<std::pair<std::string_view, ResolverMethod>, 2> kMethods = {{
-        {"TokenMetadata.ui_amount", ResolverMethod::kUiAmount}, {"TokenMetadata.raw_amount", ResolverMethod::kRawAmount}}};
-    if (absl::Status status = Code(kMethods, expr.text, "the resolver method", place, node); !status.ok()) return status;
+    static constexpr std::array<std::pair<std::string_view, ResolverMethod>, 2> kMethods = {
+        {{"TokenMetadata.ui_amount", ResolverMethod::kUiAmount},
+         {"TokenMetadata.raw_amount", ResolverMethod::kRawAmount}}};
+    if (absl::Status status = Code(kMethods, expr.text, "the resolver method", place, node); !status.ok())
+      return status;
     if (expr.args.size() != 2) return place.Invalid(Cat(expr.text, " takes 2 arguments, not ", expr.args.size()));
     return absl::OkStatus();
   }
@@ -103,7 +123,9 @@ class ExpressionCompiler {
     const auto* u = std::get_if<uint64_t>(&literal.value);
     const auto* i = std::get_if<int64_t>(&literal.value);
     const auto* b = std::get_if<bool>(&literal.value);
-    node->constant = constants_->Add(u ? Value::Uint(*u) : i ? Value::Int(*i) : Value::Uint(b != nullptr && *b ? 1 : 0));
+    node->constant = constants_->Add(u   ? Value::Uint(*u)
+                                     : i ? Value::Int(*i)
+                                         : Value::Uint(b != nullptr && *b ? 1 : 0));
     return absl::OkStatus();
   }
 
@@ -113,16 +135,16 @@ class ExpressionCompiler {
 
 }  // namespace
 
-absl::StatusOr<std::vector<ExprNode>> CompileExpression(const stack::Expr& expr, const FieldFinder& find, ConstantPool* constants,
-                                                        const Place& place) {
+absl::StatusOr<std::vector<ExprNode>> CompileExpression(const stack::Expr& expr, const FieldFinder& find,
+                                                        ConstantPool* constants, const Place& place) {
   ExpressionCompiler compiler(find, constants);
   auto result = compiler.Compile(expr, place);
   if (!result.ok()) return result.status();
   return std::move(compiler.nodes);
 }
 
-absl::StatusOr<std::vector<ComputedCode>> OrderByDependency(std::vector<ComputedCode> computed, const std::vector<std::string>& names,
-                                                            const Place& place) {
+absl::StatusOr<std::vector<ComputedCode>> OrderByDependency(std::vector<ComputedCode> computed,
+                                                            const std::vector<std::string>& names, const Place& place) {
   FieldSet pending;
   for (const ComputedCode& code : computed) pending.set(code.field);
   std::vector<ComputedCode> ordered;

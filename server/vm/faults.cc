@@ -7,19 +7,32 @@ namespace everstate::vm {
 
 std::string_view Name(FaultReason reason) {
   switch (reason) {
-    case FaultReason::kAccountDecode: return "an account's bytes do not fit its layout";
-    case FaultReason::kInstructionDecode: return "an instruction's bytes do not fit its layout";
-    case FaultReason::kArgumentsPadded: return "arguments ended early and were filled up with zeros";
-    case FaultReason::kKeyNull: return "the key is null or empty";
-    case FaultReason::kConditionType: return "a condition orders something that is no number";
-    case FaultReason::kSumType: return "a sum of something that is no integer";
-    case FaultReason::kSumSaturated: return "a sum beyond 128 bits";
-    case FaultReason::kMaxMinType: return "a maximum or minimum of something that is no number";
-    case FaultReason::kAppendType: return "an append to something that is no array";
-    case FaultReason::kUnresolvedLookup: return "lookup_by led to no entity";
-    case FaultReason::kComputedType: return "a computed field divides by zero, overflows or mixes types";
-    case FaultReason::kTransformNull: return "a transform of null";
-    case FaultReason::kValueDepth: return "a value nested too deeply";
+    case FaultReason::kAccountDecode:
+      return "an account's bytes do not fit its layout";
+    case FaultReason::kInstructionDecode:
+      return "an instruction's bytes do not fit its layout";
+    case FaultReason::kArgumentsPadded:
+      return "arguments ended early and were filled up with zeros";
+    case FaultReason::kKeyNull:
+      return "the key is null or empty";
+    case FaultReason::kConditionType:
+      return "a condition orders something that is no number";
+    case FaultReason::kSumType:
+      return "a sum of something that is no integer";
+    case FaultReason::kSumSaturated:
+      return "a sum beyond 128 bits";
+    case FaultReason::kMaxMinType:
+      return "a maximum or minimum of something that is no number";
+    case FaultReason::kAppendType:
+      return "an append to something that is no array";
+    case FaultReason::kUnresolvedLookup:
+      return "lookup_by led to no entity";
+    case FaultReason::kComputedType:
+      return "a computed field divides by zero, overflows or mixes types";
+    case FaultReason::kTransformNull:
+      return "a transform of null";
+    case FaultReason::kValueDepth:
+      return "a value nested too deeply";
   }
   return "unknown";
 }

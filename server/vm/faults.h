@@ -25,7 +25,8 @@ class Faults {
   // `sample` makes the text of the sample; it is called for the first fault of its kind only.
   template <typename MakeSample>
   void Count(At at, FaultReason reason, Slot slot, MakeSample sample) {
-    const uint64_t key = static_cast<uint64_t>(static_cast<uint32_t>(at.entity + 1)) << 32 | static_cast<uint64_t>(at.handler) << 8 | static_cast<uint64_t>(reason);
+    const uint64_t key = static_cast<uint64_t>(static_cast<uint32_t>(at.entity + 1)) << 32 |
+                         static_cast<uint64_t>(at.handler) << 8 | static_cast<uint64_t>(reason);
     auto [it, added] = faults_.try_emplace(key);
     if (added) it->second = First(at, reason, slot, sample());
     ++it->second.count;

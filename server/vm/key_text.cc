@@ -33,10 +33,18 @@ void AppendHex(std::string_view bytes, std::string* out) {
 void AppendKeyText(const RowSchema& schema, const Value& value, std::string* out) {
   char text[kSig64TextMax];
   switch (value.tag) {
-    case ValueTag::kText: out->append(value.bytes()); return;
-    case ValueTag::kKey32: out->append(text, EncodeBase58Key32(value.data, text)); return;
-    case ValueTag::kSig64: out->append(text, EncodeBase58Sig64(value.data, text)); return;
-    case ValueTag::kBytes: AppendHex(value.bytes(), out); return;
+    case ValueTag::kText:
+      out->append(value.bytes());
+      return;
+    case ValueTag::kKey32:
+      out->append(text, EncodeBase58Key32(value.data, text));
+      return;
+    case ValueTag::kSig64:
+      out->append(text, EncodeBase58Sig64(value.data, text));
+      return;
+    case ValueTag::kBytes:
+      AppendHex(value.bytes(), out);
+      return;
     case ValueTag::kUint:
     case ValueTag::kNegInt: {
       const auto end = value.tag == ValueTag::kUint ? std::to_chars(text, text + sizeof text, value.uint)
@@ -45,8 +53,11 @@ void AppendKeyText(const RowSchema& schema, const Value& value, std::string* out
       return;
     }
     case ValueTag::kWide:
-    case ValueTag::kDecimal: AppendDecimal(value.negative, value.magnitude, out); return;
-    default: AppendValueJson(schema, value, out);
+    case ValueTag::kDecimal:
+      AppendDecimal(value.negative, value.magnitude, out);
+      return;
+    default:
+      AppendValueJson(schema, value, out);
   }
 }
 

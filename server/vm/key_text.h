@@ -8,8 +8,8 @@
 
 namespace everstate::vm {
 
-// Text as it is, integers decimal, keys and signatures base58, byte arrays lower-case hex, all else its JSON text. The value must
-// not be null or absent: those name nothing.
+// Text as it is, integers decimal, keys and signatures base58, byte arrays lower-case hex, all else its JSON text. The
+// value must not be null or absent: those name nothing.
 void AppendKeyText(const RowSchema& schema, const Value& value, std::string* out);
 
 }  // namespace everstate::vm

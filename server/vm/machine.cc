@@ -25,8 +25,12 @@ std::string DecodeSample(const idl::DecodeResult& result) {
 
 struct Machine::Impl {
   explicit Impl(std::shared_ptr<const Projection> p)
-      : projection(std::move(p)), program(projection->program()), write_set(projection->schema()), faults(&program),
-        executor(&program, &write_set, &faults), when_seen(program.when_count) {}
+      : projection(std::move(p)),
+        program(projection->program()),
+        write_set(projection->schema()),
+        faults(&program),
+        executor(&program, &write_set, &faults),
+        when_seen(program.when_count) {}
 
   absl::Status Instruction(const TransactionUpdate& transaction, const InstructionUpdate& instruction);
   absl::Status Account(const AccountUpdate& account, const EventCode& event, std::span<const uint8_t> body);
@@ -83,7 +87,8 @@ absl::Status Machine::Impl::Instruction(const TransactionUpdate& transaction, co
     if (!SameKey(instruction.program, idl.layouts->program_id())) continue;
     const int layout = idl.layouts->MatchInstruction(instruction.data);
     if (layout < 0) {
-      if (idl.layouts->MatchCpiEvent(instruction.data) < 0) ++counters.instructions_unknown;
+      ++(idl.layouts->MatchCpiEvent(instruction.data) < 0 ? counters.instructions_unknown
+                                                          : counters.instructions_matched);
       continue;
     }
     ++counters.instructions_matched;
@@ -101,7 +106,9 @@ absl::Status Machine::Impl::Instruction(const TransactionUpdate& transaction, co
     }
     const idl::DecodeResult decoded = executor.Decode(instruction.data.subspan(prefix), true);
     const Faults::At at{-1, event.name};
-    if (decoded.zeros_padded) faults.Count(at, FaultReason::kArgumentsPadded, block.slot, [&] { return DecodeSample(decoded); });
+    if (decoded.zeros_padded)
+      faults.Count(at, FaultReason::kArgumentsPadded, block.slot,
+                   [&] { return std::to_string(instruction.data.size()) + " bytes"; });
     if (decoded.error != idl::DecodeError::kNone) {
       faults.Count(at, FaultReason::kInstructionDecode, block.slot, [&] { return DecodeSample(decoded); });
       continue;
@@ -129,13 +136,15 @@ absl::Status Machine::Feed(const AccountUpdate& account) {
     const int position = idl.account_events[static_cast<size_t>(layout)];
     if (position < 0) continue;
     const size_t prefix = idl.layouts->accounts()[static_cast<size_t>(layout)].discriminator.size();
-    absl::Status status = m.Account(account, m.program.events[static_cast<size_t>(position)], account.data.subspan(prefix));
+    absl::Status status =
+        m.Account(account, m.program.events[static_cast<size_t>(position)], account.data.subspan(prefix));
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-absl::Status Machine::Impl::Account(const AccountUpdate& account, const EventCode& event, std::span<const uint8_t> body) {
+absl::Status Machine::Impl::Account(const AccountUpdate& account, const EventCode& event,
+                                    std::span<const uint8_t> body) {
   std::optional<uint64_t> index;
   if (account.signature != nullptr) {
     const auto known = index_by_signature.find(Bytes(account.signature, sizeof(Signature)));
@@ -145,8 +154,9 @@ absl::Status Machine::Impl::Account(const AccountUpdate& account, const EventCod
   executor.BeginEvent(event)[kRegAddress] = Value::Key32(account.pubkey);
   const idl::DecodeResult decoded = executor.Decode(body, false);
   if (decoded.error != idl::DecodeError::kNone) {
-    faults.Count({-1, event.name}, FaultReason::kAccountDecode, block.slot,
-                 [&] { return EncodeBase58({account.pubkey, 32}) + ": " + DecodeSample(decoded); });
+    faults.Count({-1, event.name}, FaultReason::kAccountDecode, block.slot, [&] {
+      return EncodeBase58({account.pubkey, 32}) + ": " + DecodeSample(decoded);
+    });
     return absl::OkStatus();
   }
   counters.handler_runs += event.handlers.size();
@@ -166,7 +176,8 @@ void Machine::Impl::Compute(WorkingEntity* entity) {
     if (fault) faults.Count(at, FaultReason::kComputedType, block.slot, [&] { return entity->key; });
     // A field that never had a value stays absent instead of becoming null.
     if (value.null_or_absent() && entity->editor.Get(computed.field).absent()) continue;
-    if (!entity->editor.Set(computed.field, value)) faults.Count(at, FaultReason::kValueDepth, block.slot, [&] { return entity->key; });
+    if (!entity->editor.Set(computed.field, value))
+      faults.Count(at, FaultReason::kValueDepth, block.slot, [&] { return entity->key; });
   }
 }
 
@@ -180,8 +191,8 @@ absl::StatusOr<Layer> Machine::Seal() {
     const Cursor cursor{m.block.slot, batch->mutations.size() + 1};
     RowEditor::Built built = entity->editor.Build(cursor, m.projection->settings().append_keep);
     if (built.after == nullptr) continue;
-    batch->mutations.push_back({entity->entity, entity->key, cursor, entity->editor.before(), std::move(built.after), built.changed,
-                                std::move(built.appended), entity->cause});
+    batch->mutations.push_back({entity->entity, entity->key, cursor, entity->editor.before(), std::move(built.after),
+                                built.changed, std::move(built.appended), entity->cause});
   }
   batch->side = m.write_set.SideWrites();
   m.counters.mutations += batch->mutations.size();

@@ -1,5 +1,5 @@
-// Machine: runs a projection over one block. It remembers nothing between blocks: all it knows comes from the StateView, all it
-// does goes into the Layer.
+// Machine: runs a projection over one block. It remembers nothing between blocks: all it knows comes from the
+// StateView, all it does goes into the Layer.
 #pragma once
 
 #include <cstdint>
@@ -17,16 +17,19 @@ namespace everstate::vm {
 
 // Why one operation (or instruction, or account) was skipped while the rest went on.
 enum class FaultReason : uint8_t {
-  kAccountDecode,        // an account's bytes do not fit its layout
+  kAccountDecode,  // an account's bytes do not fit its layout
   kInstructionDecode,
-  kArgumentsPadded,      // arguments ended early; missing bytes counted as zero (no loss, but counted)
-  kKeyNull,              // the handler's key is null: nothing was touched
-  kConditionType,        // a condition orders something that is no number
-  kSumType, kSumSaturated, kMaxMinType, kAppendType,
-  kUnresolvedLookup,     // lookup_by led to no entity
+  kArgumentsPadded,  // arguments ended early; missing bytes counted as zero (no loss, but counted)
+  kKeyNull,          // the handler's key is null: nothing was touched
+  kConditionType,    // a condition orders something that is no number
+  kSumType,
+  kSumSaturated,
+  kMaxMinType,
+  kAppendType,
+  kUnresolvedLookup,  // lookup_by led to no entity
   kComputedType,
-  kTransformNull,        // a transform met null
-  kValueDepth,           // a value deeper than rows may hold
+  kTransformNull,  // a transform met null
+  kValueDepth,     // a value deeper than rows may hold
 };
 std::string_view Name(FaultReason reason);
 
@@ -37,7 +40,7 @@ struct Fault {
   FaultReason reason;
   uint64_t count = 0;
   Slot sample_slot = 0;
-  std::string sample;   // of the first one: the field, the account's address, or what is wrong with the bytes
+  std::string sample;  // of the first one: the field, the account's address, or what is wrong with the bytes
 };
 
 // What a block did to the rows: the write set of a block that was not applied yet, and its batch.
@@ -46,7 +49,8 @@ struct Layer {
 };
 
 struct MachineCounters {
-  uint64_t transactions = 0, instructions_matched = 0, instructions_unknown = 0, accounts_matched = 0, accounts_unknown = 0;
+  uint64_t transactions = 0, instructions_matched = 0, instructions_unknown = 0, accounts_matched = 0,
+           accounts_unknown = 0;
   uint64_t transactions_failed = 0;  // contribute nothing
   uint64_t accounts_closed = 0;      // gone: their entities stay as they are
   uint64_t handler_runs = 0, mutations = 0;
@@ -54,15 +58,15 @@ struct MachineCounters {
 
 // Machine
 //   Thread:    the projector's.
-//   Errors:    Seal and Feed* pass on what the StateView answers; everything in the updates themselves is a counted fault.
-//   Invariant: same block, same view, same batch, byte by byte.
+//   Errors:    Seal and Feed* pass on what the StateView answers; everything in the updates themselves is a counted
+//   fault. Invariant: same block, same view, same batch, byte by byte.
 class Machine {
  public:
   explicit Machine(std::shared_ptr<const Projection> projection);
   ~Machine();
 
-  // Begin, then all transactions in order, then all accounts in order, then Seal. Begin drops whatever an unfinished block left. The
-  // view and the updates' bytes must live until Seal.
+  // Begin, then all transactions in order, then all accounts in order, then Seal. Begin drops whatever an unfinished
+  // block left. The view and the updates' bytes must live until Seal.
   void Begin(const BlockId& block, StateView* view);
   absl::Status Feed(const TransactionUpdate& transaction);
   absl::Status Feed(const AccountUpdate& account);

@@ -32,7 +32,9 @@ struct Place {
   // The stack contradicts itself or its IDL.
   absl::Status Invalid(std::string_view rule) const { return absl::InvalidArgumentError(Cat(Text(), ": ", rule)); }
   // The stack asks for what is not there.
-  absl::Status Unsupported(std::string_view what) const { return absl::UnimplementedError(Cat(Text(), ": ", what, " is not supported")); }
+  absl::Status Unsupported(std::string_view what) const {
+    return absl::UnimplementedError(Cat(Text(), ": ", what, " is not supported"));
+  }
 };
 
 }  // namespace everstate::vm

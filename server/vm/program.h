@@ -1,7 +1,7 @@
 // The compiled form of a stack: what the machine runs. Only vm/ knows it.
 //
-// Registers: one file of Values. The first few hold the context, the rest of the low half belongs to the event at hand and is
-// filled by its loads; numbers with kConstantBit are constants of the stack.
+// Registers: one file of Values. The first few hold the context, the rest of the low half belongs to the event at hand
+// and is filled by its loads; numbers with kConstantBit are constants of the stack.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,8 @@ struct ConditionNode {
   std::vector<uint16_t> children;
 };
 
-// An object made when an operation needs it: {data, signature, slot, timestamp}, with account_address in front for captures.
+// An object made when an operation needs it: {data, signature, slot, timestamp}, with account_address in front for
+// captures.
 struct Build {
   bool capture = false;
   ShapeId shape = 0;
@@ -74,13 +75,13 @@ struct HandlerCode {
 
 struct HookCode {
   EntityId entity = 0;
-  Reg lookup = kNoReg;    // kNoReg: the entity that `handler` reached
-  uint16_t handler = 0;   // position in the event's handlers
+  Reg lookup = kNoReg;   // kNoReg: the entity that `handler` reached
+  uint16_t handler = 0;  // position in the event's handlers
   std::vector<Op> ops;
 };
 
-// Everything that follows from one event type. All handlers and hooks of all entities share one set of loads, so a body is
-// walked once.
+// Everything that follows from one event type. All handlers and hooks of all entities share one set of loads, so a body
+// is walked once.
 struct EventCode {
   std::string type;   // e.g. "spl_token::MintState"
   uint16_t name = 0;  // in Program::names
@@ -88,9 +89,18 @@ struct EventCode {
   int16_t when = -1;  // its number, when some mapping waits for it
   Reg registers_end = kRegFirst;
 
-  struct AccountLoad { uint16_t position; Reg reg; };
-  struct ObjectLoad { ShapeId shape; std::vector<Reg> members; Reg reg; };
-  struct DefaultLoad { Reg source, constant, reg; };
+  struct AccountLoad {
+    uint16_t position;
+    Reg reg;
+  };
+  struct ObjectLoad {
+    ShapeId shape;
+    std::vector<Reg> members;
+    Reg reg;
+  };
+  struct DefaultLoad {
+    Reg source, constant, reg;
+  };
   std::vector<AccountLoad> accounts;  // in this order: accounts, plan, objects, defaults
   std::optional<idl::Plan> plan;      // the one walk over the body; none when nobody needs a field
   std::vector<ObjectLoad> objects;
@@ -103,7 +113,7 @@ struct EventCode {
 // A computed field's expression as a tree in a vector; operands come before their node, the last node is the result.
 struct ExprNode {
   stack::Expr::Kind kind = stack::Expr::Kind::kNone;
-  uint8_t code = 0;             // which operator, cast or resolver method
+  uint8_t code = 0;  // which operator, cast or resolver method
   uint16_t args[3] = {0, 0, 0};
   FieldId field = 0;
   Reg constant = kNoReg;
@@ -123,7 +133,7 @@ struct EntityCode {
 struct Program {
   struct IdlCode {
     std::shared_ptr<const idl::Program> layouts;
-    std::vector<int> account_events;      // by layout: position in `events`, or -1
+    std::vector<int> account_events;  // by layout: position in `events`, or -1
     std::vector<int> instruction_events;
   };
   std::vector<IdlCode> idls;
@@ -132,8 +142,8 @@ struct Program {
   std::vector<ConditionNode> conditions;
   std::vector<Build> builds;
   std::vector<Value> constants;
-  std::deque<std::string> texts;          // what constants point into
-  std::vector<std::string> names;         // event types and computed paths, for faults
+  std::deque<std::string> texts;   // what constants point into
+  std::vector<std::string> names;  // event types and computed paths, for faults
   uint16_t when_count = 0;
   Reg registers_end = kRegFirst;
   std::shared_ptr<const RowSchema> schema;

@@ -21,7 +21,8 @@ struct Projection::Impl {
 Projection::Projection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Projection::~Projection() = default;
 
-absl::StatusOr<std::shared_ptr<const Projection>> Projection::Compile(std::shared_ptr<const stack::Stack> stack, const Settings& settings) {
+absl::StatusOr<std::shared_ptr<const Projection>> Projection::Compile(std::shared_ptr<const stack::Stack> stack,
+                                                                      const Settings& settings) {
   if (stack->entities.size() > std::numeric_limits<EntityId>::max()) {
     return absl::UnimplementedError(Cat(stack->file, ": entities: more than 65,535 entities are not supported"));
   }
@@ -33,7 +34,9 @@ absl::StatusOr<std::shared_ptr<const Projection>> Projection::Compile(std::share
   impl->settings = settings;
   impl->program = *std::move(program);
   for (const Program::IdlCode& idl : impl->program->idls) {
-    auto used = [](const std::vector<int>& events) { return std::any_of(events.begin(), events.end(), [](int e) { return e >= 0; }); };
+    auto used = [](const std::vector<int>& events) {
+      return std::any_of(events.begin(), events.end(), [](int e) { return e >= 0; });
+    };
     if (used(idl.instruction_events)) impl->transaction_programs.push_back(idl.layouts->program_id());
     if (used(idl.account_events)) impl->account_owners.push_back(idl.layouts->program_id());
   }
@@ -43,7 +46,9 @@ absl::StatusOr<std::shared_ptr<const Projection>> Projection::Compile(std::share
 const stack::Stack& Projection::stack() const { return *impl_->stack; }
 const Settings& Projection::settings() const { return impl_->settings; }
 std::shared_ptr<const RowSchema> Projection::schema() const { return impl_->program->schema; }
-const std::vector<std::array<uint8_t, 32>>& Projection::transaction_programs() const { return impl_->transaction_programs; }
+const std::vector<std::array<uint8_t, 32>>& Projection::transaction_programs() const {
+  return impl_->transaction_programs;
+}
 const std::vector<std::array<uint8_t, 32>>& Projection::account_owners() const { return impl_->account_owners; }
 const Program& Projection::program() const { return *impl_->program; }
 

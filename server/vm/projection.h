@@ -16,7 +16,7 @@ namespace everstate::vm {
 
 // Settings that change what a projection computes. They are part of the store's identity.
 struct Settings {
-  uint32_t append_keep = 100;  // arrays keep at least this many newest elements
+  uint32_t append_keep = 100;     // arrays keep at least this many newest elements
   std::string Canonical() const;  // one text, equal for equal settings
 };
 
@@ -26,10 +26,11 @@ struct Program;  // the compiled handlers; only vm/ knows it
 //   Thread:  immutable, any thread.
 class Projection {
  public:
-  // Errors: InvalidArgument / Unimplemented naming the file, the JSON path and what cannot be done ("SplStream.stack.json:
-  // entities[0].handlers[2].key_resolution: TemporalLookup is not supported"). What it accepts it does. Derived views are the one
-  // exception: they become ViewDefs with `unsupported` set.
-  static absl::StatusOr<std::shared_ptr<const Projection>> Compile(std::shared_ptr<const stack::Stack> stack, const Settings& settings);
+  // Errors: InvalidArgument / Unimplemented naming the file, the JSON path and what cannot be done
+  // ("SplStream.stack.json: entities[0].handlers[2].key_resolution: TemporalLookup is not supported"). What it accepts
+  // it does. Derived views are the one exception: they become ViewDefs with `unsupported` set.
+  static absl::StatusOr<std::shared_ptr<const Projection>> Compile(std::shared_ptr<const stack::Stack> stack,
+                                                                   const Settings& settings);
   ~Projection();
 
   const stack::Stack& stack() const;

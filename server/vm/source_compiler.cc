@@ -19,15 +19,18 @@ absl::Status CheckTransform(stack::Transform transform, Hint hint, const Place& 
 }  // namespace
 
 absl::Status Compiler::CompileSource(const Source& source, EventCompiler* event, const Place& place, Op* op) {
-  if (const auto* from = std::get_if<Source::FromSource>(&source.value)) return CompileFromSource(*from, event, place.At("FromSource"), op);
+  if (const auto* from = std::get_if<Source::FromSource>(&source.value))
+    return CompileFromSource(*from, event, place.At("FromSource"), op);
   if (const auto* constant = std::get_if<Source::Constant>(&source.value)) {
     op->source = constants_.Add(constant->value);
     return absl::OkStatus();
   }
   if (const auto* context = std::get_if<Source::FromContext>(&source.value)) {
-    static const std::map<std::string_view, Reg> kFields = {{"slot", kRegSlot}, {"signature", kRegSignature}, {"timestamp", kRegTimestamp}};
+    static const std::map<std::string_view, Reg> kFields = {
+        {"slot", kRegSlot}, {"signature", kRegSignature}, {"timestamp", kRegTimestamp}};
     const auto found = kFields.find(context->field);
-    if (found == kFields.end()) return place.At("FromContext.field").Unsupported(Cat("the context field \"", context->field, "\""));
+    if (found == kFields.end())
+      return place.At("FromContext.field").Unsupported(Cat("the context field \"", context->field, "\""));
     op->source = found->second;
     return absl::OkStatus();
   }
@@ -35,7 +38,8 @@ absl::Status Compiler::CompileSource(const Source& source, EventCompiler* event,
     return CompileBuild(as_event->fields, false, event, place.At("AsEvent"), op);
   }
   if (const auto* capture = std::get_if<Source::AsCapture>(&source.value)) {
-    if (!capture->field_transforms.empty()) return place.At("AsCapture.field_transforms").Unsupported("a transform inside a capture");
+    if (!capture->field_transforms.empty())
+      return place.At("AsCapture.field_transforms").Unsupported("a transform inside a capture");
     return CompileBuild({}, true, event, place.At("AsCapture"), op);
   }
   if (std::holds_alternative<Source::WholeSource>(source.value)) {
@@ -44,10 +48,12 @@ absl::Status Compiler::CompileSource(const Source& source, EventCompiler* event,
     op->source = whole->reg;
     return absl::OkStatus();
   }
-  return place.Unsupported(std::holds_alternative<Source::Computed>(source.value) ? "the source Computed" : "the source FromState");
+  return place.Unsupported(std::holds_alternative<Source::Computed>(source.value) ? "the source Computed"
+                                                                                  : "the source FromState");
 }
 
-absl::Status Compiler::CompileFromSource(const Source::FromSource& source, EventCompiler* event, const Place& place, Op* op) {
+absl::Status Compiler::CompileFromSource(const Source::FromSource& source, EventCompiler* event, const Place& place,
+                                         Op* op) {
   auto loaded = event->Load(source.path, place.At("path"));
   if (!loaded.ok()) return loaded.status();
   if (source.transform) {
@@ -58,8 +64,8 @@ absl::Status Compiler::CompileFromSource(const Source::FromSource& source, Event
   return absl::OkStatus();
 }
 
-absl::Status Compiler::CompileBuild(const std::vector<Source::FromSource>& members, bool capture, EventCompiler* event, const Place& place,
-                                    Op* op) {
+absl::Status Compiler::CompileBuild(const std::vector<Source::FromSource>& members, bool capture, EventCompiler* event,
+                                    const Place& place, Op* op) {
   Build build;
   build.capture = capture;
   std::vector<std::string> keys = {"data", "signature", "slot", "timestamp"};
@@ -90,7 +96,8 @@ absl::Status Compiler::CompileBuild(const std::vector<Source::FromSource>& membe
   return absl::OkStatus();
 }
 
-absl::StatusOr<int16_t> Compiler::CompileCondition(const stack::Condition& condition, EventCompiler* event, const Place& place) {
+absl::StatusOr<int16_t> Compiler::CompileCondition(const stack::Condition& condition, EventCompiler* event,
+                                                   const Place& place) {
   ConditionNode node;
   if (const auto* compare = std::get_if<stack::Condition::Compare>(&condition.parsed)) {
     auto loaded = event->Load(compare->field, place.At("field"));

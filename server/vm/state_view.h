@@ -1,5 +1,5 @@
-// StateView: everything a projection remembers, read-only. The machine declares what it needs; the projector implements it
-// over its cache and the store.
+// StateView: everything a projection remembers, read-only. The machine declares what it needs; the projector implements
+// it over its cache and the store.
 #pragma once
 
 #include <functional>

@@ -39,7 +39,8 @@ class WriteSet {
 
   void Begin(StateView* view);
 
-  // The entity of this key, read from the view when it is met first. Null when the key's text is empty. Not reached yet.
+  // The entity of this key, read from the view when it is met first. Null when the key's text is empty. Not reached
+  // yet.
   absl::StatusOr<WorkingEntity*> Get(EntityId entity, const Value& key);
   absl::StatusOr<WorkingEntity*> Get(EntityId entity, std::string_view key);
   void Reach(WorkingEntity* entity, const Cause& cause);
@@ -60,7 +61,9 @@ class WriteSet {
     EntityId entity;
     bool operator==(const Key32&) const = default;
     template <typename H>
-    friend H AbslHashValue(H h, const Key32& k) { return H::combine(H::combine_contiguous(std::move(h), k.bytes.data(), k.bytes.size()), k.entity); }
+    friend H AbslHashValue(H h, const Key32& k) {
+      return H::combine(H::combine_contiguous(std::move(h), k.bytes.data(), k.bytes.size()), k.entity);
+    }
   };
   using TextKey = std::pair<EntityId, std::string_view>;  // the text is the working entity's own
   struct SideHash {
@@ -70,7 +73,7 @@ class WriteSet {
   std::shared_ptr<const RowSchema> schema_;
   StateView* view_ = nullptr;
   std::vector<std::unique_ptr<WorkingEntity>> pool_;
-  size_t used_ = 0;  // of the pool
+  size_t used_ = 0;                                      // of the pool
   absl::flat_hash_map<Key32, WorkingEntity*> by_key32_;  // saves the base58 of a key that was met before
   absl::flat_hash_map<TextKey, WorkingEntity*> by_text_;
   std::vector<WorkingEntity*> reached_;

@@ -1,5 +1,5 @@
-// What one message costs: the walk alone, and the whole way through the ledger to a block. The file is that of the argument of
-// EVERSTATE_RECORDING, else the recording that is in the tree.
+// What one message costs: the walk alone, and the whole way through the ledger to a block. The environment variable
+// EVERSTATE_RECORDING names another file than the recording that is in the tree.
 #include <benchmark/benchmark.h>
 
 #include <chrono>
@@ -18,7 +18,8 @@ namespace {
 const std::vector<std::string>& Messages() {
   static const std::vector<std::string> messages = [] {
     const char* const named = std::getenv("EVERSTATE_RECORDING");
-    auto recording = RecordingReader::Open(named != nullptr ? named : EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates");
+    auto recording =
+        RecordingReader::Open(named != nullptr ? named : EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates");
     std::vector<std::string> out;
     while (recording.ok()) {
       const auto message = recording->Next();
@@ -73,5 +74,3 @@ BENCHMARK(WalkAndLedger);
 
 }  // namespace
 }  // namespace everstate::ingest
-
-BENCHMARK_MAIN();

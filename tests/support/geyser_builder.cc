@@ -115,14 +115,17 @@ std::vector<std::string> ContentOf(const BlockSpec& spec) {
     const std::string name = fmt::format("account {}", i);
     const bool written_by_none = i + 1 == spec.accounts || spec.transactions == 0;
     std::optional<std::string> signature;
-    if (!written_by_none) signature = SignatureOf(TransactionName(spec.slot, static_cast<uint64_t>(i % spec.transactions)));
+    if (!written_by_none)
+      signature = SignatureOf(TransactionName(spec.slot, static_cast<uint64_t>(i % spec.transactions)));
     for (uint64_t write = 0; write < 2; ++write) {
       const uint64_t version = spec.slot * 1000 + static_cast<uint64_t>(i) * 2 + write;
-      messages.push_back(AccountMessage(spec.slot, name, version, fmt::format("{} at {} write {}", name, spec.slot, write), signature)
-                             .SerializeAsString());
+      messages.push_back(
+          AccountMessage(spec.slot, name, version, fmt::format("{} at {} write {}", name, spec.slot, write), signature)
+              .SerializeAsString());
     }
   }
-  for (int i = spec.transactions; i-- > 0;) messages.push_back(TransactionMessage(spec.slot, static_cast<uint64_t>(i)).SerializeAsString());
+  for (int i = spec.transactions; i-- > 0;)
+    messages.push_back(TransactionMessage(spec.slot, static_cast<uint64_t>(i)).SerializeAsString());
   return messages;
 }
 
@@ -141,19 +144,23 @@ std::vector<std::string> MessagesOf(const BlockSpec& spec) {
 }
 
 std::string TextOf(const Block& block) {
-  std::string out = fmt::format("block {} {} parent {} {} time {}\n", block.id.slot, HexOf({reinterpret_cast<const char*>(block.id.blockhash.data()), 32}),
-                                block.id.parent_slot, HexOf({reinterpret_cast<const char*>(block.id.parent_blockhash.data()), 32}),
-                                block.id.block_time.value_or(-1));
+  std::string out = fmt::format(
+      "block {} {} parent {} {} time {}\n", block.id.slot,
+      HexOf({reinterpret_cast<const char*>(block.id.blockhash.data()), 32}), block.id.parent_slot,
+      HexOf({reinterpret_cast<const char*>(block.id.parent_blockhash.data()), 32}), block.id.block_time.value_or(-1));
   for (const TransactionUpdate& t : block.transactions) {
-    out += fmt::format("transaction {} {} failed {} missing {} {}\n", t.index, Text(t.signature, 64), t.failed, t.logs_missing, t.inner_missing);
+    out += fmt::format("transaction {} {} failed {} missing {} {}\n", t.index, Text(t.signature, 64), t.failed,
+                       t.logs_missing, t.inner_missing);
     for (size_t i = 0; i < t.keys.size(); ++i) out += fmt::format("  key {} {}\n", Text(t.keys[i], 32), t.writable[i]);
     for (const InstructionUpdate& i : t.instructions) {
-      out += fmt::format("  instruction {} {} height {} {} ({}) {}\n", i.outer, i.inner, i.height, Text(i.program, 32), Text(i.accounts), Text(i.data));
+      out += fmt::format("  instruction {} {} height {} {} ({}) {}\n", i.outer, i.inner, i.height, Text(i.program, 32),
+                         Text(i.accounts), Text(i.data));
     }
     for (const std::string_view log : t.logs) out += fmt::format("  log {}\n", log);
   }
   for (const AccountUpdate& a : block.accounts) {
-    out += fmt::format("account {} {} {} {} {} {}\n", Text(a.pubkey, 32), Text(a.owner, 32), a.lamports, a.write_version, Text(a.signature, 64), Text(a.data));
+    out += fmt::format("account {} {} {} {} {} {}\n", Text(a.pubkey, 32), Text(a.owner, 32), a.lamports,
+                       a.write_version, Text(a.signature, 64), Text(a.data));
   }
   return out;
 }

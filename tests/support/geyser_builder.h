@@ -1,5 +1,5 @@
-// Builds the messages of a Yellowstone stream for tests, with the generated classes. Content is a function of the arguments, so
-// two calls with the same ones give the same bytes.
+// Builds the messages of a Yellowstone stream for tests, with the generated classes. Content is a function of the
+// arguments, so two calls with the same ones give the same bytes.
 #pragma once
 
 #include <cstdint>

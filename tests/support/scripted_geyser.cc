@@ -24,8 +24,10 @@ grpc::Status ScriptedCall::ServePings(std::mutex* mutex, std::vector<int32_t>* i
   while (stream_->Read(&request)) {
     {
       std::lock_guard lock(*mutex);
-      ids->push_back(request.has_ping() && request.accounts_size() + request.transactions_size() + request.slots_size() == 0 ? request.ping().id()
-                                                                                                                         : -1);
+      ids->push_back(request.has_ping() &&
+                             request.accounts_size() + request.transactions_size() + request.slots_size() == 0
+                         ? request.ping().id()
+                         : -1);
     }
     geyser::SubscribeUpdate pong;
     pong.mutable_pong()->set_id(request.ping().id());
@@ -53,13 +55,15 @@ class ScriptedGeyser::Service : public geyser::Geyser::Service {
     return owner_->scripts_[std::min(number, owner_->scripts_.size() - 1)](call);
   }
 
-  grpc::Status GetSlot(grpc::ServerContext*, const geyser::GetSlotRequest*, geyser::GetSlotResponse* response) override {
+  grpc::Status GetSlot(grpc::ServerContext*, const geyser::GetSlotRequest*,
+                       geyser::GetSlotResponse* response) override {
     if (owner_->tip_ == 0) return {grpc::StatusCode::UNIMPLEMENTED, "method disabled"};
     response->set_slot(owner_->tip_);
     return grpc::Status::OK;
   }
 
-  grpc::Status GetVersion(grpc::ServerContext*, const geyser::GetVersionRequest*, geyser::GetVersionResponse* response) override {
+  grpc::Status GetVersion(grpc::ServerContext*, const geyser::GetVersionRequest*,
+                          geyser::GetVersionResponse* response) override {
     response->set_version("scripted");
     return grpc::Status::OK;
   }
@@ -73,7 +77,8 @@ class ScriptedGeyser::Service : public geyser::Geyser::Service {
   ScriptedGeyser* const owner_;
 };
 
-ScriptedGeyser::ScriptedGeyser(std::vector<Script> scripts) : scripts_(std::move(scripts)), service_(std::make_unique<Service>(this)) {
+ScriptedGeyser::ScriptedGeyser(std::vector<Script> scripts)
+    : scripts_(std::move(scripts)), service_(std::make_unique<Service>(this)) {
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
   builder.SetMaxReceiveMessageSize(-1);

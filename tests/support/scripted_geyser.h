@@ -1,5 +1,5 @@
-// A Yellowstone server on a free port of 127.0.0.1 whose every Subscribe call does what the test says, by the stock generated
-// service.
+// A Yellowstone server on a free port of 127.0.0.1 whose every Subscribe call does what the test says, by the stock
+// generated service.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -25,7 +25,9 @@ class ScriptedCall {
       : context_(context), stream_(stream), request_(std::move(request)) {}
 
   const geyser::SubscribeRequest& request() const { return request_; }
-  std::optional<uint64_t> from_slot() const { return request_.has_from_slot() ? std::optional(request_.from_slot()) : std::nullopt; }
+  std::optional<uint64_t> from_slot() const {
+    return request_.has_from_slot() ? std::optional(request_.from_slot()) : std::nullopt;
+  }
   bool Send(const geyser::SubscribeUpdate& update) { return stream_->Write(update); }
   bool Send(const std::vector<std::string>& messages);
   bool Send(const std::string& message) { return Send(std::vector<std::string>{message}); }

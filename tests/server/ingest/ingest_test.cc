@@ -1,4 +1,5 @@
-// The whole way from a gRPC server to blocks, with everything that goes wrong on it. The server is scripted; times are short.
+// The whole way from a gRPC server to blocks, with everything that goes wrong on it. The server is scripted; times are
+// short.
 #include "server/ingest/ingest.h"
 
 #include <gmock/gmock.h>
@@ -22,10 +23,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using testing::BlockSpec;
-using testing::ScriptedCall;
-using testing::ScriptedGeyser;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::ScriptedCall;
+using testing::ScriptedGeyser;
 
 constexpr std::chrono::seconds kGenerous{60};
 
@@ -35,7 +36,8 @@ IngestOptions After(std::optional<Slot> position) {
   options.backoff_max = milliseconds(20);
   options.ledger.parent_wait = milliseconds(50);
   if (position.has_value()) {
-    options.ledger.position = BlockId{*position, testing::BlockhashOf(*position), *position - 1, testing::BlockhashOf(*position - 1), std::nullopt};
+    options.ledger.position = BlockId{*position, testing::BlockhashOf(*position), *position - 1,
+                                      testing::BlockhashOf(*position - 1), std::nullopt};
   }
   return options;
 }
@@ -48,7 +50,8 @@ void SendChain(ScriptedCall& call, Slot first, Slot last) {
 class Runner {
  public:
   Runner(const ScriptedGeyser& server, IngestOptions options)
-      : ingest_(std::move(options), *OpenYellowstone({.endpoint = server.endpoint(), .x_token = {}}), [this](LedgerEvent e) { return Take(std::move(e)); }),
+      : ingest_(std::move(options), *OpenYellowstone({.endpoint = server.endpoint(), .x_token = {}}),
+                [this](LedgerEvent e) { return Take(std::move(e)); }),
         thread_([this] {
           absl::Status status = ingest_.Run();
           std::lock_guard lock(mutex_);
@@ -62,7 +65,8 @@ class Runner {
 
   std::vector<std::string> WaitForEvents(size_t count) {
     std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kGenerous, [&] { return events_.size() >= count || result_.has_value(); })) << "only " << events_.size();
+    EXPECT_TRUE(changed_.wait_for(lock, kGenerous, [&] { return events_.size() >= count || result_.has_value(); }))
+        << "only " << events_.size();
     return events_;
   }
   absl::Status WaitForEnd() {
@@ -134,7 +138,8 @@ TEST(Ingest, ACutInsideASlotLosesAndDoublesNothing) {
   EXPECT_EQ(requests[0].from_slot(), 9u);
   EXPECT_EQ(requests[1].from_slot(), 11u);
   EXPECT_EQ(requests[2].from_slot(), 13u);
-  const StreamStatus status = runner.WaitForStatus([](const StreamStatus& s) { return s.state == StreamState::kLive && s.proven; });
+  const StreamStatus status =
+      runner.WaitForStatus([](const StreamStatus& s) { return s.state == StreamState::kLive && s.proven; });
   EXPECT_EQ(status.error, "");  // it is over
   EXPECT_EQ(status.connects, 3u);
   EXPECT_EQ(status.reconnects, 2u);
@@ -160,12 +165,16 @@ TEST(Ingest, AHalfOpenLinkIsNoticed) {
 }
 
 TEST(Ingest, APositionThatIsTooOldGoesLiveWithAGap) {
-  for (const auto& refusal : {grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "broadcast from 9 is not available, last available: 15"),
-                              grpc::Status(grpc::StatusCode::INTERNAL, "from_slot is not supported")}) {
-    ScriptedGeyser server({[&](ScriptedCall& call) { return call.from_slot().has_value() ? refusal : (SendChain(call, 20, 22), call.Hang()); }});
+  for (const auto& refusal :
+       {grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "broadcast from 9 is not available, last available: 15"),
+        grpc::Status(grpc::StatusCode::INTERNAL, "from_slot is not supported")}) {
+    ScriptedGeyser server({[&](ScriptedCall& call) {
+      return call.from_slot().has_value() ? refusal : (SendChain(call, 20, 22), call.Hang());
+    }});
     Runner runner(server, After(9));
     EXPECT_THAT(runner.WaitForEvents(4), ElementsAre("gap 9 20", "block 20", "block 21", "block 22"));
-    const StreamStatus status = runner.WaitForStatus([](const StreamStatus& s) { return s.state == StreamState::kLive; });
+    const StreamStatus status =
+        runner.WaitForStatus([](const StreamStatus& s) { return s.state == StreamState::kLive; });
     EXPECT_FALSE(status.from_slot.has_value());
     EXPECT_EQ(runner.ingest().counters().gaps.value(), 1u);
   }
@@ -184,10 +193,12 @@ const grpc::Status kNothingToReplay(grpc::StatusCode::INTERNAL, "failed to get r
 
 TEST(Ingest, AProviderThatIsBehindIsWaitedFor) {
   std::atomic<bool> caught_up{false};
-  ScriptedGeyser server({[&](ScriptedCall& call) { return caught_up ? (SendChain(call, 9, 10), call.Hang()) : kNothingToReplay; }});
+  ScriptedGeyser server(
+      {[&](ScriptedCall& call) { return caught_up ? (SendChain(call, 9, 10), call.Hang()) : kNothingToReplay; }});
   server.set_tip(5);
   Runner runner(server, After(9));
-  const StreamStatus status = runner.WaitForStatus([](const StreamStatus& s) { return s.state == StreamState::kProviderBehind && s.connects > 8; });
+  const StreamStatus status = runner.WaitForStatus(
+      [](const StreamStatus& s) { return s.state == StreamState::kProviderBehind && s.connects > 8; });
   EXPECT_THAT(status.error, HasSubstr("failed to get replay response"));
   for (const auto& request : server.requests()) EXPECT_EQ(request.from_slot(), 9u);  // the position is never given up
   caught_up = true;
@@ -196,7 +207,9 @@ TEST(Ingest, AProviderThatIsBehindIsWaitedFor) {
 }
 
 TEST(Ingest, AProviderThatIsAheadAndCannotReplayGoesLiveAfterSomeTries) {
-  ScriptedGeyser server({[&](ScriptedCall& call) { return call.from_slot().has_value() ? kNothingToReplay : (SendChain(call, 30, 30), call.Hang()); }});
+  ScriptedGeyser server({[&](ScriptedCall& call) {
+    return call.from_slot().has_value() ? kNothingToReplay : (SendChain(call, 30, 30), call.Hang());
+  }});
   server.set_tip(29);
   Runner runner(server, After(9));
   EXPECT_THAT(runner.WaitForEvents(2), ElementsAre("gap 9 30", "block 30"));
@@ -204,7 +217,9 @@ TEST(Ingest, AProviderThatIsAheadAndCannotReplayGoesLiveAfterSomeTries) {
 }
 
 TEST(Ingest, ARefusedFilterIsFinal) {
-  ScriptedGeyser server({[](ScriptedCall&) { return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "failed to create filter: too many owners"); }});
+  ScriptedGeyser server({[](ScriptedCall&) {
+    return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "failed to create filter: too many owners");
+  }});
   Runner runner(server, After(9));
   EXPECT_EQ(runner.WaitForEnd(), absl::InvalidArgumentError("failed to create filter: too many owners"));
   EXPECT_EQ(server.calls(), 1);
@@ -214,11 +229,13 @@ TEST(Ingest, ARefusedFilterIsFinal) {
 }
 
 TEST(Ingest, ARefusedTokenIsTriedAgainSlowlyAndStopEndsTheWait) {
-  ScriptedGeyser server({[](ScriptedCall&) { return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "No valid auth token"); }});
+  ScriptedGeyser server(
+      {[](ScriptedCall&) { return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "No valid auth token"); }});
   IngestOptions options = After(9);
   options.backoff_max = std::chrono::hours(1);
   Runner runner(server, options);
-  const StreamStatus status = runner.WaitForStatus([](const StreamStatus& s) { return s.state == StreamState::kWaitingToReconnect; });
+  const StreamStatus status =
+      runner.WaitForStatus([](const StreamStatus& s) { return s.state == StreamState::kWaitingToReconnect; });
   EXPECT_THAT(status.error, HasSubstr("No valid auth token"));
   EXPECT_EQ(server.calls(), 1);
   runner.ingest().Stop();
@@ -250,7 +267,12 @@ TEST(Ingest, NothingOfABrokenSlotIsHandedOver) {
   ScriptedGeyser server({[](ScriptedCall& call) {
                            SendChain(call, 10, 10);
                            geyser::SubscribeUpdate broken = testing::TransactionMessage(11, 0);
-                           broken.mutable_transaction()->mutable_transaction()->mutable_transaction()->mutable_message()->mutable_instructions(0)->set_program_id_index(99);
+                           broken.mutable_transaction()
+                               ->mutable_transaction()
+                               ->mutable_transaction()
+                               ->mutable_message()
+                               ->mutable_instructions(0)
+                               ->set_program_id_index(99);
                            call.Send(broken);
                            SendChain(call, 11, 11);
                            return call.Hang();
@@ -266,13 +288,16 @@ TEST(Ingest, NothingOfABrokenSlotIsHandedOver) {
 }
 
 TEST(Ingest, AnEmptyStoreThatCannotBeginWhereItWasToldToSaysSo) {
-  ScriptedGeyser server({[](ScriptedCall&) { return grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "broadcast from 5 is not available, last available: 15"); }});
+  ScriptedGeyser server({[](ScriptedCall&) {
+    return grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "broadcast from 5 is not available, last available: 15");
+  }});
   IngestOptions options = After(std::nullopt);
   options.ledger.from_slot = 5;
   Runner runner(server, options);
   const absl::Status status = runner.WaitForEnd();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), ::testing::AllOf(HasSubstr("cannot begin at slot 5"), HasSubstr("last available: 15")));
+  EXPECT_THAT(std::string(status.message()),
+              ::testing::AllOf(HasSubstr("cannot begin at slot 5"), HasSubstr("last available: 15")));
 }
 
 TEST(Ingest, AReceiverThatIsClosedEndsTheRun) {
@@ -286,8 +311,10 @@ TEST(Ingest, AReceiverThatIsClosedEndsTheRun) {
 }
 
 TEST(Ingest, StopEndsAConnectThatWaits) {
-  // Nobody answers at an address of the documentation's network (RFC 5737), or the network says at once that it is unreachable.
-  Ingest ingest(After(9), *OpenYellowstone({.endpoint = "http://192.0.2.1:10000", .x_token = {}}), [](LedgerEvent) { return true; });
+  // Nobody answers at an address of the documentation's network (RFC 5737), or the network says at once that it is
+  // unreachable.
+  Ingest ingest(After(9), *OpenYellowstone({.endpoint = "http://192.0.2.1:10000", .x_token = {}}),
+                [](LedgerEvent) { return true; });
   std::thread run([&] { EXPECT_TRUE(ingest.Run().ok()); });
   ingest.Stop();
   run.join();
@@ -308,12 +335,14 @@ Recorded ReadRecording() {
     if (!message.ok() || !message->has_value()) break;
     out.messages.emplace_back((*message)->bytes);
     geyser::SubscribeUpdate update;
-    if (update.ParseFromString(out.messages.back()) && update.has_slot()) out.first_message.emplace(update.slot().slot(), out.messages.size() - 1);
+    if (update.ParseFromString(out.messages.back()) && update.has_slot())
+      out.first_message.emplace(update.slot().slot(), out.messages.size() - 1);
   }
   return out;
 }
 
-// Cut after a random number of messages, with a random error, again and again: the blocks are those of the uncut stream.
+// Cut after a random number of messages, with a random error, again and again: the blocks are those of the uncut
+// stream.
 TEST(Ingest, ManyCutsGiveTheBlocksOfTheUncutStream) {
   const Recorded recorded = ReadRecording();
   LedgerCounters counters;
@@ -336,7 +365,8 @@ TEST(Ingest, ManyCutsGiveTheBlocksOfTheUncutStream) {
     for (; at < end; ++at) call.Send(recorded.messages[at]);
     if (end == recorded.messages.size()) return call.Hang();
     if (code == 0) return grpc::Status::OK;
-    const grpc::StatusCode codes[] = {grpc::StatusCode::UNAVAILABLE, grpc::StatusCode::INTERNAL, grpc::StatusCode::UNKNOWN};
+    const grpc::StatusCode codes[] = {grpc::StatusCode::UNAVAILABLE, grpc::StatusCode::INTERNAL,
+                                      grpc::StatusCode::UNKNOWN};
     return grpc::Status(codes[code - 1], "cut");
   }});
   Runner runner(server, After(std::nullopt));

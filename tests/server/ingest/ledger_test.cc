@@ -24,7 +24,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 BlockId IdOf(const BlockSpec& spec) {
-  return {spec.slot, testing::BlockhashOf(spec.slot, spec.fork), spec.parent, testing::BlockhashOf(spec.parent, spec.parent_fork), std::nullopt};
+  return {spec.slot, testing::BlockhashOf(spec.slot, spec.fork), spec.parent,
+          testing::BlockhashOf(spec.parent, spec.parent_fork), std::nullopt};
 }
 
 LedgerOptions After(const BlockSpec& spec) {
@@ -43,7 +44,9 @@ LedgerOptions From(Slot slot) {
 struct Rig {
   explicit Rig(LedgerOptions options = {}) : ledger(std::move(options), &counters) {}
 
-  absl::Status Add(const std::string& message) { return Take([&](auto* out) { return ledger.Add(message, now, out); }); }
+  absl::Status Add(const std::string& message) {
+    return Take([&](auto* out) { return ledger.Add(message, now, out); });
+  }
   absl::Status Add(const geyser::SubscribeUpdate& update) { return Add(update.SerializeAsString()); }
   absl::Status AddAll(const std::vector<std::string>& messages) {
     for (const std::string& message : messages) {
@@ -108,7 +111,10 @@ TEST(Ledger, BlockHoldsWhatCameInItsOrder) {
 TEST(Ledger, ArrivalOrderAndDuplicatesDoNotMatter) {
   std::mt19937 random(7);
   for (int round = 0; round < 200; ++round) {
-    const BlockSpec spec{.slot = 10, .parent = 9, .transactions = static_cast<int>(random() % 8), .accounts = static_cast<int>(random() % 12)};
+    const BlockSpec spec{.slot = 10,
+                         .parent = 9,
+                         .transactions = static_cast<int>(random() % 8),
+                         .accounts = static_cast<int>(random() % 12)};
     const std::string expected = TextOfOnly(testing::MessagesOf(spec));
     std::vector<std::string> messages = testing::MessagesOf(spec);
     const std::string status = messages.back();
@@ -271,7 +277,8 @@ TEST(Ledger, AnotherChainIsRefusedAtAnyTime) {
   // The slot of the position with another hash.
   Rig rig(After({.slot = 9, .parent = 8}));
   EXPECT_THAT(refused(&rig, {.slot = 9, .parent = 8, .fork = "other"}),
-              ::testing::AllOf(HasSubstr("slot 9"), HasSubstr(EncodeBase58(testing::BlockhashOf(9))), HasSubstr(EncodeBase58(testing::BlockhashOf(9, "other")))));
+              ::testing::AllOf(HasSubstr("slot 9"), HasSubstr(EncodeBase58(testing::BlockhashOf(9))),
+                               HasSubstr(EncodeBase58(testing::BlockhashOf(9, "other")))));
   // A child of another block of the position's slot.
   Rig child(After({.slot = 9, .parent = 8}));
   EXPECT_THAT(refused(&child, {.slot = 10, .parent = 9, .parent_fork = "other"}), HasSubstr("slot 9"));
@@ -280,7 +287,9 @@ TEST(Ledger, AnotherChainIsRefusedAtAnyTime) {
   EXPECT_THAT(refused(&past, {.slot = 10, .parent = 8}), HasSubstr("slot 9"));
   // A slot that only the store remembers.
   LedgerOptions options = After({.slot = 9, .parent = 8});
-  options.applied_blockhash = [](Slot slot) { return slot == 5 ? std::optional(testing::BlockhashOf(5)) : std::nullopt; };
+  options.applied_blockhash = [](Slot slot) {
+    return slot == 5 ? std::optional(testing::BlockhashOf(5)) : std::nullopt;
+  };
   Rig stored(options);
   ASSERT_TRUE(stored.AddAll(testing::ReplayOf({.slot = 5, .parent = 4})).ok());
   EXPECT_EQ(stored.counters.blocks_duplicate.value(), 1u);
@@ -298,7 +307,8 @@ TEST(Ledger, AnotherChainIsRefusedAtAnyTime) {
 TEST(Ledger, OneSlotWithTwoBlockhashesEndsTheConnection) {
   Rig rig(After({.slot = 9, .parent = 8}));
   ASSERT_TRUE(rig.Add(testing::MetaUpdate({.slot = 10, .parent = 9})).ok());
-  EXPECT_EQ(rig.Add(testing::MetaUpdate({.slot = 10, .parent = 9, .fork = "other"})).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(rig.Add(testing::MetaUpdate({.slot = 10, .parent = 9, .fork = "other"})).code(),
+            absl::StatusCode::kInvalidArgument);
   rig.ledger.BeginConnection();
   ASSERT_TRUE(rig.AddAll(testing::ReplayOf({.slot = 10, .parent = 9, .fork = "other"})).ok());
   EXPECT_THAT(rig.events, ElementsAre("block 10"));
@@ -313,7 +323,8 @@ TEST(Ledger, AnOverlapIsDroppedAndProvesTheLink) {
   EXPECT_EQ(rig.counters.blocks_duplicate.value(), 1u);
   EXPECT_GT(rig.counters.late_messages.value(), 0u);
   // The seam between replay and live: whole slots again, backwards once.
-  for (const Slot slot : {10, 11, 12, 11, 12, 13}) ASSERT_TRUE(rig.AddAll(testing::ReplayOf({.slot = slot, .parent = slot - 1})).ok());
+  for (const Slot slot : {10, 11, 12, 11, 12, 13})
+    ASSERT_TRUE(rig.AddAll(testing::ReplayOf({.slot = slot, .parent = slot - 1})).ok());
   EXPECT_THAT(rig.events, ElementsAre("block 10", "block 11", "block 12", "block 13"));
   EXPECT_EQ(rig.counters.blocks_duplicate.value(), 3u);
 }
@@ -327,7 +338,8 @@ TEST(Ledger, ACutInsideASlotLosesAndDoublesNothing) {
     ASSERT_TRUE(rig.AddAll({messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(cut)}).ok());
     rig.ledger.BeginConnection();
     EXPECT_EQ(rig.counters.open_bytes.value(), 0u);
-    for (const Slot slot : {9, 10, 11}) ASSERT_TRUE(rig.AddAll(testing::ReplayOf({.slot = slot, .parent = slot - 1})).ok());
+    for (const Slot slot : {9, 10, 11})
+      ASSERT_TRUE(rig.AddAll(testing::ReplayOf({.slot = slot, .parent = slot - 1})).ok());
     ASSERT_THAT(rig.events, ElementsAre("block 10", "block 11")) << "cut at " << cut;
     EXPECT_EQ(testing::TextOf(*rig.blocks[0]), TextOfOnly(messages));
   }
@@ -347,7 +359,8 @@ TEST(Ledger, AnEmptyStoreBeginsWithTheFirstSlotThatItHeardBegin) {
 
 TEST(Ledger, AnEmptyStoreBeginsAtTheSlotThatWasAskedFor) {
   Rig rig(From(21));
-  for (const Slot slot : {20, 21, 22}) ASSERT_TRUE(rig.AddAll(testing::ReplayOf({.slot = slot, .parent = slot - 1})).ok());
+  for (const Slot slot : {20, 21, 22})
+    ASSERT_TRUE(rig.AddAll(testing::ReplayOf({.slot = slot, .parent = slot - 1})).ok());
   EXPECT_THAT(rig.events, ElementsAre("block 21", "block 22"));
   // Slot 25 was skipped: the first block after it is the beginning.
   Rig skipped(From(25));
@@ -368,7 +381,8 @@ LedgerOptions FinalizedAfter(const BlockSpec& spec) {
 
 TEST(Ledger, FinalizedBlocksSettleWithTheirDescendants) {
   Rig rig(FinalizedAfter({.slot = 9, .parent = 8}));
-  for (const Slot slot : {10, 11, 12, 13}) ASSERT_TRUE(rig.AddAll(testing::MessagesOf({.slot = slot, .parent = slot - 1})).ok());
+  for (const Slot slot : {10, 11, 12, 13})
+    ASSERT_TRUE(rig.AddAll(testing::MessagesOf({.slot = slot, .parent = slot - 1})).ok());
   EXPECT_THAT(rig.events, ElementsAre());
   ASSERT_TRUE(rig.Add(testing::SlotUpdate(12, geyser::SLOT_FINALIZED)).ok());
   EXPECT_THAT(rig.events, ElementsAre("block 10", "block 11", "block 12"));
@@ -412,7 +426,12 @@ TEST(Ledger, BlocksWithoutContentMoveOn) {
 TEST(Ledger, MalformedMessagesAreCountedAndNamed) {
   Rig rig(After({.slot = 9, .parent = 8}));
   geyser::SubscribeUpdate broken = testing::TransactionMessage(10, 2);
-  broken.mutable_transaction()->mutable_transaction()->mutable_transaction()->mutable_message()->mutable_instructions(0)->set_program_id_index(77);
+  broken.mutable_transaction()
+      ->mutable_transaction()
+      ->mutable_transaction()
+      ->mutable_message()
+      ->mutable_instructions(0)
+      ->set_program_id_index(77);
   const absl::Status status = rig.Add(broken);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), ::testing::AllOf(HasSubstr("slot 10"), HasSubstr("transaction 2")));
@@ -433,11 +452,13 @@ TEST(Ledger, MemoryIsBounded) {
   options.open_slots_max = 20;
   Rig bytes(options);
   absl::Status status;
-  for (int i = 0; i < 1000 && status.ok(); ++i) status = bytes.Add(testing::AccountMessage(10, "a", 1, std::string(1000, 'x'), std::nullopt));
+  for (int i = 0; i < 1000 && status.ok(); ++i)
+    status = bytes.Add(testing::AccountMessage(10, "a", 1, std::string(1000, 'x'), std::nullopt));
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   Rig slots(options);
   status = absl::OkStatus();
-  for (Slot slot = 10; slot < 1000 && status.ok(); ++slot) status = slots.Add(testing::SlotUpdate(slot, geyser::SLOT_CREATED_BANK));
+  for (Slot slot = 10; slot < 1000 && status.ok(); ++slot)
+    status = slots.Add(testing::SlotUpdate(slot, geyser::SLOT_CREATED_BANK));
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()), HasSubstr("no statuses or block metas"));
 }
@@ -504,9 +525,12 @@ void CheckRecording(const std::string& file, bool whole) {
   if (whole) {
     EXPECT_EQ(content, rig.counters.transactions.value());
   }
-  std::printf("%s: %zu messages, %zu blocks, %lu transactions; dead %lu, incomplete %lu, late %lu, account writes dropped %lu\n",
-              file.substr(file.rfind('/') + 1).c_str(), recorded->messages.size(), rig.blocks.size(), content, rig.counters.blocks_dead.value(),
-              rig.counters.slots_incomplete.value(), rig.counters.late_messages.value(), rig.counters.accounts_duplicate.value());
+  std::printf(
+      "%s: %zu messages, %zu blocks, %lu transactions; dead %lu, incomplete %lu, late %lu, account writes dropped "
+      "%lu\n",
+      file.substr(file.rfind('/') + 1).c_str(), recorded->messages.size(), rig.blocks.size(), content,
+      rig.counters.blocks_dead.value(), rig.counters.slots_incomplete.value(), rig.counters.late_messages.value(),
+      rig.counters.accounts_duplicate.value());
 }
 
 #define SHARED_RECORDING(name) EVERSTATE_SOURCE_DIR "/../shared/data/recordings/" name
@@ -536,7 +560,8 @@ TEST(LedgerOnRecordings, CutsAnywhereGiveTheSameBlocks) {
       at = rig.ledger.position().has_value() ? recorded->first_message.at(rig.ledger.position()->slot) : 0;
     }
     ASSERT_EQ(rig.events, whole.events) << "round " << round;
-    for (size_t i = 0; i < rig.blocks.size(); ++i) ASSERT_EQ(testing::TextOf(*rig.blocks[i]), testing::TextOf(*whole.blocks[i]));
+    for (size_t i = 0; i < rig.blocks.size(); ++i)
+      ASSERT_EQ(testing::TextOf(*rig.blocks[i]), testing::TextOf(*whole.blocks[i]));
   }
 }
 

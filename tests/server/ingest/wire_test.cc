@@ -46,14 +46,15 @@ void CompareAccount(const AccountUpdate& a, const geyser::SubscribeUpdateAccount
 }
 
 template <typename Generated>
-void CompareInstruction(const InstructionUpdate& a, const Generated& b, const std::vector<std::string>& keys, Differ* differ) {
+void CompareInstruction(const InstructionUpdate& a, const Generated& b, const std::vector<std::string>& keys,
+                        Differ* differ) {
   differ->Check("program", View(a.program, 32), keys.at(b.program_id_index()));
   differ->Check("instruction accounts", View(a.accounts), b.accounts());
   differ->Check("instruction data", View(a.data), b.data());
 }
 
-void CompareInstructions(const TransactionUpdate& a, const geyser::SubscribeUpdateTransactionInfo& b, const std::vector<std::string>& keys,
-                         Differ* differ) {
+void CompareInstructions(const TransactionUpdate& a, const geyser::SubscribeUpdateTransactionInfo& b,
+                         const std::vector<std::string>& keys, Differ* differ) {
   size_t next = 0;
   const auto& message = b.transaction().message();
   for (int outer = 0; outer < message.instructions_size(); ++outer) {
@@ -91,7 +92,8 @@ void CompareTransaction(const TransactionUpdate& a, const geyser::SubscribeUpdat
   const size_t signers = message.header().num_required_signatures();
   for (size_t i = 0; i < keys.size(); ++i) {
     const bool signer = i < signers;
-    const size_t readonly = signer ? message.header().num_readonly_signed_accounts() : message.header().num_readonly_unsigned_accounts();
+    const size_t readonly =
+        signer ? message.header().num_readonly_signed_accounts() : message.header().num_readonly_unsigned_accounts();
     writable.push_back(i < (signer ? signers : keys.size()) - readonly);
   }
   for (const std::string& key : b.meta().loaded_writable_addresses()) {
@@ -110,7 +112,8 @@ void CompareTransaction(const TransactionUpdate& a, const geyser::SubscribeUpdat
   }
   CompareInstructions(a, b, keys, differ);
   differ->Check("logs", a.logs.size(), static_cast<size_t>(b.meta().log_messages_size()));
-  for (size_t i = 0; i < a.logs.size(); ++i) differ->Check("log", a.logs[i], b.meta().log_messages(static_cast<int>(i)));
+  for (size_t i = 0; i < a.logs.size(); ++i)
+    differ->Check("log", a.logs[i], b.meta().log_messages(static_cast<int>(i)));
 }
 
 void CompareMeta(const WalkedMessage& a, const geyser::SubscribeUpdateBlockMeta& b, Differ* differ) {
@@ -125,7 +128,8 @@ void CompareMeta(const WalkedMessage& a, const geyser::SubscribeUpdateBlockMeta&
 }
 
 // Both read the same, if both read at all. False when the walk refused the message.
-bool Compare(const std::string& bytes, const geyser::SubscribeUpdate& update, TransactionWalker* walker, Differ* differ) {
+bool Compare(const std::string& bytes, const geyser::SubscribeUpdate& update, TransactionWalker* walker,
+             Differ* differ) {
   const auto walked = WalkMessage(bytes);
   if (!walked.ok()) return false;
   std::pmr::monotonic_buffer_resource arena;
@@ -169,7 +173,8 @@ bool Compare(const std::string& bytes, const geyser::SubscribeUpdate& update, Tr
 std::vector<std::string> RecordingFiles() {
   std::vector<std::string> files = {EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates"};
   std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(EVERSTATE_SOURCE_DIR "/../shared/data/recordings", none)) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(EVERSTATE_SOURCE_DIR "/../shared/data/recordings", none)) {
     if (entry.path().extension() == ".updates") files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
@@ -198,8 +203,9 @@ TEST(Wire, ReadsEveryRecordedMessageAsTheGeneratedClassesDo) {
     }
     EXPECT_EQ(differ.count, 0);
     EXPECT_GT(messages, 0u);
-    std::printf("%s: %lu messages, %lu transactions, %lu accounts, %lu fields compared, %d differ\n", file.substr(file.rfind('/') + 1).c_str(),
-                messages, transactions, accounts, differ.fields, differ.count);
+    std::printf("%s: %lu messages, %lu transactions, %lu accounts, %lu fields compared, %d differ\n",
+                file.substr(file.rfind('/') + 1).c_str(), messages, transactions, accounts, differ.fields,
+                differ.count);
   }
 }
 
@@ -248,7 +254,8 @@ TEST(Wire, ReadsDamagedMessagesAsTheGeneratedClassesDo) {
   EXPECT_EQ(differ.count, 0);
   EXPECT_GT(both, 20000u);
   EXPECT_GT(walk_refused, 100u);
-  std::printf("%lu read by both, %lu refused by the walk only, %lu transactions read by the walk only\n", both, walk_refused, only_walk);
+  std::printf("%lu read by both, %lu refused by the walk only, %lu transactions read by the walk only\n", both,
+              walk_refused, only_walk);
 }
 
 absl::Status WalkTransaction(const geyser::SubscribeUpdate& update) {
@@ -261,20 +268,40 @@ TEST(Wire, AnIndexBeyondTheKeysIsRefusedWithTheTransactionsIndex) {
   geyser::SubscribeUpdate update = testing::TransactionMessage(7, 3);
   ASSERT_TRUE(WalkTransaction(update).ok());
   auto broken = update;
-  broken.mutable_transaction()->mutable_transaction()->mutable_transaction()->mutable_message()->mutable_instructions(0)->set_program_id_index(6);
-  EXPECT_EQ(WalkTransaction(broken).message(), "malformed transaction 3: instruction 0 or one that it called names a key beyond the 6 of the transaction");
+  broken.mutable_transaction()
+      ->mutable_transaction()
+      ->mutable_transaction()
+      ->mutable_message()
+      ->mutable_instructions(0)
+      ->set_program_id_index(6);
+  EXPECT_EQ(WalkTransaction(broken).message(),
+            "malformed transaction 3: instruction 0 or one that it called names a key beyond the 6 of the transaction");
   broken = update;
-  broken.mutable_transaction()->mutable_transaction()->mutable_meta()->mutable_inner_instructions(0)->mutable_instructions(1)->set_accounts("\x06");
-  EXPECT_EQ(WalkTransaction(broken).message(), "malformed transaction 3: instruction 1 or one that it called names a key beyond the 6 of the transaction");
+  broken.mutable_transaction()
+      ->mutable_transaction()
+      ->mutable_meta()
+      ->mutable_inner_instructions(0)
+      ->mutable_instructions(1)
+      ->set_accounts("\x06");
+  EXPECT_EQ(WalkTransaction(broken).message(),
+            "malformed transaction 3: instruction 1 or one that it called names a key beyond the 6 of the transaction");
   broken = update;
   broken.mutable_transaction()->mutable_transaction()->mutable_meta()->mutable_inner_instructions(0)->set_index(2);
-  EXPECT_EQ(WalkTransaction(broken).message(), "malformed transaction 3: it has inner instructions of instruction 2, but only 2 instructions");
+  EXPECT_EQ(WalkTransaction(broken).message(),
+            "malformed transaction 3: it has inner instructions of instruction 2, but only 2 instructions");
   broken = update;
-  broken.mutable_transaction()->mutable_transaction()->mutable_transaction()->mutable_message()->mutable_header()->set_num_required_signatures(5);
+  broken.mutable_transaction()
+      ->mutable_transaction()
+      ->mutable_transaction()
+      ->mutable_message()
+      ->mutable_header()
+      ->set_num_required_signatures(5);
   EXPECT_EQ(WalkTransaction(broken).message(), "malformed transaction 3: its header names more keys than there are");
   broken = update;
-  broken.mutable_transaction()->mutable_transaction()->mutable_transaction()->mutable_message()->set_account_keys(0, "short");
-  EXPECT_THAT(std::string(WalkTransaction(broken).message()), ::testing::HasSubstr("an account key has 5 bytes instead of 32"));
+  broken.mutable_transaction()->mutable_transaction()->mutable_transaction()->mutable_message()->set_account_keys(
+      0, "short");
+  EXPECT_THAT(std::string(WalkTransaction(broken).message()),
+              ::testing::HasSubstr("an account key has 5 bytes instead of 32"));
 }
 
 TEST(Wire, InnerGroupsOfOneInstructionCountOn) {
@@ -299,7 +326,8 @@ TEST(Wire, MalformedBytesAreNamedByOffset) {
   bytes += '\x12';  // field 2, bytes, without a length
   EXPECT_EQ(WalkMessage(bytes).status(),
             absl::InvalidArgumentError("malformed update, byte " + std::to_string(whole) + ": a number is cut off"));
-  EXPECT_EQ(WalkMessage("\x13").status(), absl::InvalidArgumentError("malformed update, byte 0: a wire type that does not exist"));
+  EXPECT_EQ(WalkMessage("\x13").status(),
+            absl::InvalidArgumentError("malformed update, byte 0: a wire type that does not exist"));
   EXPECT_EQ(WalkMessage(std::string_view("\x00", 1)).status(),
             absl::InvalidArgumentError("malformed update, byte 0: a field number that does not exist"));
 }

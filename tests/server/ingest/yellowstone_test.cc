@@ -80,7 +80,8 @@ TEST(Yellowstone, AsksForOneStreamWithEverythingInIt) {
   EXPECT_THAT(first.accounts().begin()->second.owner(), ElementsAre(EncodeBase58(Key("owner"))));
   ASSERT_EQ(first.transactions_size(), 1);
   const auto& transactions = first.transactions().begin()->second;
-  EXPECT_THAT(transactions.account_include(), ElementsAre(EncodeBase58(Key("program a")), EncodeBase58(Key("program b"))));
+  EXPECT_THAT(transactions.account_include(),
+              ElementsAre(EncodeBase58(Key("program a")), EncodeBase58(Key("program b"))));
   EXPECT_TRUE(transactions.has_vote() && !transactions.vote() && transactions.has_failed() && !transactions.failed());
   ASSERT_EQ(first.slots_size(), 1);
   EXPECT_TRUE(first.slots().begin()->second.interslot_updates());
@@ -96,8 +97,10 @@ TEST(Yellowstone, AsksForOneStreamWithEverythingInIt) {
 }
 
 TEST(Yellowstone, DeliversTheBytesAsTheyCame) {
-  const std::vector<std::string> sent = testing::MessagesOf({.slot = 10, .parent = 9, .transactions = 100, .accounts = 100});
-  const std::string large = testing::AccountMessage(10, "large", 1, std::string(9u << 20, 'x'), std::nullopt).SerializeAsString();
+  const std::vector<std::string> sent =
+      testing::MessagesOf({.slot = 10, .parent = 9, .transactions = 100, .accounts = 100});
+  const std::string large =
+      testing::AccountMessage(10, "large", 1, std::string(9u << 20, 'x'), std::nullopt).SerializeAsString();
   ScriptedGeyser server({[&](ScriptedCall& call) {
     call.Send(sent);
     call.Send(large);
@@ -127,7 +130,8 @@ TEST(Yellowstone, AMessageBeyondTheLimitEndsTheStream) {
 }
 
 TEST(Yellowstone, TheTokenIsInNoError) {
-  ScriptedGeyser server({[](ScriptedCall&) { return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "No valid auth token: s3cret!"); }});
+  ScriptedGeyser server(
+      {[](ScriptedCall&) { return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "No valid auth token: s3cret!"); }});
   const auto source = Open(server, {.endpoint = {}, .x_token = "s3cret!"});
   auto connection = source->Connect({}, std::nullopt);
   ASSERT_TRUE(connection.ok());
@@ -150,7 +154,8 @@ TEST(Yellowstone, ServerPingsAreAnswered) {
   auto connection = source->Connect({}, std::nullopt);
   ASSERT_TRUE(connection.ok());
   std::vector<std::string> messages;
-  for (int i = 0; i < 2; ++i) messages.push_back(NextOf(connection->get()).value());  // the ping, and the pong to our answer
+  for (int i = 0; i < 2; ++i)
+    messages.push_back(NextOf(connection->get()).value());  // the ping, and the pong to our answer
   geyser::SubscribeUpdate last;
   ASSERT_TRUE(last.ParseFromString(messages.back()));
   EXPECT_EQ(last.pong().id(), 1);
@@ -214,11 +219,13 @@ TEST(Yellowstone, SaysWhyThereIsNoConnection) {
 }
 
 TEST(Yellowstone, EndpointsAreChecked) {
-  for (const char* good : {"http://localhost", "http://localhost:10000", "https://a.example", "https://a.example:443/", "http://[::1]", "http://[::1]:10000"}) {
+  for (const char* good : {"http://localhost", "http://localhost:10000", "https://a.example", "https://a.example:443/",
+                           "http://[::1]", "http://[::1]:10000"}) {
     EXPECT_TRUE(OpenYellowstone({.endpoint = good, .x_token = {}}).ok()) << good;
   }
-  for (const char* bad : {"", "localhost:10000", "ftp://a", "http://", "http://:80", "http://a:", "http://a:b", "http://a:0", "http://a:70000", "http://a/path",
-                          "http://[::1", "http://user@a", "http://[::1]x"}) {
+  for (const char* bad :
+       {"", "localhost:10000", "ftp://a", "http://", "http://:80", "http://a:", "http://a:b", "http://a:0",
+        "http://a:70000", "http://a/path", "http://[::1", "http://user@a", "http://[::1]x"}) {
     const auto source = OpenYellowstone({.endpoint = bad, .x_token = {}});
     EXPECT_EQ(source.status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }

@@ -12,23 +12,31 @@ std::string Lit(const std::string& value) { return absl::StrCat(R"({"Literal":{"
 std::string Bin(const std::string& op, const std::string& l, const std::string& r) {
   return absl::StrCat(R"({"Binary":{"op":")", op, R"(","left":)", l, R"(,"right":)", r, "}}");
 }
-std::string Or(const std::string& e, const std::string& value) { return absl::StrCat(R"({"UnwrapOr":{"expr":)", e, R"(,"default":)", value, "}}"); }
-std::string Cast(const std::string& e, const std::string& type) { return absl::StrCat(R"({"Cast":{"expr":)", e, R"(,"to_type":")", type, R"("}})"); }
+std::string Or(const std::string& e, const std::string& value) {
+  return absl::StrCat(R"({"UnwrapOr":{"expr":)", e, R"(,"default":)", value, "}}");
+}
+std::string Cast(const std::string& e, const std::string& type) {
+  return absl::StrCat(R"({"Cast":{"expr":)", e, R"(,"to_type":")", type, R"("}})");
+}
 std::string Not(const std::string& e) { return absl::StrCat(R"({"Unary":{"op":"Not","expr":)", e, "}}"); }
 std::string If(const std::string& c, const std::string& t, const std::string& e) {
   return absl::StrCat(R"({"If":{"condition":)", c, R"(,"then_branch":)", t, R"(,"else_branch":)", e, "}}");
 }
 std::string Resolve(const std::string& method, const std::string& a, const std::string& b) {
-  return absl::StrCat(R"({"ResolverComputed":{"resolver":"TokenMetadata","method":")", method, R"(","args":[)", a, ",", b, "]}}");
+  return absl::StrCat(R"({"ResolverComputed":{"resolver":"TokenMetadata","method":")", method, R"(","args":[)", a, ",",
+                      b, "]}}");
 }
 
 // Things with amount a, delta d, u128 g, option m, and the given computed fields.
 EntityText With(const std::vector<std::string>& computed) {
   EntityText entity;
   entity.handlers = {Handler(kThing, "__account_address",
-                             {Mapping("a", From("amount"), "LastWrite"), Mapping("d", From("delta"), "LastWrite"), Mapping("g", From("big"), "LastWrite"),
-                              Mapping("m", From("maybe"), "LastWrite", absl::StrCat(",\"condition\":", Compare("id", "NotEqual", "99")))}),
-                      Handler(kDoIt, "accounts.target", {Mapping("n", From("data"), "Count"), Mapping("f", From("data.ratio"), "LastWrite")})};
+                             {Mapping("a", From("amount"), "LastWrite"), Mapping("d", From("delta"), "LastWrite"),
+                              Mapping("g", From("big"), "LastWrite"),
+                              Mapping("m", From("maybe"), "LastWrite",
+                                      absl::StrCat(",\"condition\":", Compare("id", "NotEqual", "99")))}),
+                     Handler(kDoIt, "accounts.target",
+                             {Mapping("n", From("data"), "Count"), Mapping("f", From("data.ratio"), "LastWrite")})};
   entity.computed = computed;
   return entity;
 }
@@ -51,7 +59,8 @@ TEST(ExpressionTest, ArithmeticIsExactAndTruncatesTowardZero) {
   EXPECT_EQ(Eval(Bin("Mul", Ref("a"), Ref("d"))), (Answer{"-21", 0}));
   EXPECT_EQ(Eval(Bin("Div", Ref("d"), Lit("2"))), (Answer{"-1", 0}));
   EXPECT_EQ(Eval(Bin("Mod", Ref("d"), Lit("2"))), (Answer{"-1", 0}));
-  EXPECT_EQ(Eval(Bin("Mul", Ref("a"), Ref("a")), {.amount = UINT64_MAX}), (Answer{"absent", 1}));  // beyond 128 bits with a sign
+  EXPECT_EQ(Eval(Bin("Mul", Ref("a"), Ref("a")), {.amount = UINT64_MAX}),
+            (Answer{"absent", 1}));  // beyond 128 bits with a sign
   EXPECT_EQ(Eval(Bin("Add", Ref("a"), Ref("a")), {.amount = UINT64_MAX}), (Answer{"\"36893488147419103230\"", 0}));
   EXPECT_EQ(Eval(Bin("Add", Ref("g"), Lit("1"))), (Answer{"6", 0}));
   EXPECT_EQ(Eval(Bin("Add", Lit("1.5"), Lit("2.25"))), (Answer{"3.75", 0}));
@@ -89,7 +98,7 @@ TEST(ExpressionTest, ComparisonsAndLogic) {
 TEST(ExpressionTest, UnwrapOrTakesIntegersOnly) {
   EXPECT_EQ(Eval(Or(Ref("a"), "1")).value, "7");
   EXPECT_EQ(Eval(Or(Ref("m"), "1")).value, "1");
-  EXPECT_EQ(Eval(Or(Ref("n"), "4")).value, "4");      // never written
+  EXPECT_EQ(Eval(Or(Ref("n"), "4")).value, "4");  // never written
   EXPECT_EQ(Eval(Or(Ref("m"), "true")).value, "1");
   EXPECT_EQ(Eval(Or(Ref("m"), "\"x\"")).value, "0");
   EXPECT_EQ(Eval(Or(Lit("1.5"), "3")).value, "3");
@@ -136,10 +145,12 @@ TEST(ExpressionTest, FieldsComeAfterThoseThatTheyRead) {
 }
 
 TEST(ExpressionTest, ACycleIsRefusedWithItsFields) {
-  const auto compiled = CompileText({With({Computed("x", Ref("y")), Computed("y", Ref("x")), Computed("w", Ref("a"))})});
+  const auto compiled =
+      CompileText({With({Computed("x", Ref("y")), Computed("y", Ref("x")), Computed("w", Ref("a"))})});
   ASSERT_FALSE(compiled.ok());
   EXPECT_EQ(compiled.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(std::string(compiled.status().message()), "mini.stack.json: entities[0].computed_field_specs: these fields wait for each other: x, y");
+  EXPECT_EQ(std::string(compiled.status().message()),
+            "mini.stack.json: entities[0].computed_field_specs: these fields wait for each other: x, y");
   EXPECT_FALSE(CompileText({With({Computed("x", Ref("x"))})}).ok());
 }
 

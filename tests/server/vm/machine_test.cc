@@ -20,17 +20,18 @@ EntityText Deeds(const std::vector<std::string>& mappings) {
   return entity;
 }
 std::string Set(const std::string& target, const std::string& source, const std::string& condition = "null") {
-  return R"({"SetField":{"target_field":")" + target + R"(","source":)" + source + R"(,"condition":)" + condition + "}}";
+  return R"({"SetField":{"target_field":")" + target + R"(","source":)" + source + R"(,"condition":)" + condition +
+         "}}";
 }
 std::string Increment(const std::string& target, int by, const std::string& condition = "null") {
-  return R"({"IncrementField":{"target_field":")" + target + R"(","increment_by":)" + std::to_string(by) + R"(,"condition":)" + condition + "}}";
+  return R"({"IncrementField":{"target_field":")" + target + R"(","increment_by":)" + std::to_string(by) +
+         R"(,"condition":)" + condition + "}}";
 }
 
 TEST(MachineTest, OneMutationPerEntityAndBlockWithRanksInOrderOfFirstTouch) {
   World world({Deeds({Mapping("n", From("data"), "Count"), Mapping("last", From("data.amount"), "LastWrite")})});
-  const BatchRef batch = world.Run(BlockBuilder(5)
-                                       .Transaction(1, {{DoIt(7), {2, 0}}, {DoIt(8), {1, 0}}})
-                                       .Transaction(2, {{DoIt(9), {2, 0}}}));
+  const BatchRef batch = world.Run(
+      BlockBuilder(5).Transaction(1, {{DoIt(7), {2, 0}}, {DoIt(8), {1, 0}}}).Transaction(2, {{DoIt(9), {2, 0}}}));
   ASSERT_EQ(batch->mutations.size(), 2u);
   EXPECT_EQ(batch->mutations[0].key, KeyText(2));
   EXPECT_EQ(batch->mutations[0].cursor, (Cursor{5, 1}));
@@ -165,11 +166,11 @@ TEST(MachineTest, WhenHoldsForAccountsWritableInASuccessfulTransactionWithTheIns
   World world({Things({Mapping("amount", From("amount"), "LastWrite"),
                        Mapping("frozen", From("amount"), "LastWrite", R"(,"when":"mini::FreezeIxState")")})});
   world.Run(BlockBuilder(5)
-                .Transaction(1, {{"\n", {1}}}, {1, 2})           // freezes; 1 and 2 are writable
-                .Transaction(2, {{"\n", {3}}}, {3}, true)        // failed
-                .Transaction(3, {{DoIt(1), {4, 0}}}, {4})        // another instruction
+                .Transaction(1, {{"\n", {1}}}, {1, 2})     // freezes; 1 and 2 are writable
+                .Transaction(2, {{"\n", {3}}}, {3}, true)  // failed
+                .Transaction(3, {{DoIt(1), {4, 0}}}, {4})  // another instruction
                 .Account(1, Thing{.amount = 11}.Bytes(), 1)
-                .Account(2, Thing{.amount = 12}.Bytes(), 3)      // written last by another transaction
+                .Account(2, Thing{.amount = 12}.Bytes(), 3)  // written last by another transaction
                 .Account(3, Thing{.amount = 13}.Bytes(), 2)
                 .Account(4, Thing{.amount = 14}.Bytes(), 3));
   EXPECT_EQ(world.Field(KeyText(1), "frozen"), "11");
@@ -188,7 +189,8 @@ TEST(MachineTest, StopTakesEffectAfterTheSlotInWhichItIsSeen) {
   world.Run(BlockBuilder(5).Account(1, Thing{.amount = 1}.Bytes()));
   world.Run(BlockBuilder(6).Account(1, Thing{.amount = 2}.Bytes()));
   EXPECT_EQ(world.Field(KeyText(1), "before"), "2");  // the population counts for nothing beside `stop`
-  const BatchRef batch = world.Run(BlockBuilder(7).Transaction(1, {{"\v", {1}}}).Account(1, Thing{.amount = 3}.Bytes()));
+  const BatchRef batch =
+      world.Run(BlockBuilder(7).Transaction(1, {{"\v", {1}}}).Account(1, Thing{.amount = 3}.Bytes()));
   EXPECT_EQ(world.Field(KeyText(1), "before"), "3");
   ASSERT_EQ(batch->side.size(), 1u);
   EXPECT_EQ(batch->side[0].key, (SideKey{SideKind::kStopFlag, 0, 0, KeyText(1)}));
@@ -199,9 +201,10 @@ TEST(MachineTest, StopTakesEffectAfterTheSlotInWhichItIsSeen) {
 
 TEST(MachineTest, HooksRunAfterTheHandlersOfTheirEventAndHonourTheirConditions) {
   EntityText entity = Deeds({Mapping("n", From("data"), "Count")});
-  entity.hooks = {Hook(kDoIt, "accounts.target",
-                       {Set("at", kSlotSource), Increment("large", 3, Compare("data.amount", "GreaterThanOrEqual", "100")),
-                        Set("by", From("accounts.user"), Compare("data.amount", "Equal", "7"))})};
+  entity.hooks = {
+      Hook(kDoIt, "accounts.target",
+           {Set("at", kSlotSource), Increment("large", 3, Compare("data.amount", "GreaterThanOrEqual", "100")),
+            Set("by", From("accounts.user"), Compare("data.amount", "Equal", "7"))})};
   World world({entity});
   world.Run(BlockBuilder(5).Transaction(1, {{DoIt(100), {1, 2}}, {DoIt(99), {1, 2}}, {DoIt(101), {1, 2}}}));
   EXPECT_EQ(world.Field(KeyText(1), "at"), "5");

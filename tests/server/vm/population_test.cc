@@ -26,7 +26,8 @@ std::string When(const std::string& condition) { return absl::StrCat(",\"conditi
 std::string Signature(uint8_t byte) {
   std::string json;
   const std::string bytes(64, static_cast<char>(byte));
-  AppendValueJson(*RowSchema::Build({}, {}, {}).value(), Value::Sig64(reinterpret_cast<const uint8_t*>(bytes.data())), &json);
+  AppendValueJson(*RowSchema::Build({}, {}, {}).value(), Value::Sig64(reinterpret_cast<const uint8_t*>(bytes.data())),
+                  &json);
   return json;
 }
 
@@ -51,8 +52,9 @@ TEST(PopulationTest, SetOnceWithinOneBlockKeepsTheFirstInTheBlocksOrder) {
 }
 
 TEST(PopulationTest, MaxMinAndSumIgnoreNullAndAreExactBeyond64Bits) {
-  World world({Things({Mapping("max", From("amount"), "Max"), Mapping("min", From("delta"), "Min"), Mapping("sum", From("amount"), "Sum"),
-                       Mapping("signed", From("delta"), "Sum"), Mapping("big", From("big"), "Max"), Mapping("maxn", From("maybe"), "Max")})});
+  World world({Things({Mapping("max", From("amount"), "Max"), Mapping("min", From("delta"), "Min"),
+                       Mapping("sum", From("amount"), "Sum"), Mapping("signed", From("delta"), "Sum"),
+                       Mapping("big", From("big"), "Max"), Mapping("maxn", From("maybe"), "Max")})});
   const uint64_t top = UINT64_MAX;
   world.Run(BlockBuilder(1).Account(1, Thing{.amount = top, .delta = -5, .big = 3}.Bytes()));
   world.Run(BlockBuilder(2).Account(1, Thing{.amount = top - 1, .delta = 2, .big = 2, .maybe = 8}.Bytes()));
@@ -67,8 +69,8 @@ TEST(PopulationTest, MaxMinAndSumIgnoreNullAndAreExactBeyond64Bits) {
 }
 
 TEST(PopulationTest, ASumOrMaximumOfSomethingElseIsSkippedAndCounted) {
-  World world({Things({Mapping("sum", From("owner"), "Sum"), Mapping("sumn", From("maybe"), "Sum"), Mapping("max", From("owner"), "Max"),
-                       Mapping("n", From("id"), "Count")})});
+  World world({Things({Mapping("sum", From("owner"), "Sum"), Mapping("sumn", From("maybe"), "Sum"),
+                       Mapping("max", From("owner"), "Max"), Mapping("n", From("id"), "Count")})});
   world.Run(BlockBuilder(1).Account(1, Thing{}.Bytes()));
   EXPECT_EQ(world.Field(KeyText(1), "sum"), "absent");
   EXPECT_EQ(world.Field(KeyText(1), "max"), "absent");
@@ -79,10 +81,12 @@ TEST(PopulationTest, ASumOrMaximumOfSomethingElseIsSkippedAndCounted) {
 
 TEST(PopulationTest, UniqueCountRemembersItsMembersAcrossBlocks) {
   World world({Deeds({Mapping("users", From("accounts.user"), "UniqueCount")})});
-  const BatchRef first = world.Run(BlockBuilder(1).Transaction(1, {{DoIt(1), {1, 5}}, {DoIt(1), {1, 6}}, {DoIt(1), {1, 5}}, {DoIt(1), {1}}}));
+  const BatchRef first = world.Run(
+      BlockBuilder(1).Transaction(1, {{DoIt(1), {1, 5}}, {DoIt(1), {1, 6}}, {DoIt(1), {1, 5}}, {DoIt(1), {1}}}));
   EXPECT_EQ(first->side.size(), 2u);
   EXPECT_EQ(world.Field(KeyText(1), "users"), "2");
-  const BatchRef second = world.Run(BlockBuilder(2).Transaction(1, {{DoIt(1), {1, 5}}, {DoIt(1), {2, 5}}, {DoIt(1), {1, 7}}}));
+  const BatchRef second =
+      world.Run(BlockBuilder(2).Transaction(1, {{DoIt(1), {1, 5}}, {DoIt(1), {2, 5}}, {DoIt(1), {1, 7}}}));
   EXPECT_EQ(second->side.size(), 2u);  // 5 of the other entity, 7 of this one
   EXPECT_EQ(world.Field(KeyText(1), "users"), "3");
   EXPECT_EQ(world.Field(KeyText(2), "users"), "1");
@@ -119,30 +123,35 @@ TEST(PopulationTest, MergeReplaces) {
 TEST(PopulationTest, ConditionsHoldOnEveryPopulation) {
   const std::string large = When(Compare("data.amount", "GreaterThan", "10"));
   std::vector<std::string> mappings;
-  for (const char* population : {"SetOnce", "LastWrite", "Merge", "Append", "Max", "Min", "Sum", "Count", "UniqueCount"}) {
+  for (const char* population :
+       {"SetOnce", "LastWrite", "Merge", "Append", "Max", "Min", "Sum", "Count", "UniqueCount"}) {
     mappings.push_back(Mapping(population, From("data.amount"), population, large));
   }
   World world({Deeds(mappings)});
-  world.Run(BlockBuilder(1).Transaction(1, {{DoIt(5), {1, 0}}, {DoIt(20), {1, 0}}, {DoIt(10), {1, 0}}, {DoIt(30), {1, 0}}, {DoIt(1), {1, 0}}}));
-  const std::pair<const char*, const char*> expected[] = {{"SetOnce", "20"}, {"LastWrite", "30"}, {"Merge", "30"}, {"Append", "[20,30]"},
-                                                          {"Max", "30"}, {"Min", "20"}, {"Sum", "50"}, {"Count", "2"}, {"UniqueCount", "2"}};
+  world.Run(BlockBuilder(1).Transaction(
+      1, {{DoIt(5), {1, 0}}, {DoIt(20), {1, 0}}, {DoIt(10), {1, 0}}, {DoIt(30), {1, 0}}, {DoIt(1), {1, 0}}}));
+  const std::pair<const char*, const char*> expected[] = {
+      {"SetOnce", "20"}, {"LastWrite", "30"}, {"Merge", "30"}, {"Append", "[20,30]"}, {"Max", "30"},
+      {"Min", "20"},     {"Sum", "50"},       {"Count", "2"},  {"UniqueCount", "2"}};
   for (const auto& [field, value] : expected) EXPECT_EQ(world.Field(KeyText(1), field), value) << field;
 }
 
 TEST(PopulationTest, ConditionsCompareTextWithKeysAndOrderOnlyNumbers) {
   const std::string is_owner = Compare("owner", "Equal", '"' + KeyText(3) + '"');
-  const std::string logical = absl::StrCat(R"({"expression":"x","parsed":{"Logical":{"op":"And","conditions":[)",
-                                           R"({"Comparison":{"field":{"segments":["amount"]},"op":"GreaterThan","value":2}},)",
-                                           R"({"Logical":{"op":"Or","conditions":[{"Comparison":{"field":{"segments":["delta"]},"op":"LessThan","value":0}},)",
-                                           R"({"Comparison":{"field":{"segments":["id"]},"op":"Equal","value":9}}]}}]}}})");
-  World world({Things({Mapping("owned", From("id"), "Count", When(is_owner)),
-                       Mapping("other", From("id"), "Count", When(Compare("owner", "NotEqual", '"' + KeyText(3) + '"'))),
-                       Mapping("null", From("id"), "Count", When(Compare("maybe", "Equal", "null"))),
-                       Mapping("big", From("id"), "Count", When(Compare("big", "Equal", "\"12\""))),
-                       Mapping("both", From("id"), "Count", When(logical)),
-                       Mapping("ordered", From("id"), "Count", When(Compare("maybe", "LessThan", "5")))})});
+  const std::string logical = absl::StrCat(
+      R"({"expression":"x","parsed":{"Logical":{"op":"And","conditions":[)",
+      R"({"Comparison":{"field":{"segments":["amount"]},"op":"GreaterThan","value":2}},)",
+      R"({"Logical":{"op":"Or","conditions":[{"Comparison":{"field":{"segments":["delta"]},"op":"LessThan","value":0}},)",
+      R"({"Comparison":{"field":{"segments":["id"]},"op":"Equal","value":9}}]}}]}}})");
+  World world(
+      {Things({Mapping("owned", From("id"), "Count", When(is_owner)),
+               Mapping("other", From("id"), "Count", When(Compare("owner", "NotEqual", '"' + KeyText(3) + '"'))),
+               Mapping("null", From("id"), "Count", When(Compare("maybe", "Equal", "null"))),
+               Mapping("big", From("id"), "Count", When(Compare("big", "Equal", "\"12\""))),
+               Mapping("both", From("id"), "Count", When(logical)),
+               Mapping("ordered", From("id"), "Count", When(Compare("maybe", "LessThan", "5")))})});
   world.Run(BlockBuilder(1).Account(1, Thing{.owner = 3, .amount = 3, .delta = -1, .big = 12}.Bytes()));
-  for (const char* field : {"owned", "null", "big", "both"}) EXPECT_EQ(world.Field(KeyText(1), field), "1") << field;
+  for (const char* field : {"owned", "null", "big", "bign", "both"}) EXPECT_EQ(world.Field(KeyText(1), field), "1") << field;
   for (const char* field : {"other", "ordered"}) EXPECT_EQ(world.Field(KeyText(1), field), "absent") << field;
   EXPECT_EQ(world.Faults(FaultReason::kConditionType), 1u);
   world.Run(BlockBuilder(2).Account(1, Thing{.id = 9, .owner = 4, .amount = 3, .maybe = 4}.Bytes()));
@@ -155,28 +164,36 @@ TEST(PopulationTest, ConditionsCompareTextWithKeysAndOrderOnlyNumbers) {
 }
 
 TEST(SourceTest, EventsCapturesContextAndConstants) {
-  const std::string event = absl::StrCat(R"({"AsEvent":{"fields":[)", From("data.amount"), ",", From("accounts.user"), "]}}");
-  EntityText deeds = Deeds({Mapping("event", event, "LastWrite"), Mapping("whole", R"({"AsEvent":{"fields":[]}})", "LastWrite"),
-                            Mapping("slot", R"({"FromContext":{"field":"slot"}})", "LastWrite"),
-                            Mapping("sig", R"({"FromContext":{"field":"signature"}})", "LastWrite"),
-                            Mapping("time", R"({"FromContext":{"field":"timestamp"}})", "LastWrite"),
-                            Mapping("const", R"({"Constant":{"b":[1,-2,"x",null,true],"a":1.5}})", "LastWrite"),
-                            Mapping("dflt", From("accounts.user", R"(,"default":"none","transform":null)"), "LastWrite")});
+  const std::string event =
+      absl::StrCat(R"({"AsEvent":{"fields":[)", From("data.amount"), ",", From("accounts.user"), "]}}");
+  EntityText deeds =
+      Deeds({Mapping("event", event, "LastWrite"), Mapping("whole", R"({"AsEvent":{"fields":[]}})", "LastWrite"),
+             Mapping("slot", R"({"FromContext":{"field":"slot"}})", "LastWrite"),
+             Mapping("sig", R"({"FromContext":{"field":"signature"}})", "LastWrite"),
+             Mapping("time", R"({"FromContext":{"field":"timestamp"}})", "LastWrite"),
+             Mapping("const", R"({"Constant":{"b":[1,-2,"x",null,true],"a":1.5}})", "LastWrite"),
+             Mapping("dflt", From("accounts.user", R"(,"default":"none","transform":null)"), "LastWrite")});
   EntityText things = Things({Mapping("raw", R"({"AsCapture":{"field_transforms":{}}})", "LastWrite")});
   things.name = "T";
   World world({deeds, things});
-  world.Run(BlockBuilder(5, 77).Transaction(1, {{DoIt(4, 2, 0.5), {1}}}).Account(2, Thing{.id = 3, .owner = 1, .maybe = 6}.Bytes(), 1).Account(3, Thing{}.Bytes()));
+  world.Run(BlockBuilder(5, 77)
+                .Transaction(1, {{DoIt(4, 2, 0.5), {1}}})
+                .Account(2, Thing{.id = 3, .owner = 1, .maybe = 6}.Bytes(), 1)
+                .Account(3, Thing{}.Bytes()));
   const std::string wrapper = absl::StrCat(R"(,"signature":)", Signature(1), R"(,"slot":5,"timestamp":77})");
   EXPECT_EQ(world.Field(KeyText(1), "event"), absl::StrCat(R"({"data":{"amount":4,"user":null})", wrapper));
-  EXPECT_EQ(world.Field(KeyText(1), "whole"), absl::StrCat(R"({"data":{"accounts":{"target":")", KeyText(1),
-                                                           R"("},"data":{"amount":4,"delta":2,"ratio":0.5}})", wrapper));
+  EXPECT_EQ(world.Field(KeyText(1), "whole"),
+            absl::StrCat(R"({"data":{"accounts":{"target":")", KeyText(1),
+                         R"("},"data":{"amount":4,"delta":2,"ratio":0.5}})", wrapper));
   EXPECT_EQ(world.Field(KeyText(1), "slot"), "5");
   EXPECT_EQ(world.Field(KeyText(1), "sig"), Signature(1));
   EXPECT_EQ(world.Field(KeyText(1), "time"), "77");
   EXPECT_EQ(world.Field(KeyText(1), "const"), R"({"a":1.5,"b":[1,-2,"x",null,true]})");
   EXPECT_EQ(world.Field(KeyText(1), "dflt"), "\"none\"");
-  const std::string data = absl::StrCat(R"("data":{"amount":0,"big":"0","delta":0,"end_at":0,"id":3,"maybe":6,"owner":")", KeyText(1), "\"}");
-  EXPECT_EQ(world.Field(KeyText(2), "raw", 1), absl::StrCat(R"({"account_address":")", KeyText(2), "\",", data, wrapper));
+  const std::string data = absl::StrCat(
+      R"("data":{"amount":0,"big":"0","delta":0,"end_at":0,"id":3,"maybe":6,"owner":")", KeyText(1), "\"}");
+  EXPECT_EQ(world.Field(KeyText(2), "raw", 1),
+            absl::StrCat(R"({"account_address":")", KeyText(2), "\",", data, wrapper));
   EXPECT_EQ(world.Field(KeyText(3), "raw", 1).find("signature"), std::string::npos);  // no transaction wrote it
 }
 
@@ -187,12 +204,15 @@ TEST(SourceTest, ABlockWithoutATimeGivesNull) {
 }
 
 TEST(SourceTest, PathsMayBeWrittenInTheIdlsSpellingAndWithoutData) {
-  World world({Things({Mapping("camel", From("endAt"), "LastWrite"), Mapping("snake", From("end_at"), "LastWrite")}), [] {
-                 EntityText deeds = Deeds({Mapping("bare", From("amount"), "LastWrite", When(Compare("amount", "GreaterThan", "3")))});
-                 deeds.name = "D";
-                 return deeds;
-               }()});
-  world.Run(BlockBuilder(5).Transaction(1, {{DoIt(4), {1, 2}}, {DoIt(2), {2, 2}}}).Account(1, Thing{.end_at = 6}.Bytes()));
+  World world(
+      {Things({Mapping("camel", From("endAt"), "LastWrite"), Mapping("snake", From("end_at"), "LastWrite")}), [] {
+         EntityText deeds =
+             Deeds({Mapping("bare", From("amount"), "LastWrite", When(Compare("amount", "GreaterThan", "3")))});
+         deeds.name = "D";
+         return deeds;
+       }()});
+  world.Run(
+      BlockBuilder(5).Transaction(1, {{DoIt(4), {1, 2}}, {DoIt(2), {2, 2}}}).Account(1, Thing{.end_at = 6}.Bytes()));
   EXPECT_EQ(world.Field(KeyText(1), "camel"), "6");
   EXPECT_EQ(world.Field(KeyText(1), "snake"), "6");
   EXPECT_EQ(world.Field(KeyText(1), "bare", 1), "4");
@@ -209,8 +229,9 @@ TEST(SourceTest, Base58OfAKeyIsTheKeyAndOfNothingAFault) {
 }
 
 TEST(SourceTest, AFieldIsHiddenWhenOneOfItsMappingsSaysSo) {
-  auto projection = CompileText({Deeds({Mapping("a", From("data.amount"), "LastWrite", R"(,"emit":false)"),
-                                        Mapping("a", From("data.amount"), "LastWrite"), Mapping("b", From("data.amount"), "LastWrite")})});
+  auto projection = CompileText(
+      {Deeds({Mapping("a", From("data.amount"), "LastWrite", R"(,"emit":false)"),
+              Mapping("a", From("data.amount"), "LastWrite"), Mapping("b", From("data.amount"), "LastWrite")})});
   ASSERT_TRUE(projection.ok());
   EXPECT_FALSE((*projection)->schema()->entity(0).fields[0].emit);
   EXPECT_TRUE((*projection)->schema()->entity(0).fields[1].emit);
@@ -251,10 +272,11 @@ struct Reference {
 
 TEST(PopulationProperty, EqualsThePlainReferenceHoweverTheEventsAreCutIntoBlocks) {
   const std::vector<std::string> fields = {"n", "sum", "max", "min", "last", "once", "unique", "all"};
-  const EntityText entity = Deeds({Mapping("n", From("data"), "Count"), Mapping("sum", From("data.delta"), "Sum"),
-                                   Mapping("max", From("data.delta"), "Max"), Mapping("min", From("data.delta"), "Min"),
-                                   Mapping("last", From("data.amount"), "LastWrite"), Mapping("once", From("data.amount"), "SetOnce"),
-                                   Mapping("unique", From("data.amount"), "UniqueCount"), Mapping("all", From("data.amount"), "Append")});
+  const EntityText entity =
+      Deeds({Mapping("n", From("data"), "Count"), Mapping("sum", From("data.delta"), "Sum"),
+             Mapping("max", From("data.delta"), "Max"), Mapping("min", From("data.delta"), "Min"),
+             Mapping("last", From("data.amount"), "LastWrite"), Mapping("once", From("data.amount"), "SetOnce"),
+             Mapping("unique", From("data.amount"), "UniqueCount"), Mapping("all", From("data.amount"), "Append")});
   const bool holds = rc::check("machine equals reference", [&] {
     World world({entity}, 1000);
     std::map<int, Reference> reference;

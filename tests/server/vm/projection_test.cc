@@ -12,7 +12,8 @@ namespace {
 const std::string kAmount = From("data.amount");
 const std::string kMapping = Mapping("x", kAmount, "LastWrite");
 
-EntityText One(const std::vector<std::string>& mappings = {kMapping}, const std::string& type = kDoIt, const std::string& key = "accounts.target") {
+EntityText One(const std::vector<std::string>& mappings = {kMapping}, const std::string& type = kDoIt,
+               const std::string& key = "accounts.target") {
   EntityText entity;
   entity.handlers = {Handler(type, key, mappings)};
   return entity;
@@ -71,20 +72,27 @@ TEST(ProjectionTest, ListsItsViewsAndThoseThatItCannotServe) {
 TEST(RefusalTest, Keys) {
   for (const char* kind : {"Lookup", "Computed", "TemporalLookup"}) {
     EntityText entity = One();
-    const std::string content = std::string(kind) == "TemporalLookup"
-                                    ? R"({"lookup_field":{"segments":["data","amount"]},"timestamp_field":{"segments":["data","amount"]},"index_name":"i"})"
-                                : std::string(kind) == "Computed" ? R"({"primary_field":{"segments":["data","amount"]},"compute_partition":"Sum"})"
-                                                                  : R"({"primary_field":{"segments":["data","amount"]}})";
-    entity.handlers[0] = absl::StrReplaceAll(entity.handlers[0], {{R"({"Embedded":{"primary_field":)" + PathJson("accounts.target") + "}}",
-                                                                   absl::StrCat("{\"", kind, "\":", content, "}")}});
+    const std::string content =
+        std::string(kind) == "TemporalLookup"
+            ? R"({"lookup_field":{"segments":["data","amount"]},"timestamp_field":{"segments":["data","amount"]},"index_name":"i"})"
+        : std::string(kind) == "Computed"
+            ? R"({"primary_field":{"segments":["data","amount"]},"compute_partition":"Sum"})"
+            : R"({"primary_field":{"segments":["data","amount"]}})";
+    entity.handlers[0] = absl::StrReplaceAll(entity.handlers[0],
+                                             {{R"({"Embedded":{"primary_field":)" + PathJson("accounts.target") + "}}",
+                                               absl::StrCat("{\"", kind, "\":", content, "}")}});
     ExpectRefused(entity, {kUnimplemented, "handlers[0].key_resolution", kind});
   }
   ExpectRefused(One({kMapping}, kDoIt, ""), {kInvalid, "handlers[0].key_resolution", "no field that holds the key"});
 }
 
 TEST(RefusalTest, Sources) {
-  auto with = [](const std::string& source, const std::string& members = "") { return One({Mapping("x", source, "LastWrite", members)}); };
-  auto transformed = [](const std::string& path, const std::string& transform) { return From(path, absl::StrCat(R"(,"default":null,"transform":")", transform, "\"")); };
+  auto with = [](const std::string& source, const std::string& members = "") {
+    return One({Mapping("x", source, "LastWrite", members)});
+  };
+  auto transformed = [](const std::string& path, const std::string& transform) {
+    return From(path, absl::StrCat(R"(,"default":null,"transform":")", transform, "\""));
+  };
   const std::string at = "handlers[0].mappings[0].source";
   for (const char* t : {"HexEncode", "HexDecode", "Base58Decode", "ToString", "ToNumber"}) {
     ExpectRefused(with(transformed("accounts.user", t)), {kUnimplemented, at + ".FromSource", t});
@@ -92,29 +100,38 @@ TEST(RefusalTest, Sources) {
   ExpectRefused(with(transformed("data.amount", "Base58Encode")), {kUnimplemented, at + ".FromSource", "Base58Encode"});
   ExpectRefused(with(R"({"Computed":{"inputs":[],"function":"Sum"}})"), {kUnimplemented, at, "Computed"});
   ExpectRefused(with(R"({"FromState":{"path":"a"}})"), {kUnimplemented, at, "FromState"});
-  ExpectRefused(with(R"({"AsCapture":{"field_transforms":{"a":"HexEncode"}}})"), {kUnimplemented, at + ".AsCapture.field_transforms", "capture"});
+  ExpectRefused(with(R"({"AsCapture":{"field_transforms":{"a":"HexEncode"}}})"),
+                {kUnimplemented, at + ".AsCapture.field_transforms", "capture"});
   ExpectRefused(with(From("data.missing")), {kInvalid, at + ".FromSource.path", "missing"});
   ExpectRefused(with(From("accounts.missing")), {kInvalid, at + ".FromSource.path", "missing"});
   ExpectRefused(with(From("accounts.user.x")), {kInvalid, at + ".FromSource.path", "address"});
-  ExpectRefused(with(From("__update_context.slot")), {kUnimplemented, at + ".FromSource.path", "__update_context.slot"});
-  ExpectRefused(One({Mapping("x", From("data.missing"), "Count")}), {kInvalid, "handlers[0].mappings[0].source", "missing"});
+  ExpectRefused(with(From("__update_context.slot")),
+                {kUnimplemented, at + ".FromSource.path", "__update_context.slot"});
+  ExpectRefused(One({Mapping("x", transformed("accounts.user", "HexEncode"), "Count")}),
+                {kUnimplemented, at + ".FromSource", "HexEncode"});
+  ExpectRefused(One({Mapping("x", From("data.missing"), "Count")}),
+                {kInvalid, "handlers[0].mappings[0].source", "missing"});
 }
 
 TEST(RefusalTest, EventTypesWhenStopAndConditions) {
   EntityText unknown = One({kMapping}, "mini::NothingIxState");
   ExpectRefused(unknown, {kInvalid, "handlers[0].source", "mini::NothingIxState"});
   ExpectRefused(One({kMapping}, "mini::BoomCpiEvent"), {kUnimplemented, "handlers[0].source", "CPI event"});
-  ExpectRefused(One({Mapping("x", kAmount, "LastWrite", R"(,"when":"mini::FreezeIxState")")}), {kUnimplemented, "handlers[0].mappings[0].when", "when"});
-  EntityText stop = One({Mapping("x", From("amount"), "LastWrite", R"(,"stop":"mini::HaltIxState")")}, kThing, "__account_address");
+  ExpectRefused(One({Mapping("x", kAmount, "LastWrite", R"(,"when":"mini::FreezeIxState")")}),
+                {kUnimplemented, "handlers[0].mappings[0].when", "when"});
+  EntityText stop =
+      One({Mapping("x", From("amount"), "LastWrite", R"(,"stop":"mini::HaltIxState")")}, kThing, "__account_address");
   ExpectRefused(stop, {kInvalid, "handlers[0].mappings[0].stop", "__stop:x"});
-  EntityText when = One({Mapping("x", From("amount"), "LastWrite", R"(,"when":"mini::NoIxState")")}, kThing, "__account_address");
+  EntityText when =
+      One({Mapping("x", From("amount"), "LastWrite", R"(,"when":"mini::NoIxState")")}, kThing, "__account_address");
   ExpectRefused(when, {kInvalid, "handlers[0].mappings[0].when", "mini::NoIxState"});
   ExpectRefused(One({Mapping("x", kAmount, "Sum", R"(,"condition":{"expression":"a ~ b","parsed":null})")}),
                 {kUnimplemented, "handlers[0].mappings[0].condition", "a ~ b"});
   ExpectRefused(One({Mapping("x", kAmount, "Sum", absl::StrCat(",\"condition\":", Compare("data.no", "Equal", "1")))}),
                 {kInvalid, "handlers[0].mappings[0].condition.field", "no"});
   EntityText conditions = One();
-  conditions.handlers[0] = absl::StrReplaceAll(conditions.handlers[0], {{R"("conditions":[])", R"("conditions":[{}])"}});
+  conditions.handlers[0] =
+      absl::StrReplaceAll(conditions.handlers[0], {{R"("conditions":[])", R"("conditions":[{}])"}});
   ExpectRefused(conditions, {kUnimplemented, "handlers[0].conditions", "condition"});
   EntityText silent = One();
   silent.handlers[0] = absl::StrReplaceAll(silent.handlers[0], {{R"("emit":true)", R"("emit":false)"}});
@@ -123,21 +140,26 @@ TEST(RefusalTest, EventTypesWhenStopAndConditions) {
 
 TEST(RefusalTest, HooksResolversAndIndexes) {
   EntityText pda = One();
-  pda.hooks = {Hook(kDoIt, "accounts.target",
-                    {absl::StrCat(R"({"RegisterPdaMapping":{"pda_field":)", PathJson("accounts.target"), R"(,"seed_field":)", PathJson("accounts.user"),
-                                  R"(,"lookup_name":"default_pda_lookup"}})")})};
+  pda.hooks = {
+      Hook(kDoIt, "accounts.target",
+           {absl::StrCat(R"({"RegisterPdaMapping":{"pda_field":)", PathJson("accounts.target"), R"(,"seed_field":)",
+                         PathJson("accounts.user"), R"(,"lookup_name":"default_pda_lookup"}})")})};
   ExpectRefused(pda, {kUnimplemented, "instruction_hooks[0].actions[0]", "RegisterPdaMapping"});
   EntityText flag = One();
-  flag.hooks = {Hook(kDoIt, "accounts.target", {R"({"SetField":{"target_field":"__stop:x","source":{"Constant":true},"condition":null}})"})};
+  flag.hooks = {Hook(kDoIt, "accounts.target",
+                     {R"({"SetField":{"target_field":"__stop:x","source":{"Constant":true},"condition":null}})"})};
   ExpectRefused(flag, {kInvalid, "instruction_hooks[0].actions[0]", "`stop`"});
   EntityText orphan = One();
-  orphan.hooks = {Hook(kHalt, "", {R"({"SetField":{"target_field":"y","source":{"Constant":true},"condition":null}})"})};
+  orphan.hooks = {
+      Hook(kHalt, "", {R"({"SetField":{"target_field":"y","source":{"Constant":true},"condition":null}})"})};
   ExpectRefused(orphan, {kInvalid, "instruction_hooks[0]", "lookup_by"});
   EntityText resolver_hook = One();
-  resolver_hook.resolver_hooks = absl::StrCat(R"([{"account_type":"mini::ThingState","strategy":{"DirectField":{"field_path":)", PathJson("id"), "}}}]");
+  resolver_hook.resolver_hooks = absl::StrCat(
+      R"([{"account_type":"mini::ThingState","strategy":{"DirectField":{"field_path":)", PathJson("id"), "}}}]");
   ExpectRefused(resolver_hook, {kUnimplemented, "resolver_hooks[0]", "resolver hook"});
   EntityText resolver = One();
-  resolver.resolver_specs = R"([{"resolver":"token","input_value":"a","strategy":"SetOnce","extracts":[{"target_path":"meta"}]}])";
+  resolver.resolver_specs =
+      R"([{"resolver":"token","input_value":"a","strategy":"SetOnce","extracts":[{"target_path":"meta"}]}])";
   ExpectRefused(resolver, {kUnimplemented, "resolver_specs[0]", "resolver"});
   EntityText temporal = One();
   temporal.indexes = {R"({"field_name":"x","temporal_field":"t"})"};
@@ -145,8 +167,10 @@ TEST(RefusalTest, HooksResolversAndIndexes) {
 }
 
 TEST(RefusalTest, Fields) {
-  ExpectRefused(One({kMapping, Mapping("x.y", kAmount, "LastWrite")}), {kInvalid, "handlers[0].mappings[1].target_path", "inside one another"});
-  ExpectRefused(One({Mapping("x.y", kAmount, "LastWrite"), kMapping}), {kInvalid, "handlers[0].mappings[1].target_path", "inside one another"});
+  ExpectRefused(One({kMapping, Mapping("x.y", kAmount, "LastWrite")}),
+                {kInvalid, "handlers[0].mappings[1].target_path", "inside one another"});
+  ExpectRefused(One({Mapping("x.y", kAmount, "LastWrite"), kMapping}),
+                {kInvalid, "handlers[0].mappings[1].target_path", "inside one another"});
   std::vector<std::string> many;
   for (int i = 0; i < 257; ++i) many.push_back(Mapping(absl::StrCat("f", i), kAmount, "LastWrite"));
   ExpectRefused(One(many), {kUnimplemented, "handlers[0].mappings[256].target_path", "256"});
@@ -175,13 +199,15 @@ TEST(RefusalTest, Expressions) {
       {absl::StrCat(R"({"Unary":{"op":"ReverseBits","expr":)", ref, "}}"), "ReverseBits"},
       {absl::StrCat(R"({"Binary":{"op":"Xor","left":)", ref, R"(,"right":)", ref, "}}"), "Xor"},
       {absl::StrCat(R"({"Cast":{"expr":)", ref, R"(,"to_type":"String"}})"), "String"},
-      {absl::StrCat(R"({"ResolverComputed":{"resolver":"SlotHash","method":"slot_hash","args":[)", ref, "]}}"), "SlotHash.slot_hash"},
+      {absl::StrCat(R"({"ResolverComputed":{"resolver":"SlotHash","method":"slot_hash","args":[)", ref, "]}}"),
+       "SlotHash.slot_hash"},
       {R"({"Literal":{"value":"25u64"}})", "text literal"},
       {absl::StrCat(R"({"UnwrapOr":{"expr":)", ref, R"(,"default":1.5}})"), "float"},
   };
   for (const auto& [expression, name] : nodes) ExpectRefused(with(expression), {kUnimplemented, at, name});
   ExpectRefused(with(R"({"FieldRef":{"path":"y.z"}})"), {kInvalid, at, "y.z"});
-  ExpectRefused(with(absl::StrCat(R"({"Paren":{"expr":{"Var":{"name":"x"}}}})")), {kUnimplemented, at + ".Paren[0]", "Var"});
+  ExpectRefused(with(absl::StrCat(R"({"Paren":{"expr":{"Var":{"name":"x"}}}})")),
+                {kUnimplemented, at + ".Paren[0]", "Var"});
   EntityText twice = One();
   twice.computed = {Computed("x", ref)};
   ExpectRefused(twice, {kInvalid, "computed_field_specs[0].target_path", "written elsewhere"});

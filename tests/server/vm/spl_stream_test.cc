@@ -1,5 +1,5 @@
-// SplStream over recorded blocks: the final entities are those that a program which knows the stack, but no projection machine,
-// computed from the same recording.
+// SplStream over recorded blocks: the final entities are those that a program which knows the stack, but no projection
+// machine, computed from the same recording.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -31,7 +31,8 @@ std::vector<BlockRef> BlocksOf(const std::string& file) {
     auto message = reader->Next();
     EXPECT_TRUE(message.ok()) << message.status();
     if (!message.ok() || !message->has_value()) break;
-    const absl::Status status = ledger.Add(std::string((*message)->bytes), now += std::chrono::milliseconds(1), &events);
+    const absl::Status status =
+        ledger.Add(std::string((*message)->bytes), now += std::chrono::milliseconds(1), &events);
     EXPECT_TRUE(status.ok()) << status;
   }
   for (ingest::LedgerEvent& event : events) {
@@ -43,8 +44,8 @@ std::vector<BlockRef> BlocksOf(const std::string& file) {
 
 // What the expected entities leave out.
 bool LeftOut(const std::string& path, const json& value) {
-  return value.is_null() || path.ends_with("/raw") || path.ends_with("/derived/last_slot") || path.ends_with("/timestamp") ||
-         path.ends_with("/_seq") || path.ends_with("/state/mint_authority");
+  return value.is_null() || path.ends_with("/raw") || path.ends_with("/derived/last_slot") ||
+         path.ends_with("/timestamp") || path.ends_with("/_seq") || path.ends_with("/state/mint_authority");
 }
 
 void Compare(const std::string& path, const json& expected, const json& actual, size_t* leaves) {
@@ -56,7 +57,8 @@ void Compare(const std::string& path, const json& expected, const json& actual, 
     }
     for (const auto& [key, value] : actual.items()) {
       if (expected.contains(key) || LeftOut(absl::StrCat(path, "/", key), value)) continue;
-      if (value.is_object() && std::all_of(value.begin(), value.end(), [&](const json& v) { return v.is_null(); })) continue;
+      if (value.is_object() && std::all_of(value.begin(), value.end(), [&](const json& v) { return v.is_null(); }))
+        continue;
       if (value.is_object() && key == "derived" && value.size() == 1) continue;
       ADD_FAILURE() << path << "/" << key << " is not expected: " << value;
     }
@@ -64,11 +66,14 @@ void Compare(const std::string& path, const json& expected, const json& actual, 
     ASSERT_GE(actual.size(), expected.size()) << path;
     ASSERT_TRUE(actual.size() == expected.size() || expected.size() == kExpectedElements) << path;
     const size_t skip = actual.size() - expected.size();
-    for (size_t i = 0; i < expected.size(); ++i) Compare(absl::StrCat(path, "/", i), expected[i], actual[skip + i], leaves);
+    for (size_t i = 0; i < expected.size(); ++i)
+      Compare(absl::StrCat(path, "/", i), expected[i], actual[skip + i], leaves);
   } else {
     ++*leaves;
-    if (expected.is_number_integer() && actual.is_string()) EXPECT_EQ(expected.dump(), actual.get<std::string>()) << path;
-    else EXPECT_EQ(expected, actual) << path;
+    if (expected.is_number_integer() && actual.is_string())
+      EXPECT_EQ(expected.dump(), actual.get<std::string>()) << path;
+    else
+      EXPECT_EQ(expected, actual) << path;
   }
 }
 
@@ -101,13 +106,15 @@ void CheckRecording(const std::string& recording, const std::string& expected_fi
   Compare("", json::parse(file), actual, &leaves);
   EXPECT_GE(leaves, leaves_least);
   for (const Fault& fault : machine.faults()) {
-    EXPECT_EQ(fault.reason, FaultReason::kArgumentsPadded) << fault.handler << ": " << Name(fault.reason) << ", e.g. " << fault.sample;
+    EXPECT_EQ(fault.reason, FaultReason::kArgumentsPadded)
+        << fault.handler << ": " << Name(fault.reason) << ", e.g. " << fault.sample;
   }
   EXPECT_GT(machine.counters().mutations, view.rows.size());
 }
 
 TEST(SplStreamTest, SmallRecording) {
-  CheckRecording(EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates", EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.entities.json", 1000);
+  CheckRecording(EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates",
+                 EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.entities.json", 1000);
 }
 TEST(SplStreamTest, WholeRecording) {
   const std::string data = EVERSTATE_SOURCE_DIR "/../shared/data";

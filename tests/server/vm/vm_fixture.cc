@@ -10,7 +10,8 @@
 namespace everstate::vm {
 namespace {
 
-constexpr char kIdl[] = R"({"name":"mini","program_id":"TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA","version":"1","discriminant_size":1,
+constexpr char kIdl[] =
+    R"({"name":"mini","program_id":"TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA","version":"1","discriminant_size":1,
 "accounts":[{"name":"Thing","discriminator":[1,2,3,4,5,6,7,8],"fields":[
   {"name":"id","type":"u64"},{"name":"owner","type":"pubkey"},{"name":"amount","type":"u64"},{"name":"delta","type":"i64"},
   {"name":"big","type":"u128"},{"name":"maybe","type":{"option":"u64"}},{"name":"endAt","type":"u64"}]}],
@@ -33,43 +34,52 @@ std::string PathJson(const std::string& dotted) {
   return absl::StrCat(R"({"segments":[)", absl::StrJoin(segments, ","), R"(],"offsets":null})");
 }
 std::string From(const std::string& dotted, const std::string& members) {
-  return absl::StrCat(R"({"FromSource":{"path":)", PathJson(dotted), members.empty() ? R"(,"default":null,"transform":null)" : members, "}}");
+  return absl::StrCat(R"({"FromSource":{"path":)", PathJson(dotted),
+                      members.empty() ? R"(,"default":null,"transform":null)" : members, "}}");
 }
-std::string Mapping(const std::string& target, const std::string& source, const std::string& population, const std::string& members) {
-  return absl::StrCat(R"({"target_path":")", target, R"(","source":)", source, R"(,"transform":null,"population":")", population, "\"", members, "}");
+std::string Mapping(const std::string& target, const std::string& source, const std::string& population,
+                    const std::string& members) {
+  return absl::StrCat(R"({"target_path":")", target, R"(","source":)", source, R"(,"transform":null,"population":")",
+                      population, "\"", members, "}");
 }
 std::string Compare(const std::string& dotted, const std::string& op, const std::string& value) {
-  return absl::StrCat(R"({"expression":"text","parsed":{"Comparison":{"field":)", PathJson(dotted), R"(,"op":")", op, R"(","value":)", value, "}}}");
+  return absl::StrCat(R"({"expression":"text","parsed":{"Comparison":{"field":)", PathJson(dotted), R"(,"op":")", op,
+                      R"(","value":)", value, "}}}");
 }
 std::string Handler(const std::string& type, const std::string& key, const std::vector<std::string>& mappings) {
-  return absl::StrCat(R"({"source":{"Source":{"program_id":null,"discriminator":null,"type_name":")", type, R"(","is_account":)",
-                      type == kThing ? "true" : "false", R"(}},"key_resolution":{"Embedded":{"primary_field":)", PathJson(key),
-                      R"(}},"mappings":[)", absl::StrJoin(mappings, ","), R"(],"conditions":[],"emit":true})");
+  return absl::StrCat(R"({"source":{"Source":{"program_id":null,"discriminator":null,"type_name":")", type,
+                      R"(","is_account":)", type == kThing ? "true" : "false",
+                      R"(}},"key_resolution":{"Embedded":{"primary_field":)", PathJson(key), R"(}},"mappings":[)",
+                      absl::StrJoin(mappings, ","), R"(],"conditions":[],"emit":true})");
 }
 std::string Hook(const std::string& type, const std::string& lookup_by, const std::vector<std::string>& actions) {
-  return absl::StrCat(R"({"instruction_type":")", type, R"(","actions":[)", absl::StrJoin(actions, ","), R"(],"lookup_by":)",
-                      lookup_by.empty() ? "null" : PathJson(lookup_by), "}");
+  return absl::StrCat(R"({"instruction_type":")", type, R"(","actions":[)", absl::StrJoin(actions, ","),
+                      R"(],"lookup_by":)", lookup_by.empty() ? "null" : PathJson(lookup_by), "}");
 }
 std::string Computed(const std::string& target, const std::string& expression) {
-  return absl::StrCat(R"({"target_path":")", target, R"(","expression":)", expression, R"(,"result_type":"Option < u64 >"})");
+  return absl::StrCat(R"({"target_path":")", target, R"(","expression":)", expression,
+                      R"(,"result_type":"Option < u64 >"})");
 }
 
 std::string EntityText::Json() const {
-  return absl::StrCat(R"({"ast_version":"0.0.1","state_name":")", name, R"(","program_id":null,"idl":null,"identity":{"primary_keys":["id"],)",
-                      R"("lookup_indexes":[)", absl::StrJoin(indexes, ","), R"(]},"handlers":[)", absl::StrJoin(handlers, ","),
-                      R"(],"sections":[],"field_mappings":{},"resolver_hooks":)", resolver_hooks, R"(,"instruction_hooks":[)",
-                      absl::StrJoin(hooks, ","), R"(],"resolver_specs":)", resolver_specs, R"(,"computed_fields":)", computed_fields,
-                      R"(,"computed_field_specs":[)", absl::StrJoin(computed, ","), R"(],"views":)", views, "}");
+  return absl::StrCat(R"({"ast_version":"0.0.1","state_name":")", name,
+                      R"(","program_id":null,"idl":null,"identity":{"primary_keys":["id"],)", R"("lookup_indexes":[)",
+                      absl::StrJoin(indexes, ","), R"(]},"handlers":[)", absl::StrJoin(handlers, ","),
+                      R"(],"sections":[],"field_mappings":{},"resolver_hooks":)", resolver_hooks,
+                      R"(,"instruction_hooks":[)", absl::StrJoin(hooks, ","), R"(],"resolver_specs":)", resolver_specs,
+                      R"(,"computed_fields":)", computed_fields, R"(,"computed_field_specs":[)",
+                      absl::StrJoin(computed, ","), R"(],"views":)", views, "}");
 }
 
 std::string StackJson(const std::vector<EntityText>& entities) {
   std::vector<std::string> texts;
   for (const EntityText& entity : entities) texts.push_back(entity.Json());
-  return absl::StrCat(R"({"ast_version":"0.0.1","stack_name":"Mini","program_ids":[")", kProgramId, R"("],"idls":[)", kIdl,
-                      R"(],"entities":[)", absl::StrJoin(texts, ","), "]}");
+  return absl::StrCat(R"({"ast_version":"0.0.1","stack_name":"Mini","program_ids":[")", kProgramId, R"("],"idls":[)",
+                      kIdl, R"(],"entities":[)", absl::StrJoin(texts, ","), "]}");
 }
 
-absl::StatusOr<std::shared_ptr<const Projection>> CompileText(const std::vector<EntityText>& entities, uint32_t append_keep) {
+absl::StatusOr<std::shared_ptr<const Projection>> CompileText(const std::vector<EntityText>& entities,
+                                                              uint32_t append_keep) {
   auto stack = stack::ParseStack(StackJson(entities), "mini.stack.json");
   if (!stack.ok()) return stack.status();
   Settings settings;
@@ -91,8 +101,8 @@ std::string Little(uint64_t value, size_t bytes) {
 
 std::string Thing::Bytes() const {
   std::string bytes = "\1\2\3\4\5\6\7\10";
-  absl::StrAppend(&bytes, Little(id, 8), Text(K(owner)), Little(amount, 8), Little(static_cast<uint64_t>(delta), 8), Little(big, 16),
-                  Little(maybe ? 1 : 0, 1), maybe ? Little(*maybe, 8) : "", Little(end_at, 8));
+  absl::StrAppend(&bytes, Little(id, 8), Text(K(owner)), Little(amount, 8), Little(static_cast<uint64_t>(delta), 8),
+                  Little(big, 16), Little(maybe ? 1 : 0, 1), maybe ? Little(*maybe, 8) : "", Little(end_at, 8));
   return bytes;
 }
 
@@ -112,8 +122,8 @@ const uint8_t* BlockBuilder::Keep(std::string bytes) {
   return reinterpret_cast<const uint8_t*>(bytes_.emplace_back(std::move(bytes)).data());
 }
 
-BlockBuilder& BlockBuilder::Transaction(uint8_t signature, const std::vector<InstructionText>& instructions, const std::vector<int>& writable,
-                                        bool failed) {
+BlockBuilder& BlockBuilder::Transaction(uint8_t signature, const std::vector<InstructionText>& instructions,
+                                        const std::vector<int>& writable, bool failed) {
   TransactionUpdate t;
   t.index = block_.transactions.size();
   t.signature = Keep(std::string(64, static_cast<char>(signature)));
@@ -147,7 +157,8 @@ BlockBuilder& BlockBuilder::Transaction(uint8_t signature, const std::vector<Ins
   return *this;
 }
 
-BlockBuilder& BlockBuilder::Account(int key, const std::string& data, std::optional<uint8_t> signature, uint64_t lamports, const std::string& owner) {
+BlockBuilder& BlockBuilder::Account(int key, const std::string& data, std::optional<uint8_t> signature,
+                                    uint64_t lamports, const std::string& owner) {
   AccountUpdate a;
   a.pubkey = Keep(Text(K(key)));
   a.owner = Keep(Text(*DecodeBase58Key32(owner)));
@@ -171,8 +182,10 @@ absl::StatusOr<std::optional<std::string>> MapView::GetSide(const SideKey& key) 
 void MapView::Apply(const Batch& batch) {
   for (const Mutation& m : batch.mutations) rows[{m.entity, m.key}] = m.after;
   for (const SideWrite& w : batch.side) {
-    if (w.value) sides[w.key] = *w.value;
-    else sides.erase(w.key);
+    if (w.value)
+      sides[w.key] = *w.value;
+    else
+      sides.erase(w.key);
   }
 }
 
@@ -224,14 +237,16 @@ uint64_t World::AllFaults() const {
 std::string Describe(const Batch& batch) {
   std::string text;
   for (const Mutation& m : batch.mutations) {
-    absl::StrAppend(&text, m.entity, " ", m.key, " ", m.cursor.ToSeq(), " ", m.changed.to_string(), " ", m.after->bytes(), "|");
+    absl::StrAppend(&text, m.entity, " ", m.key, " ", m.cursor.ToSeq(), " ", m.changed.to_string(), " ",
+                    m.after->bytes(), "|");
     for (const Appended& a : m.appended) absl::StrAppend(&text, a.field, "+", a.count, ";");
     if (m.cause.signature) absl::StrAppend(&text, Text(*m.cause.signature));
     if (m.cause.transaction_index) absl::StrAppend(&text, "@", *m.cause.transaction_index);
     text += "\n";
   }
   for (const SideWrite& w : batch.side) {
-    absl::StrAppend(&text, static_cast<int>(w.key.kind), " ", w.key.entity, " ", w.key.name, " ", w.key.id, "=", w.value.value_or("(gone)"), "\n");
+    absl::StrAppend(&text, static_cast<int>(w.key.kind), " ", w.key.entity, " ", w.key.name, " ", w.key.id, "=",
+                    w.value.value_or("(gone)"), "\n");
   }
   return text;
 }

@@ -18,13 +18,15 @@
 
 namespace everstate::vm {
 
-// The IDL "mini": an account Thing (discriminator 1..8), instructions do_it [9], freeze [10], halt [11], a CPI event Boom.
+// The IDL "mini": an account Thing (discriminator 1..8), instructions do_it [9], freeze [10], halt [11], a CPI event
+// Boom.
 inline constexpr char kProgramId[] = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
 
 // Pieces of a stack file, as JSON text.
 std::string PathJson(const std::string& dotted);  // {"segments":[…]}; "" = empty
 std::string From(const std::string& dotted, const std::string& members = "");
-std::string Mapping(const std::string& target, const std::string& source, const std::string& population, const std::string& members = "");
+std::string Mapping(const std::string& target, const std::string& source, const std::string& population,
+                    const std::string& members = "");
 std::string Compare(const std::string& dotted, const std::string& op, const std::string& value);  // a ConditionExpr
 std::string Handler(const std::string& type, const std::string& key, const std::vector<std::string>& mappings);
 std::string Hook(const std::string& type, const std::string& lookup_by, const std::vector<std::string>& actions);
@@ -41,11 +43,12 @@ struct EntityText {
 };
 std::string Computed(const std::string& target, const std::string& expression);
 std::string StackJson(const std::vector<EntityText>& entities);
-absl::StatusOr<std::shared_ptr<const Projection>> CompileText(const std::vector<EntityText>& entities, uint32_t append_keep = 100);
+absl::StatusOr<std::shared_ptr<const Projection>> CompileText(const std::vector<EntityText>& entities,
+                                                              uint32_t append_keep = 100);
 
 using Key = std::array<uint8_t, 32>;
-Key K(int n);                    // the n-th test key
-std::string KeyText(int n);      // its base58
+Key K(int n);                // the n-th test key
+std::string KeyText(int n);  // its base58
 std::string Little(uint64_t value, size_t bytes);
 
 // The bytes of a Thing account.
@@ -54,9 +57,9 @@ struct Thing {
   int owner = 0;
   uint64_t amount = 0;
   int64_t delta = 0;
-  uint64_t big = 0;                 // u128
+  uint64_t big = 0;  // u128
   std::optional<uint64_t> maybe = {};
-  uint64_t end_at = 0;              // named endAt in the IDL
+  uint64_t end_at = 0;  // named endAt in the IDL
   std::string Bytes() const;
 };
 // The bytes of a do_it instruction.
@@ -64,7 +67,7 @@ std::string DoIt(uint64_t amount, int64_t delta = 0, double ratio = 0);
 
 struct InstructionText {
   std::string data;
-  std::vector<int> accounts;        // test keys
+  std::vector<int> accounts;  // test keys
   std::string program = kProgramId;
 };
 
@@ -73,8 +76,8 @@ class BlockBuilder {
  public:
   explicit BlockBuilder(Slot slot, std::optional<int64_t> time = 1000);
   // `writable`: test keys that the transaction may write. The signature is 64 times the byte `signature`.
-  BlockBuilder& Transaction(uint8_t signature, const std::vector<InstructionText>& instructions, const std::vector<int>& writable = {},
-                            bool failed = false);
+  BlockBuilder& Transaction(uint8_t signature, const std::vector<InstructionText>& instructions,
+                            const std::vector<int>& writable = {}, bool failed = false);
   BlockBuilder& Account(int key, const std::string& data, std::optional<uint8_t> signature = {}, uint64_t lamports = 1,
                         const std::string& owner = kProgramId);
   const Block& block() const { return block_; }
