@@ -32,7 +32,7 @@ MAY_SEE = {
 DOORS = {
     "base": None,
     "proto": None,
-    "model": {"model.h", "value.h", "row_schema.h", "row.h"},
+    "model": {"model.h", "value.h", "row_schema.h", "row.h", "utf8.h"},
     "storage": {"entity_store.h", "entity_writer.h", "snapshot.h", "inspect.h"},
     "stack": {"stack.h", "idl.h"},
     "idl": {"layout.h", "extract.h"},
