@@ -148,6 +148,7 @@ TEST(PopulationTest, ConditionsCompareTextWithKeysAndOrderOnlyNumbers) {
                Mapping("other", From("id"), "Count", When(Compare("owner", "NotEqual", '"' + KeyText(3) + '"'))),
                Mapping("null", From("id"), "Count", When(Compare("maybe", "Equal", "null"))),
                Mapping("big", From("id"), "Count", When(Compare("big", "Equal", "\"12\""))),
+               Mapping("bign", From("id"), "Count", When(Compare("big", "Equal", "12"))),
                Mapping("both", From("id"), "Count", When(logical)),
                Mapping("ordered", From("id"), "Count", When(Compare("maybe", "LessThan", "5")))})});
   world.Run(BlockBuilder(1).Account(1, Thing{.owner = 3, .amount = 3, .delta = -1, .big = 12}.Bytes()));
