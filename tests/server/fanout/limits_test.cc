@@ -1,5 +1,7 @@
 // Bounds: size, number, time, slowness, and bytes that make no sense.
+#include <atomic>
 #include <random>
+#include <thread>
 
 #include "tests/server/fanout/fanout_fixture.h"
 
