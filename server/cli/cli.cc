@@ -1,7 +1,9 @@
 #include "server/cli/cli.h"
 
+#include <unistd.h>
+
 #include <csignal>
-#include <cstdio>
+#include <ctime>
 #include <string>
 
 #include "server/base/log.h"
@@ -12,11 +14,18 @@ namespace everstate::cli {
 namespace {
 
 volatile std::sig_atomic_t stop_signal = 0;
+volatile std::time_t stop_time_s = 0;
 
+// The first signal asks for an orderly stop. One that follows later means that it takes too long for somebody; one that follows
+// at once is the same Ctrl-C, delivered by the terminal and by a parent.
 void OnSignal(int signal) {
-  // A second signal means that an orderly stop takes too long for somebody: the default action ends the process.
-  stop_signal = signal;
-  std::signal(signal, SIG_DFL);
+  const std::time_t now_s = std::time(nullptr);
+  if (stop_signal == 0) {
+    stop_signal = signal;
+    stop_time_s = now_s;
+  } else if (now_s - stop_time_s > 1) {
+    ::_exit(128 + signal);
+  }
 }
 
 }  // namespace
