@@ -33,7 +33,7 @@ DOORS = {
     "base": None,
     "proto": None,
     "model": {"model.h", "value.h", "row_schema.h", "row.h", "utf8.h"},
-    "storage": {"entity_store.h", "entity_writer.h", "snapshot.h", "inspect.h"},
+    "storage": {"entity_store.h", "entity_writer.h", "snapshot.h", "inspect.h", "journal.h"},
     "stack": {"stack.h", "idl.h"},
     "idl": {"layout.h", "extract.h"},
     "vm": {"block.h", "state_view.h", "projection.h", "machine.h"},
