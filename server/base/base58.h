@@ -15,7 +15,7 @@ inline constexpr size_t kKey32TextMax = 44;  // longest text of 32 bytes
 inline constexpr size_t kSig64TextMax = 88;  // longest text of 64 bytes
 
 // Writes the text of 32 / 64 bytes to `out` (room for kKey32TextMax / kSig64TextMax) and returns its length. Works on
-// machine words instead of single bytes: about ten times faster than the general form, with the same result.
+// machine words instead of single bytes: faster than the general form, with the same result.
 size_t EncodeBase58Key32(const uint8_t* bytes, char* out);
 size_t EncodeBase58Sig64(const uint8_t* bytes, char* out);
 
