@@ -16,8 +16,8 @@ class ConstantPool {
  public:
   ConstantPool(Program* program, idl::ShapeTable* shapes) : program_(program), shapes_(shapes) {}
 
-  // The constant in the form that a value of this hint has: base58 text becomes a key, decimal text and integers decimals, an
-  // array of bytes becomes bytes. What does not fit stays as it is and then equals nothing of that hint.
+  // The constant in the form that a value of this hint has: base58 text becomes a key, decimal text and integers
+  // decimals, an array of bytes becomes bytes. What does not fit stays as it is and then equals nothing of that hint.
   Reg Add(const stack::Literal& literal, Hint hint = Hint::kOther);
   Reg Add(const Value& value);  // of a value that owns nothing
 

@@ -11,10 +11,16 @@ namespace everstate::vm {
 void WriteSet::Begin(StateView* view) {
   view_ = view;
   used_ = 0;
-  by_key32_.clear();
-  by_text_.clear();
   reached_.clear();
-  sides_.clear();
+  // A large map gives its memory back when it is cleared; the next block will be of about the same size.
+  const auto clear = [](auto& map) {
+    const size_t size = map.size();
+    map.clear();
+    map.reserve(size);
+  };
+  clear(by_key32_);
+  clear(by_text_);
+  clear(sides_);
 }
 
 absl::StatusOr<WorkingEntity*> WriteSet::Get(EntityId entity, const Value& key) {

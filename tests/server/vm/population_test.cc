@@ -152,7 +152,8 @@ TEST(PopulationTest, ConditionsCompareTextWithKeysAndOrderOnlyNumbers) {
                Mapping("both", From("id"), "Count", When(logical)),
                Mapping("ordered", From("id"), "Count", When(Compare("maybe", "LessThan", "5")))})});
   world.Run(BlockBuilder(1).Account(1, Thing{.owner = 3, .amount = 3, .delta = -1, .big = 12}.Bytes()));
-  for (const char* field : {"owned", "null", "big", "bign", "both"}) EXPECT_EQ(world.Field(KeyText(1), field), "1") << field;
+  for (const char* field : {"owned", "null", "big", "bign", "both"})
+    EXPECT_EQ(world.Field(KeyText(1), field), "1") << field;
   for (const char* field : {"other", "ordered"}) EXPECT_EQ(world.Field(KeyText(1), field), "absent") << field;
   EXPECT_EQ(world.Faults(FaultReason::kConditionType), 1u);
   world.Run(BlockBuilder(2).Account(1, Thing{.id = 9, .owner = 4, .amount = 3, .maybe = 4}.Bytes()));
