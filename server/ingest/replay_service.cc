@@ -11,7 +11,7 @@ namespace {
 constexpr uint64_t kBlockhashLifeBlocks = 150;
 
 constexpr char kVersion[] =
-    R"({"version":{"package":"everstate-replay","version":"0.1.0","proto":"12.6.0","solana":"recorded","git":"","rustc":""},)"
+    R"({"version":{"package":"everstate-replay","version":")" EVERSTATE_VERSION R"(","proto":"12.6.0","solana":"recorded","git":"","rustc":""},)"
     R"("extra":{"hostname":"replay"}})";
 
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {

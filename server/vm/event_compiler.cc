@@ -31,10 +31,15 @@ std::optional<Resolved> Resolve(const idl::Program& program, idl::TypeId type, c
     } else if (at.kind == idl::Kind::kTuple) {
       size_t position = 0;
       auto [end, error] = std::from_chars(segment.data(), segment.data() + segment.size(), position);
-      if (error != std::errc() || end != segment.data() + segment.size() || position >= at.fields.size())
-        return std::nullopt;
+      if (error != std::errc() || end != segment.data() + segment.size()) return std::nullopt;
+      // Positions count what the IDL names; alignment between the fields is none of it.
+      auto field = at.fields.begin();
+      for (; field != at.fields.end(); ++field) {
+        if (program.types()[field->type].kind != idl::Kind::kPad && position-- == 0) break;
+      }
+      if (field == at.fields.end()) return std::nullopt;
       resolved.path.push_back(segment);
-      type = at.fields[position].type;
+      type = field->type;
     } else {
       return std::nullopt;
     }

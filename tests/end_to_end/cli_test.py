@@ -22,16 +22,7 @@ def refused(*args):
     return done.returncode, done.stdout + done.stderr
 
 
-class CliTest(unittest.TestCase):
-    def setUp(self):
-        folder = harness.temporary_folder()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
-    def start(self, process):
-        self.addCleanup(process.kill)
-        return process
-
+class CliTest(harness.EndToEndTest):
     def serve(self, *more, endpoint="http://127.0.0.1:1"):
         return ("serve", "--stack", STACK, "--endpoint", endpoint, "--data", self.folder / "data", "--listen", "127.0.0.1:0", *more)
 
@@ -158,10 +149,10 @@ class CliTest(unittest.TestCase):
         self.assertIn("--from-slot 5 is ignored", text)
         self.assertEqual(again.stop(), 0)
 
-    def test_finalized_stops_where_the_chain_is_final(self):
+    def test_a_refusal_of_the_provider_is_shown_word_for_word(self):
         data = self.folder / "finalized"
         replay = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
-        # Our replay serves a confirmed feed and refuses this level by name; the provider's answer is shown.
+        # The replay serves a confirmed feed and refuses this level by name.
         server = self.start(Server(replay.endpoint, data, ["--commitment", "finalized"]).listening())
         harness.wait_for("the refusal", lambda: "finalized" in server.status().get("stream", {"error": ""})["error"])
         self.assertIsNone(server.status()["watermark"])

@@ -46,16 +46,7 @@ def resident_bytes(pid):
     return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) * 1024
 
 
-class FanoutTest(unittest.TestCase):
-    def setUp(self):
-        folder = harness.temporary_folder()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
-    def start(self, process):
-        self.addCleanup(process.kill)
-        return process
-
+class FanoutTest(harness.EndToEndTest):
     def serve(self, slots_per_second):
         replay = self.start(Replay(places.recording("spl-small"), options=["--slots-per-second", str(slots_per_second), "--loop"]))
         return self.start(Server(replay.endpoint, self.folder / "data").ready())

@@ -56,16 +56,7 @@ class Subscriber(threading.Thread):
         return [row for f in list(self.frames) if f.get("op") == "snapshot" for row in f["data"]]
 
 
-class FinalStateTest(unittest.TestCase):
-    def setUp(self):
-        folder = harness.temporary_folder()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
-    def start(self, process):
-        self.addCleanup(process.kill)
-        return process
-
+class FinalStateTest(harness.EndToEndTest):
     def check_entities(self, expected, files):
         report = entities.compare(json.loads(pathlib.Path(expected).read_text()), {name: entities.read_rows(str(file)) for name, file in files.items()})
         entities.print_report(report)

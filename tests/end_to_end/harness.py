@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import unittest
 import urllib.error
 import urllib.request
 
@@ -197,5 +198,14 @@ def dump_views(data, folder):
     return files
 
 
-def temporary_folder():
-    return tempfile.TemporaryDirectory(prefix="everstate-e2e-")
+class EndToEndTest(unittest.TestCase):
+    """A folder of its own, and processes that are gone when the test ends."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="everstate-e2e-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def start(self, process):
+        self.addCleanup(process.kill)
+        return process

@@ -3,7 +3,6 @@
 end is the same as without a kill."""
 
 import os
-import pathlib
 import random
 import time
 import unittest
@@ -21,16 +20,7 @@ SLOTS_PER_SECOND = float(os.environ.get("EVERSTATE_SLOTS_PER_SECOND", "6"))
 SEED = int(os.environ.get("EVERSTATE_SEED", "1"))
 
 
-class KillTest(unittest.TestCase):
-    def setUp(self):
-        folder = harness.temporary_folder()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
-    def start(self, process):
-        self.addCleanup(process.kill)
-        return process
-
+class KillTest(harness.EndToEndTest):
     def uninterrupted(self, path, last, options=()):
         replay = self.start(Replay(path, options=["--slots-per-second", "max"]))
         server = self.start(Server(replay.endpoint, self.folder / "uninterrupted", options).listening())

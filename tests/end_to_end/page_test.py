@@ -20,18 +20,11 @@ NODE = NPM_ROOT / "node_modules" / "node" / "bin" / "node"
 
 @unittest.skipUnless(shutil.which("chromium"), "chromium is not installed")
 @unittest.skipUnless(NODE.exists(), "the pinned npm packages are not installed")
-class PageTest(unittest.TestCase):
-    def setUp(self):
-        folder = harness.temporary_folder()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
+class PageTest(harness.EndToEndTest):
     def test_page_ends_with_the_state(self):
         path = places.recording("spl-small")
-        replay = Replay(path, options=["--slots-per-second", "20"])
-        self.addCleanup(replay.kill)
-        server = Server(replay.endpoint, self.folder / "data").listening()
-        self.addCleanup(server.kill)
+        replay = self.start(Replay(path, options=["--slots-per-second", "20"]))
+        server = self.start(Server(replay.endpoint, self.folder / "data").listening())
         server.wait_for_slot([block.slot for block in oracle_recording.blocks(path)][-1])
         expected = harness.dump_views(self.folder / "data", self.folder)["TokenMint"]
         shots = ["--shots", SHOTS] if SHOTS else []
