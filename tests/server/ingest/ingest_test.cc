@@ -28,7 +28,7 @@ using ::testing::HasSubstr;
 using testing::ScriptedCall;
 using testing::ScriptedGeyser;
 
-constexpr std::chrono::seconds kGenerous{60};
+constexpr std::chrono::seconds kGenerous{300};
 
 IngestOptions After(std::optional<Slot> position) {
   IngestOptions options;
