@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "storage/journal.h"
+#include "storage/row.h"
+#include "storage/row_change.h"
 #include "storage/store_impl.h"
 
 namespace everstate {
@@ -46,7 +48,7 @@ struct EntityWriter::Impl {
   // Kept between batches for their memory.
   rocksdb::WriteBatch write_batch;
   KeyBuffer keys;
-  std::string journal_row;
+  std::string journal_row, change;
 
   // Held while RocksDB writes or syncs: a library built with assertions aborts when the WAL is synced after a write to
   // it failed, so between the two it must be known how the write went.
@@ -125,7 +127,7 @@ EntityWriter::Impl::Next EntityWriter::Impl::Decide(const Batch& batch) const {
     watermark.block = batch.block;
     watermark.last_index = 0;
     if (store.lineages.empty()) {
-      next.lineage = {watermark.number, FirstLineage(store.stack_hash, batch.block, store.settings)};
+      next.lineage = {watermark.number, FirstLineage(store.identity.stack_hash, batch.block, store.identity.settings)};
     }
     if (store.chain.size() + 1 > store.options.chain_slots) {
       next.chain_links_dropped = store.chain.size() + 1 - store.options.chain_slots;
@@ -146,10 +148,14 @@ EntityWriter::Impl::Next EntityWriter::Impl::Decide(const Batch& batch) const {
 void EntityWriter::Impl::PutRows(const Batch& batch) {
   for (const Mutation& mutation : batch.mutations) {
     const std::string_view key = keys.Entity(mutation.entity, mutation.key);
-    if (mutation.after) {
-      Put(key, mutation.after->bytes());
-    } else {
+    if (!mutation.after) {
       write_batch.Delete(Slice(key));
+    } else if (mutation.before && mutation.after->stored_as_change()) {
+      change.clear();
+      AppendRowChange(mutation, &change);
+      write_batch.Merge(Slice(key), Slice(change));
+    } else {
+      Put(key, mutation.after->bytes());
     }
   }
   for (const SideWrite& write : batch.side) {

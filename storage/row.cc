@@ -9,6 +9,7 @@
 #include <new>
 
 #include "absl/strings/str_cat.h"
+#include "storage/row_codec.h"
 #include "storage/value_codec.h"
 
 namespace everstate {
@@ -29,26 +30,8 @@ struct TailAllocator {
 };
 
 constexpr size_t TailBytes(uint32_t fields) { return (fields + size_t{1}) * sizeof(uint32_t); }
-constexpr size_t kSharedBytes = 32;  // a shared_ptr's counts and allocator, beside the row
-
-// The bitmap of a row is the bits of a FieldSet as they lie in memory (row_test proves the layout).
-using BitmapArray = std::array<uint8_t, kFieldsMax / 8>;
-static_assert(sizeof(FieldSet) == sizeof(BitmapArray) && std::endian::native == std::endian::little);
-
-size_t BitmapBytes(uint32_t fields) { return (fields + 7) / 8; }
-
-size_t VarintBytes(uint64_t v) { return (std::bit_width(v | 1) + 6) / 7; }
-
-size_t HeaderBytes(const Cursor& cursor, uint32_t fields) {
-  return VarintBytes(cursor.slot) + VarintBytes(cursor.index) + 1 + BitmapBytes(fields);
-}
-
-void AppendHeader(const Cursor& cursor, const FieldSet& present, uint32_t fields, std::string* out) {
-  AppendVarint(cursor.slot, out);
-  AppendVarint(cursor.index, out);
-  AppendVarint(BitmapBytes(fields), out);
-  out->append(reinterpret_cast<const char*>(&present), BitmapBytes(fields));
-}
+constexpr size_t kSharedBytes = 32;      // a shared_ptr's counts and allocator, beside the row
+constexpr size_t kChangeHeadBytes = 32;  // what a change, and each field of it, costs besides its values, about
 
 Value Decode(std::string_view encoded) {
   Value value;
@@ -77,10 +60,10 @@ bool DepthWithin(const std::string& encoded, int depth) {
 
 }  // namespace
 
-std::shared_ptr<Row> Row::Make(Cursor cursor, FieldSet present, uint32_t fields, std::string bytes) {
-  auto row =
-      std::allocate_shared<Row>(TailAllocator<Row>(TailBytes(fields)), Private{}, cursor, present, std::move(bytes));
-  row->fields_ = fields;
+std::shared_ptr<Row> Row::Make(const RowHead& head, std::string bytes) {
+  auto row = std::allocate_shared<Row>(TailAllocator<Row>(TailBytes(head.fields)), Private{}, head.cursor, head.present,
+                                       std::move(bytes));
+  row->fields_ = head.fields;
   return row;
 }
 
@@ -89,32 +72,20 @@ absl::StatusOr<RowRef> Row::Parse(std::string bytes, size_t field_count) {
   if (bytes.size() > std::numeric_limits<uint32_t>::max()) return error(bytes.size(), " bytes are too many");
   const char* at = bytes.data();
   const char* end = at + bytes.size();
-  Cursor cursor;
-  uint64_t bitmap_bytes = 0;
-  if ((at = ReadVarint(at, end, &cursor.slot)) == nullptr || (at = ReadVarint(at, end, &cursor.index)) == nullptr) {
-    return error("no cursor at its beginning");
-  }
-  at = ReadVarint(at, end, &bitmap_bytes);
-  if (at == nullptr || bitmap_bytes > kFieldsMax / 8 || bitmap_bytes > static_cast<uint64_t>(end - at)) {
-    return error("no bitmap of its fields after the cursor");
-  }
-  BitmapArray bitmap{};
-  std::memcpy(bitmap.data(), at, bitmap_bytes);
-  at += bitmap_bytes;
-  if (bitmap_bytes > 0 && bitmap[bitmap_bytes - 1] == 0) return error("the bitmap ends with a zero byte");
-  const FieldSet present = std::bit_cast<FieldSet>(bitmap);
-  const uint32_t fields =
-      bitmap_bytes == 0 ? 0 : static_cast<uint32_t>(8 * (bitmap_bytes - 1) + std::bit_width(bitmap[bitmap_bytes - 1]));
+  RowHead head;
+  const char* wrong = nullptr;
+  if ((at = ReadRowHead(at, end, &head, &wrong)) == nullptr) return error(wrong);
+  const uint32_t fields = head.fields;
   if (fields > field_count)
     return error("field ", fields - 1, " is present, but the entity has ", field_count, " fields");
 
-  const std::shared_ptr<Row> row = Make(cursor, present, fields, std::move(bytes));
+  const std::shared_ptr<Row> row = Make(head, std::move(bytes));
   const char* begin = row->bytes_.data();
   at = begin + (row->bytes_.size() - static_cast<size_t>(end - at));  // short bytes moved with the string
   end = begin + row->bytes_.size();
   for (uint32_t f = 0; f < fields; ++f) {
     row->offsets()[f] = static_cast<uint32_t>(at - begin);
-    if (!present[f]) continue;
+    if (!head.present[f]) continue;
     const char* after =
         at != end && static_cast<ValueTag>(*at) != ValueTag::kAbsent ? CheckValue(at, end, kValueDepthMax) : nullptr;
     if (after == nullptr)
@@ -141,7 +112,6 @@ void RowEditor::Field::Clear() {
   appended.clear();
   appended_count = 0;
   whole.clear();
-  cut.clear();
 }
 
 void RowEditor::Reset(RowRef before, size_t field_count) {
@@ -162,9 +132,7 @@ std::string_view RowEditor::Current(FieldId field) const {
   if (f.whole.empty()) {
     Composite base;
     ElementsOf(Base(field), &base);
-    f.whole.push_back(static_cast<char>(ValueTag::kArray));
-    AppendVarint(base.payload.size() + f.appended.size(), &f.whole);
-    AppendVarint(base.count_or_shape + f.appended_count, &f.whole);
+    AppendArrayHead(base.count_or_shape + f.appended_count, base.payload.size() + f.appended.size(), &f.whole);
     f.whole.append(base.payload).append(f.appended);
   }
   return f.whole;
@@ -204,23 +172,23 @@ bool RowEditor::Append(FieldId field, const Value& element) {
   return true;
 }
 
-std::string_view RowEditor::Final(FieldId field, uint32_t append_keep, bool* cut) {
-  const std::string_view current = Current(field);
-  *cut = false;
-  if (fields_[field].appended_count == 0) return current;
-  Composite array;
-  ElementsOf(current, &array);
-  const uint64_t count = array.count_or_shape;
-  if (count < uint64_t{append_keep} * 2) return current;
-  const char* at = array.payload.data();
-  const char* end = at + array.payload.size();
+RowEditor::Final RowEditor::FinalOf(FieldId field, uint32_t append_keep) {
+  Field& f = fields_[field];
+  if (f.appended_count == 0) return {{}, Base(field), {}, false};
+  Composite base;
+  ElementsOf(Base(field), &base);
+  std::string_view kept = base.payload, tail = f.appended;
+  uint64_t count = base.count_or_shape + f.appended_count;
+  const bool cut = count >= uint64_t{append_keep} * 2;
   Value skipped;
-  for (uint64_t i = append_keep; i < count; ++i) at = DecodeValue(at, end, &skipped);
-  *cut = true;
-  std::string& text = fields_[field].cut;
-  text.clear();
-  AppendArray(append_keep, {at, static_cast<size_t>(end - at)}, &text);
-  return text;
+  for (; cut && count > append_keep; --count) {  // the oldest elements leave
+    std::string_view& from = kept.empty() ? tail : kept;
+    const char* const next = DecodeValue(from.data(), from.data() + from.size(), &skipped);
+    from.remove_prefix(static_cast<size_t>(next - from.data()));
+  }
+  f.head.clear();
+  AppendArrayHead(count, kept.size() + tail.size(), &f.head);
+  return {f.head, kept, tail, f.encoded.empty() && !cut};
 }
 
 FieldSet RowEditor::Changed() const {
@@ -234,34 +202,32 @@ FieldSet RowEditor::Changed() const {
 RowEditor::Built RowEditor::Build(Cursor cursor, uint32_t append_keep) {
   Built built;
   finals_.resize(fields_.size());
+  size_t change_bytes = kChangeHeadBytes;
   for (size_t i = touched_._Find_first(); i < kFieldsMax; i = touched_._Find_next(i)) {
     const FieldId field = static_cast<FieldId>(i);
-    bool cut = false;
-    finals_[field] = Final(field, append_keep, &cut);
-    if (finals_[field] == BeforeOf(field)) continue;
+    const Final& final = finals_[field] = FinalOf(field, append_keep);
+    if (!final.appended && final.Equals(BeforeOf(field))) continue;
     built.changed.set(field);
-    if (fields_[field].appended_count > 0 && fields_[field].encoded.empty() && !cut) {
-      built.appended.push_back({field, fields_[field].appended_count});
-    }
+    if (final.appended) built.appended.push_back({field, fields_[field].appended_count});
+    change_bytes += kChangeHeadBytes + (final.appended ? final.tail.size() : final.size());
   }
-  if (built.changed.any()) built.after = MakeRow(cursor, built.changed);
+  if (built.changed.any()) built.after = MakeRow(cursor, built.changed, change_bytes);
   return built;
 }
 
 // Runs of fields that did not change are copied from the row before in one piece.
-RowRef RowEditor::MakeRow(Cursor cursor, const FieldSet& changed) const {
-  const FieldSet present = before_ ? before_->present_ | changed : changed;
+RowRef RowEditor::MakeRow(Cursor cursor, const FieldSet& changed, size_t change_bytes) const {
   const uint32_t before_fields = before_ ? before_->fields_ : 0;
-  uint32_t fields = before_fields;
+  RowHead head{cursor, before_ ? before_->present_ | changed : changed, before_fields};
   size_t value_bytes = before_ ? before_->offsets()[before_fields] - before_->offsets()[0] : 0;
   for (size_t f = changed._Find_first(); f < kFieldsMax; f = changed._Find_next(f)) {
     value_bytes += finals_[f].size() - BeforeOf(static_cast<FieldId>(f)).size();
-    fields = std::max(fields, static_cast<uint32_t>(f + 1));
+    head.fields = std::max(head.fields, static_cast<uint32_t>(f + 1));
   }
 
   std::string bytes;
-  bytes.reserve(HeaderBytes(cursor, fields) + value_bytes);
-  AppendHeader(cursor, present, fields, &bytes);
+  bytes.reserve(HeadBytes(head) + value_bytes);
+  AppendRowHead(head, &bytes);
   std::array<uint32_t, kFieldsMax + 1> offsets;
   uint32_t next = 0;
   const auto copy_before = [&](uint32_t to) {  // fields next..to-1 as they were
@@ -277,13 +243,19 @@ RowRef RowEditor::MakeRow(Cursor cursor, const FieldSet& changed) const {
   for (size_t f = changed._Find_first(); f < kFieldsMax; f = changed._Find_next(f)) {
     copy_before(static_cast<uint32_t>(f));
     offsets[next++] = static_cast<uint32_t>(bytes.size());
-    bytes.append(finals_[f]);
+    bytes.append(finals_[f].head).append(finals_[f].body).append(finals_[f].tail);
   }
-  copy_before(fields);
-  offsets[fields] = static_cast<uint32_t>(bytes.size());
+  copy_before(head.fields);
+  offsets[head.fields] = static_cast<uint32_t>(bytes.size());
 
-  std::shared_ptr<Row> row = Row::Make(cursor, present, fields, std::move(bytes));
-  std::memcpy(row->offsets(), offsets.data(), TailBytes(fields));
+  std::shared_ptr<Row> row = Row::Make(head, std::move(bytes));
+  std::memcpy(row->offsets(), offsets.data(), TailBytes(head.fields));
+  if (before_ && before_->change_bytes_ != Row::kChangeBytesUnknown) {
+    const size_t all = before_->change_bytes_ + change_bytes;
+    row->change_bytes_ = all < row->bytes_.size() ? static_cast<uint32_t>(all) : 0;
+  } else {
+    row->change_bytes_ = 0;
+  }
   return row;
 }
 

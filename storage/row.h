@@ -18,6 +18,8 @@
 
 namespace everstate {
 
+struct RowHead;
+
 // Row
 //   Thread:    immutable, any thread.
 //   Owns:      its bytes; a Value from Get points into them and lives as long as the row.
@@ -39,17 +41,23 @@ class Row {
   std::string_view Encoded(FieldId field) const;  // the value's encoding; empty when not present
   const std::string& bytes() const { return bytes_; }
   size_t MemoryBytes() const;  // for caches
+  // True when the store may hold this row as the change of the one before (row_change.h): the editor made it, and all
+  // changes since the row was last written whole are shorter than the row. A row that was parsed is written whole.
+  bool stored_as_change() const { return change_bytes_ != 0 && change_bytes_ != kChangeBytesUnknown; }
 
  private:
   friend class RowEditor;
   // A row and its offsets are one allocation, its bytes the other.
-  static std::shared_ptr<Row> Make(Cursor cursor, FieldSet present, uint32_t fields, std::string bytes);
+  static std::shared_ptr<Row> Make(const RowHead& head, std::string bytes);
   uint32_t* offsets() { return reinterpret_cast<uint32_t*>(this + 1); }
   const uint32_t* offsets() const { return reinterpret_cast<const uint32_t*>(this + 1); }
+
+  static constexpr uint32_t kChangeBytesUnknown = 0xffffffff;
 
   Cursor cursor_;
   FieldSet present_;
   std::string bytes_;
+  uint32_t change_bytes_ = kChangeBytesUnknown;  // of the changes since the row was written whole; 0: this one is
   uint32_t fields_ = 0;  // highest present field + 1. offsets()[0..fields_]: start of each field's value in bytes_, then the
                          // end; an absent field is empty
 };
@@ -85,21 +93,30 @@ class RowEditor {
     std::string appended;          // encoded elements added at the end
     uint32_t appended_count = 0;
     mutable std::string whole;     // the value with what was appended, once somebody asked for it; else empty
-    std::string cut;               // Build: the newest elements, when the array became too long
+    std::string head;              // Build: the frame of an array that was appended to
     void Clear();
+  };
+  // A field's encoding in the next row, in pieces.
+  struct Final {
+    std::string_view head, body, tail;
+    bool appended = false;  // `tail` is what was added to the array of the row before
+    size_t size() const { return head.size() + body.size() + tail.size(); }
+    bool Equals(std::string_view encoded) const {
+      return encoded.size() == size() && encoded.starts_with(head) && encoded.ends_with(tail) &&
+             encoded.substr(head.size(), body.size()) == body;
+    }
   };
   std::string_view Base(FieldId field) const;     // the field's encoding without what was appended; empty when absent
   std::string_view Current(FieldId field) const;  // with it
   std::string_view BeforeOf(FieldId field) const { return before_ ? before_->Encoded(field) : std::string_view(); }
-  // The field's value for the next row, cut when needed; says whether it was cut.
-  std::string_view Final(FieldId field, uint32_t append_keep, bool* cut);
-  RowRef MakeRow(Cursor cursor, const FieldSet& changed) const;
+  Final FinalOf(FieldId field, uint32_t append_keep);  // cut when needed
+  RowRef MakeRow(Cursor cursor, const FieldSet& changed, size_t change_bytes) const;
 
   RowRef before_;
   std::vector<Field> fields_;  // grows only, so that buffers are kept
   FieldSet touched_;           // fields that were Set or Appended to; those that Build may find changed
   std::string scratch_;
-  std::vector<std::string_view> finals_;  // Build: the next row's encoding of each changed field
+  std::vector<Final> finals_;  // Build: of each changed field
 };
 
 // JSON text, appended to *out. Strings are escaped as RFC 8259 §7 asks; integers beyond ±(2^53-1) become decimal text; floats

@@ -3,9 +3,11 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "server/base/base58.h"
 #include "storage/row.h"
+#include "storage/row_change.h"
 #include "storage/utf8.h"
 #include "storage/value_codec.h"
 
@@ -207,14 +209,12 @@ void PutBytes(const Value& value, JsonSink* sink) {
 
 void PutValue(const RowSchema& schema, const Value& value, int depth, JsonSink* sink);
 
-// Only elements from `first` on.
-void PutArray(const RowSchema& schema, std::string_view payload, uint64_t first, int depth, JsonSink* sink) {
+void PutArray(const RowSchema& schema, std::string_view payload, int depth, JsonSink* sink) {
   const char* at = payload.data();
   const char* end = at + payload.size();
   sink->Put('[');
   Value element;
-  for (uint64_t i = 0; at != end && (at = DecodeValue(at, end, &element)) != nullptr; ++i) {
-    if (i < first) continue;
+  while (at != end && (at = DecodeValue(at, end, &element)) != nullptr) {
     sink->Next();
     PutValue(schema, element, depth, sink);
   }
@@ -241,7 +241,7 @@ void PutObject(const RowSchema& schema, const Composite& object, int depth, Json
 void PutComposite(const RowSchema& schema, const Value& value, int depth, JsonSink* sink) {
   Composite composite;
   if (depth == 0 || !OpenFrame(value, &composite)) return sink->Put("null");
-  if (value.tag == ValueTag::kArray) return PutArray(schema, composite.payload, 0, depth - 1, sink);
+  if (value.tag == ValueTag::kArray) return PutArray(schema, composite.payload, depth - 1, sink);
   if (composite.count_or_shape >= schema.shapes().size()) return sink->Put("null");
   PutObject(schema, composite, depth - 1, sink);
 }
@@ -287,22 +287,21 @@ void PutSeq(const Cursor& cursor, JsonSink* sink) {
   sink->Put('"');
 }
 
-// A field of a patch: of an array that was appended to only the new elements.
-void PutField(const RowSchema& schema, const Value& value, FieldId field, const std::vector<Appended>* appended,
-              JsonSink* sink) {
-  if (appended != nullptr && value.tag == ValueTag::kArray) {
-    for (const Appended& a : *appended) {
-      Composite array;
-      if (a.field != field || !OpenFrame(value, &array) || a.count > array.count_or_shape) continue;
-      return PutArray(schema, array.payload, array.count_or_shape - a.count, kValueDepthMax - 1, sink);
+// A field of a row; of a patch's array that was appended to only the new elements.
+void PutField(const RowSchema& schema, const Row& row, FieldId field, const Mutation* patch, JsonSink* sink) {
+  if (patch != nullptr) {
+    for (const Appended& appended : patch->appended) {
+      if (appended.field != field) continue;
+      const std::optional<std::string_view> elements = AppendedElements(*patch, appended);
+      if (elements) return PutArray(schema, *elements, kValueDepthMax - 1, sink);
     }
   }
-  PutValue(schema, value, kValueDepthMax, sink);
+  PutValue(schema, row.Get(field), kValueDepthMax, sink);
 }
 
 // The object of the `written` fields of `row`, with the cursor as "_seq".
 void PutRow(const RowSchema& schema, const EntitySchema& entity, const Row* row, const Cursor& cursor,
-            const FieldSet& written, const std::vector<Appended>* appended, JsonSink* sink) {
+            const FieldSet& written, const Mutation* patch, JsonSink* sink) {
   using Kind = EntitySchema::EmitStep::Kind;
   sink->Put('{');
   const std::vector<EntitySchema::EmitStep>& steps = entity.emit_steps;
@@ -324,7 +323,7 @@ void PutRow(const RowSchema& schema, const EntitySchema& entity, const Row* row,
         if (!written[step.field]) break;
         sink->Next();
         sink->Put(step.text);
-        PutField(schema, row->Get(step.field), step.field, appended, sink);
+        PutField(schema, *row, step.field, patch, sink);
         break;
       case Kind::kSeq:
         sink->Next();
@@ -364,8 +363,7 @@ void AppendEntityJson(const RowSchema& schema, const EntitySchema& entity, const
 
 void AppendPatchJson(const RowSchema& schema, const EntitySchema& entity, const Mutation& mutation, std::string* out) {
   JsonSink sink(out, kPatchBytesExpected);
-  PutRow(schema, entity, mutation.after.get(), mutation.cursor, WrittenFields(entity, mutation), &mutation.appended,
-         &sink);
+  PutRow(schema, entity, mutation.after.get(), mutation.cursor, WrittenFields(entity, mutation), &mutation, &sink);
 }
 
 bool EmitsAnything(const EntitySchema& entity, const Mutation& mutation) {

@@ -228,10 +228,14 @@ void AppendValue(const Value& value, std::string* out) {
 }
 
 void AppendArray(uint64_t count, std::string_view payload, std::string* out) {
-  out->push_back(static_cast<char>(ValueTag::kArray));
-  AppendVarint(payload.size(), out);
-  AppendVarint(count, out);
+  AppendArrayHead(count, payload.size(), out);
   out->append(payload);
+}
+
+void AppendArrayHead(uint64_t count, size_t payload_bytes, std::string* out) {
+  out->push_back(static_cast<char>(ValueTag::kArray));
+  AppendVarint(payload_bytes, out);
+  AppendVarint(count, out);
 }
 
 void AppendObject(ShapeId shape, std::string_view payload, std::string* out) {

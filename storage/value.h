@@ -100,6 +100,7 @@ void AppendVarint(uint64_t v, std::string* out);
 // Builds composites. Begin… appends the tag and reserves nothing: the payload is collected by the caller in `payload` and
 // closed by these two, because its length comes first.
 void AppendArray(uint64_t count, std::string_view payload, std::string* out);
+void AppendArrayHead(uint64_t count, size_t payload_bytes, std::string* out);  // all of it but the payload
 void AppendObject(ShapeId shape, std::string_view payload, std::string* out);
 
 // ValueReader: walks encoded values one after the other.

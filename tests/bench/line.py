@@ -5,6 +5,7 @@ the server's process alone. Prints updates/s, CPU microseconds per update, and b
 import json
 import os
 import pathlib
+import statistics
 import sys
 import tempfile
 import time
@@ -56,8 +57,8 @@ def main():
     runs = [measure(recording) for _ in range(RUNS)]
     for run in runs:
         print(json.dumps(run))
-    best, worst = (f(run["cpu_us_per_update"] for run in runs) for f in (min, max))
-    print(f"CPU per update: {best} to {worst} us")
+    cpu = [run["cpu_us_per_update"] for run in runs]
+    print(f"CPU per update: {statistics.median(cpu)} us at the median, {min(cpu)} to {max(cpu)}")
 
 
 if __name__ == "__main__":
