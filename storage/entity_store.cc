@@ -10,14 +10,10 @@
 #include "server/base/log.h"
 #include "server/base/sha256.h"
 #include "storage/entity_writer.h"
-#include "storage/journal.h"
 #include "storage/store_impl.h"
 
 namespace everstate {
 namespace {
-
-// Enough of a hash for people to tell two apart.
-std::string ShortHash(std::string_view hash) { return HexOf(hash.substr(0, 4)); }
 
 absl::Status CheckOptions(const StoreOptions& options, const StoreIdentity& identity) {
   if (options.journal_slots == 0) return absl::InvalidArgumentError("journal_slots must be at least 1");
@@ -41,9 +37,8 @@ absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocks(const rocksdb::Options& o
 
 }  // namespace
 
-absl::Status EntityStore::Impl::Create(const StoreIdentity& identity) {
-  generation = 1;
-  const auto dir = GenerationPath(data_dir.path(), generation);
+absl::Status EntityStore::Impl::Create() {
+  const auto dir = path();
   rocksdb::Options rocks_options = RocksOptions(options.block_cache_bytes);
   rocks_options.create_if_missing = true;
   rocks_options.error_if_exists = true;
@@ -65,49 +60,27 @@ absl::Status EntityStore::Impl::Create(const StoreIdentity& identity) {
   const auto status = FromRocks(db->Write(sync, &batch), fmt::format("creating the store {}", dir.string()));
   if (!status.ok()) return status;
   // Only a whole generation is named.
-  return data_dir.NameCurrent(generation);
+  return data_dir().NameCurrent({claim.generation(), std::nullopt});
 }
 
-absl::Status EntityStore::Impl::OpenExisting(uint64_t current, const StoreIdentity& identity) {
-  generation = current;
-  const auto dir = GenerationPath(data_dir.path(), generation);
+absl::Status EntityStore::Impl::OpenExisting() {
+  const auto dir = path();
   std::error_code error;
   if (!std::filesystem::exists(dir / "CURRENT", error)) {
     return absl::DataLossError(fmt::format("{} names generation {}, but {} holds no store",
-                                           (data_dir.path() / "current").string(), current, dir.string()));
+                                           (data_dir().path() / "current").string(), claim.generation(), dir.string()));
   }
   auto opened = OpenRocks(RocksOptions(options.block_cache_bytes), dir, "opening the store");
   if (!opened.ok()) return opened.status();
   db = *std::move(opened);
   if (auto status = CheckFormat(db.get(), dir); !status.ok()) return status;
-  if (auto status = CheckIdentity(identity); !status.ok()) return status;
+  if (auto status = CheckIdentity(db.get(), identity); !status.ok()) return status;
   return Load();
 }
 
-absl::Status EntityStore::Impl::CheckIdentity(const StoreIdentity& identity) const {
-  const auto name = ReadRequired(db.get(), RowKind::kStackName);
-  const auto hash = ReadRequired(db.get(), RowKind::kStackHash);
-  const auto stored_settings = ReadRequired(db.get(), RowKind::kSettings);
-  const auto schema_text = ReadRequired(db.get(), RowKind::kSchema);
-  for (const auto* row : {&name, &hash, &stored_settings, &schema_text}) {
-    if (!row->ok()) return row->status();
-  }
-  if (*hash != BytesOf(identity.stack_hash)) {
-    return absl::FailedPreconditionError(
-        fmt::format("the store {} belongs to stack `{}` with hash {}, not to `{}` with hash {}", db->GetName(), *name,
-                    ShortHash(*hash), identity.stack_name, ShortHash(BytesOf(identity.stack_hash))));
-  }
-  if (*stored_settings != identity.settings) {
-    return absl::FailedPreconditionError(fmt::format("the store {} was made with the settings `{}`, not with `{}`",
-                                                     db->GetName(), *stored_settings, identity.settings));
-  }
-  if (*schema_text != identity.schema->Serialize()) {
-    return absl::FailedPreconditionError(
-        fmt::format("the store {} has another row schema than this program makes of stack `{}` ({}): schema {}, not {}",
-                    db->GetName(), *name, ShortHash(*hash), ShortHash(BytesOf(Sha256Of(*schema_text))),
-                    ShortHash(BytesOf(Sha256Of(identity.schema->Serialize())))));
-  }
-  return absl::OkStatus();
+bool EntityStore::Impl::IsCurrent() const {
+  const auto current = ReadCurrent(data_dir().path());
+  return current.ok() && *current && (*current)->generation == claim.generation();
 }
 
 absl::Status EntityStore::Impl::Load() {
@@ -126,29 +99,9 @@ absl::Status EntityStore::Impl::Load() {
     return blockhash.status();
   });
   if (!status.ok()) return status;
-  return LoadJournal();
-}
-
-absl::Status EntityStore::Impl::LoadJournal() {
-  JournalRow last;
-  const auto status = VisitNumbered(db.get(), RowKind::kJournal, [&](uint64_t number, std::string_view value) {
-    auto row = ParseJournalHead(number, value);
-    if (!row.ok()) return row.status();
-    if (last.number != 0 && number != last.number + 1) {
-      return absl::DataLossError(
-          fmt::format("the journal of {} has a hole: number {} follows {}", db->GetName(), number, last.number));
-    }
-    if (journal.empty() || journal.back().slot != row->cursor.slot) journal.push_back({row->cursor.slot, number});
-    last = *std::move(row);
-    return absl::OkStatus();
-  });
-  if (!status.ok()) return status;
-  const Watermark& watermark = position.watermark;
-  if (last.number != watermark.number || last.cursor != watermark.cursor()) {
-    return absl::DataLossError(fmt::format("the journal of {} ends at number {} ({}), the watermark is number {} ({})",
-                                           db->GetName(), last.number, last.cursor.ToSeq(), watermark.number,
-                                           watermark.cursor().ToSeq()));
-  }
+  auto slots = ReadJournalSlots(db.get(), position.watermark);
+  if (!slots.ok()) return slots.status();
+  journal = *std::move(slots);
   return absl::OkStatus();
 }
 
@@ -157,16 +110,17 @@ EntityStore::EntityStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 absl::StatusOr<std::unique_ptr<EntityStore>> EntityStore::Open(const StoreOptions& options,
                                                                const StoreIdentity& identity) {
   if (auto status = CheckOptions(options, identity); !status.ok()) return status;
-  auto locked = DataDir::Lock(options.data_dir);
+  const auto locked = DataDir::Lock(options.data_dir);
   if (!locked.ok()) return locked.status();
-  const auto current = ReadCurrentGeneration(options.data_dir);
+  const auto current = ReadCurrent(options.data_dir);
   if (!current.ok()) return current.status();
-  if (auto status = locked->DeleteUnnamed(*current); !status.ok()) return status;
+  if (auto status = (*locked)->DeleteUnfinished(); !status.ok()) return status;
+  auto claim = (*locked)->Claim(*current ? (*current)->generation : 1);
+  if (!claim.ok()) return claim.status();
 
-  auto impl = std::make_unique<Impl>(*std::move(locked), options, identity.schema);
-  impl->stack_hash = identity.stack_hash;
-  impl->settings = identity.settings;
-  const auto status = *current ? impl->OpenExisting(**current, identity) : impl->Create(identity);
+  auto impl = std::make_unique<Impl>(*std::move(claim), options, identity);
+  if (*current) impl->resumed_from = (*current)->resumed_from;
+  const auto status = *current ? impl->OpenExisting() : impl->Create();
   if (!status.ok()) return status;
   return std::unique_ptr<EntityStore>(new EntityStore(std::move(impl)));
 }
@@ -175,7 +129,7 @@ EntityStore::~EntityStore() {
   // RocksDB would abort or read freed memory later; here the culprit can still be named.
   if (impl_->writer_alive) DieAlive("its EntityWriter is", impl_->db->GetName());
   if (impl_->snapshots != 0) DieAlive(fmt::format("{} Snapshot(s) are", impl_->snapshots.load()), impl_->db->GetName());
-  if (impl_->write_failed) return;
+  if (impl_->write_failed || !impl_->IsCurrent()) return;
   // With everything in tables the next open has no WAL to replay. What cannot be flushed is in the WAL.
   if (const auto status = FromRocks(impl_->db->Flush({}), "flushing at close"); !status.ok()) {
     spdlog::warn("{}", status.ToString());
@@ -187,7 +141,7 @@ std::unique_ptr<EntityWriter> EntityStore::TakeWriter() {
   return std::unique_ptr<EntityWriter>(new EntityWriter(this));
 }
 
-uint64_t EntityStore::generation() const { return impl_->generation; }
+uint64_t EntityStore::generation() const { return impl_->claim.generation(); }
 
 Watermark EntityStore::watermark() const {
   std::lock_guard lock(impl_->mutex);

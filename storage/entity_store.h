@@ -13,12 +13,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "storage/checkpoint.h"
 #include "storage/model.h"
 #include "storage/row.h"
 
 namespace everstate {
 
-inline constexpr uint32_t kStoreFormat = 1;  // version of everything that lies in a store
+inline constexpr uint32_t kStoreFormat = 2;  // version of everything that lies in a store
 
 struct StoreOptions {
   std::filesystem::path data_dir;
@@ -79,6 +80,24 @@ class EntityStore {
     uint64_t sst_bytes = 0, memtable_bytes = 0, wal_bytes = 0, entities_estimate = 0;
   };
   Sizes sizes() const;
+
+  // A checkpoint of the newest applied batch, or of one applied meanwhile. Any thread, one at a time (a second waits);
+  // batches go on being applied and wait for nothing. When one of this block, last index and lineage exists already, it is
+  // answered. FailedPrecondition before the first block and after a failed write; ResourceExhausted names what had no room.
+  // After any error nothing of it is left and the store goes on.
+  absl::StatusOr<CheckpointInfo> CreateCheckpoint() const;
+
+  // A new generation beside this one, begun from a copy of the checkpoint, which was verified. `current` goes on naming
+  // this one until MakeCurrent. FailedPrecondition: of another stack, of other settings, or (unless this store is empty)
+  // of a lineage that did not lead here; when this generation is not in force, or another one is being filled. DataLoss as
+  // VerifyCheckpoint says. Any thread. What is begun is deleted with its store unless MakeCurrent came first; readers may
+  // hold either store as long as they like.
+  absl::StatusOr<std::unique_ptr<EntityStore>> BeginGeneration(const CheckpointInfo& checkpoint) const;
+  // Of a store that BeginGeneration made: `current` names it from here on and records which slot a rewind asked for. The
+  // generation that it came from is kept, older ones are deleted (when they are closed, if they are open).
+  absl::Status MakeCurrent(Slot resumed_from);
+  // What `current` records of the last rewind; empty when this generation was not made by one.
+  std::optional<Slot> resumed_from() const;
 
  private:
   friend class EntityWriter;

@@ -1,8 +1,9 @@
 #include "storage/inspect.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <optional>
@@ -69,21 +70,33 @@ struct StoreInspector::Impl {
   explicit Impl(TemporaryDir folder) : temporary(std::move(folder)) {}
 
   TemporaryDir temporary;  // destroyed after the database that writes into it
-  fs::path generation_dir;
+  fs::path data_dir, generation_dir;
   uint64_t generation = 0;
   // A secondary stands still until it is told to catch up, which happens once: everything is read of one state.
   std::unique_ptr<rocksdb::DB> db;
   std::shared_ptr<const RowSchema> schema;
 
-  absl::Status Open(const fs::path& data_dir);
+  absl::Status Open(const fs::path& dir, std::optional<uint64_t> wanted);
   absl::Status VisitAll(const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) const;
 };
 
-absl::Status StoreInspector::Impl::Open(const fs::path& data_dir) {
-  const auto current = ReadCurrentGeneration(data_dir);
+absl::StatusOr<uint64_t> FindGeneration(const fs::path& data_dir, std::optional<uint64_t> wanted) {
+  const auto current = ReadCurrent(data_dir);
   if (!current.ok()) return current.status();
   if (!*current) return absl::NotFoundError(fmt::format("there is no store in {}", data_dir.string()));
-  generation = **current;
+  if (!wanted) return (*current)->generation;
+  const auto there = GenerationsIn(data_dir);
+  if (!there.ok()) return there.status();
+  if (std::find(there->begin(), there->end(), *wanted) != there->end()) return *wanted;
+  return absl::NotFoundError(
+      fmt::format("{} has no generation {}; there are: {}", data_dir.string(), *wanted, fmt::join(*there, ", ")));
+}
+
+absl::Status StoreInspector::Impl::Open(const fs::path& dir, std::optional<uint64_t> wanted) {
+  data_dir = dir;
+  const auto found = FindGeneration(data_dir, wanted);
+  if (!found.ok()) return found.status();
+  generation = *found;
   generation_dir = GenerationPath(data_dir, generation);
 
   rocksdb::Options options = RocksOptions(kBlockCacheBytes);
@@ -120,14 +133,15 @@ absl::Status StoreInspector::Impl::VisitAll(
 StoreInspector::StoreInspector(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 StoreInspector::~StoreInspector() = default;
 
-absl::StatusOr<std::unique_ptr<StoreInspector>> StoreInspector::Open(const fs::path& data_dir) {
+absl::StatusOr<std::unique_ptr<StoreInspector>> StoreInspector::Open(const fs::path& data_dir,
+                                                                     std::optional<uint64_t> generation) {
   absl::Status failed;
   for (int i = 0; i < kTries; ++i) {
     if (i > 0) std::this_thread::sleep_for(kPauseBetweenTries);
     auto temporary = TemporaryDir::Create();
     if (!temporary.ok()) return temporary.status();
     auto impl = std::make_unique<Impl>(*std::move(temporary));
-    failed = impl->Open(data_dir);
+    failed = impl->Open(data_dir, generation);
     if (failed.ok()) return std::unique_ptr<StoreInspector>(new StoreInspector(std::move(impl)));
     // These two are no matter of when one looks.
     if (absl::IsNotFound(failed) || absl::IsFailedPrecondition(failed)) return failed;
@@ -170,6 +184,7 @@ absl::StatusOr<StoreReport> StoreInspector::Report() {
   });
   if (!status.ok()) return status;
   for (const EntitySchema& entity : impl_->schema->entities()) report.entities[entity.name] = counts[entity.id];
+  report.checkpoints = ListCheckpoints(impl_->data_dir);
   report.sizes["sst_bytes"] = FileBytes(impl_->generation_dir, ".sst");
   report.sizes["wal_bytes"] = FileBytes(impl_->generation_dir, ".log");
   return report;

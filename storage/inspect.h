@@ -6,10 +6,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "storage/checkpoint.h"
 #include "storage/model.h"
 #include "storage/row.h"
 
@@ -22,6 +24,7 @@ struct StoreReport {
   std::map<std::string, uint64_t> entities;  // exact counts by entity name
   std::vector<Gap> gaps;
   std::map<std::string, uint64_t> sizes;     // bytes by row kind (keys and values), and "sst_bytes", "wal_bytes"
+  std::vector<CheckpointEntry> checkpoints;  // of the data directory
 };
 
 // StoreInspector
@@ -31,7 +34,9 @@ struct StoreReport {
 //            reported as corruption before the third.
 class StoreInspector {
  public:
-  static absl::StatusOr<std::unique_ptr<StoreInspector>> Open(const std::filesystem::path& data_dir);
+  // The generation that `current` names, or another one: NotFound lists those that are there.
+  static absl::StatusOr<std::unique_ptr<StoreInspector>> Open(const std::filesystem::path& data_dir,
+                                                              std::optional<uint64_t> generation = std::nullopt);
   ~StoreInspector();
 
   const RowSchema& schema() const;

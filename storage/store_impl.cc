@@ -3,10 +3,17 @@
 #include <fmt/core.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_checksum.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
 #include <algorithm>
+#include <cstdarg>
+
+#include "server/base/sha256.h"
+#include "storage/change_merger.h"
+#include "storage/journal.h"
 
 namespace everstate {
 namespace {
@@ -40,6 +47,16 @@ absl::StatusCode CodeOf(const rocksdb::Status& status) {
   }
 }
 
+// Enough of a hash for people to tell two apart.
+std::string ShortHash(std::string_view hash) { return HexOf(hash.substr(0, 4)); }
+
+// What RocksDB would tell its log goes nowhere: its errors come as statuses too.
+class NoLog : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 }  // namespace
 
 absl::Status FromRocks(const rocksdb::Status& status, std::string_view doing) {
@@ -59,11 +76,15 @@ rocksdb::Options RocksOptions(uint64_t block_cache_bytes) {
   const auto supported = rocksdb::GetSupportedCompressions();
   const bool lz4 = std::find(supported.begin(), supported.end(), rocksdb::kLZ4Compression) != supported.end();
   options.compression = lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+  options.merge_operator = NewChangeMerger();
   options.info_log_level = rocksdb::WARN_LEVEL;
   options.keep_log_file_num = 2;
   options.max_log_file_size = 1 << 20;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
+  // Each table's checksum lies in the manifest from the moment it is written: a checkpoint records it and need not read
+  // the tables, and who reads the checkpoint knows that they are what the store wrote.
+  options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
 
   rocksdb::BlockBasedTableOptions table;
   table.block_size = 4 << 10;
@@ -71,6 +92,42 @@ rocksdb::Options RocksOptions(uint64_t block_cache_bytes) {
   table.block_cache = rocksdb::NewLRUCache(block_cache_bytes);
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
+}
+
+absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenUnchanged(const std::filesystem::path& dir) {
+  constexpr uint64_t kUnchangedCacheBytes = 32ull << 20;  // nothing is read twice
+  rocksdb::Options options = RocksOptions(kUnchangedCacheBytes);
+  options.info_log = std::make_shared<NoLog>();
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, dir.string(), &db);
+  if (!status.ok()) return FromRocks(status, fmt::format("reading {}", dir.string()));
+  return std::unique_ptr<rocksdb::DB>(db);
+}
+
+absl::Status CheckIdentity(rocksdb::DB* db, const StoreIdentity& identity) {
+  const auto name = ReadRequired(db, RowKind::kStackName);
+  const auto hash = ReadRequired(db, RowKind::kStackHash);
+  const auto stored_settings = ReadRequired(db, RowKind::kSettings);
+  const auto schema_text = ReadRequired(db, RowKind::kSchema);
+  for (const auto* row : {&name, &hash, &stored_settings, &schema_text}) {
+    if (!row->ok()) return row->status();
+  }
+  if (*hash != BytesOf(identity.stack_hash)) {
+    return absl::FailedPreconditionError(
+        fmt::format("the store {} belongs to stack `{}` with hash {}, not to `{}` with hash {}", db->GetName(), *name,
+                    ShortHash(*hash), identity.stack_name, ShortHash(BytesOf(identity.stack_hash))));
+  }
+  if (*stored_settings != identity.settings) {
+    return absl::FailedPreconditionError(fmt::format("the store {} was made with the settings `{}`, not with `{}`",
+                                                     db->GetName(), *stored_settings, identity.settings));
+  }
+  if (*schema_text != identity.schema->Serialize()) {
+    return absl::FailedPreconditionError(
+        fmt::format("the store {} has another row schema than this program makes of stack `{}` ({}): schema {}, not {}",
+                    db->GetName(), *name, ShortHash(*hash), ShortHash(BytesOf(Sha256Of(*schema_text))),
+                    ShortHash(BytesOf(Sha256Of(identity.schema->Serialize())))));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<std::string>> ReadValue(rocksdb::DB* db, const rocksdb::ReadOptions& options,
@@ -170,6 +227,29 @@ absl::StatusOr<std::vector<Gap>> ReadGaps(rocksdb::DB* db) { return ReadSequence
 
 absl::StatusOr<std::vector<LineageRecord>> ReadLineages(rocksdb::DB* db) {
   return ReadSequence<LineageRecord>(db, RowKind::kLineage, &DecodeLineage);
+}
+
+absl::StatusOr<std::deque<JournalSlot>> ReadJournalSlots(rocksdb::DB* db, const Watermark& watermark) {
+  std::deque<JournalSlot> journal;
+  JournalRow last;
+  const auto status = VisitNumbered(db, RowKind::kJournal, [&](uint64_t number, std::string_view value) {
+    auto row = ParseJournalHead(number, value);
+    if (!row.ok()) return row.status();
+    if (last.number != 0 && number != last.number + 1) {
+      return absl::DataLossError(
+          fmt::format("the journal of {} has a hole: number {} follows {}", db->GetName(), number, last.number));
+    }
+    if (journal.empty() || journal.back().slot != row->cursor.slot) journal.push_back({row->cursor.slot, number});
+    last = *std::move(row);
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  if (last.number != watermark.number || last.cursor != watermark.cursor()) {
+    return absl::DataLossError(fmt::format("the journal of {} ends at number {} ({}), the watermark is number {} ({})",
+                                           db->GetName(), last.number, last.cursor.ToSeq(), watermark.number,
+                                           watermark.cursor().ToSeq()));
+  }
+  return journal;
 }
 
 }  // namespace everstate

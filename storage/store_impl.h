@@ -8,6 +8,8 @@
 
 #include <atomic>
 #include <deque>
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -43,6 +45,12 @@ absl::StatusOr<std::string> ReadRequired(rocksdb::DB* db, RowKind kind);
 absl::StatusOr<RowRef> ReadEntity(rocksdb::DB* db, const rocksdb::ReadOptions& options, const RowSchema& schema,
                                   EntityId entity, std::string_view key);
 
+// Opens a store that must not change: nothing is written or created in its directory, not even a log.
+absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenUnchanged(const std::filesystem::path& dir);
+
+// Stack, settings and schema. Errors: FailedPrecondition naming both sides.
+absl::Status CheckIdentity(rocksdb::DB* db, const StoreIdentity& identity);
+
 // Errors: FailedPrecondition naming both formats.
 absl::Status CheckFormat(rocksdb::DB* db, const std::filesystem::path& dir);
 
@@ -71,16 +79,20 @@ struct JournalSlot {
   Number first = 0;
 };
 
-struct EntityStore::Impl {
-  Impl(DataDir dir, StoreOptions store_options, std::shared_ptr<const RowSchema> row_schema)
-      : data_dir(std::move(dir)), options(std::move(store_options)), schema(std::move(row_schema)) {}
+// All of the journal's slots, ascending. DataLoss when numbers have a hole or do not end at the watermark.
+absl::StatusOr<std::deque<JournalSlot>> ReadJournalSlots(rocksdb::DB* db, const Watermark& watermark);
 
-  DataDir data_dir;  // destroyed last: the lock is given back when RocksDB has let go of its files
+struct EntityStore::Impl {
+  Impl(GenerationClaim generation_claim, StoreOptions store_options, StoreIdentity store_identity)
+      : claim(std::move(generation_claim)),
+        options(std::move(store_options)),
+        identity(std::move(store_identity)),
+        schema(identity.schema) {}
+
+  GenerationClaim claim;  // destroyed last: it may delete the generation, and gives back the lock
   const StoreOptions options;
+  const StoreIdentity identity;
   const std::shared_ptr<const RowSchema> schema;
-  Hash32 stack_hash{};
-  std::string settings;
-  uint64_t generation = 0;
   std::unique_ptr<rocksdb::DB> db;
 
   std::atomic<int64_t> snapshots{0};  // alive
@@ -93,16 +105,18 @@ struct EntityStore::Impl {
   std::vector<Gap> gaps;
   std::vector<LineageRecord> lineages;
   std::deque<ChainLink> chain;  // ascending by slot, at most chain_slots once a batch was applied
+  std::optional<Slot> resumed_from;
 
   std::deque<JournalSlot> journal;  // ascending; the writer's thread only
 
-  absl::Status Create(const StoreIdentity& identity);
-  absl::Status OpenExisting(uint64_t current, const StoreIdentity& identity);
+  DataDir& data_dir() const { return *claim.dir(); }
+  std::filesystem::path path() const { return GenerationPath(data_dir().path(), claim.generation()); }
+  bool IsCurrent() const;  // by the file `current`
+  absl::Status Create();
+  absl::Status OpenExisting();
 
  private:
-  absl::Status CheckIdentity(const StoreIdentity& identity) const;
   absl::Status Load();
-  absl::Status LoadJournal();
 };
 
 struct Snapshot::Impl {

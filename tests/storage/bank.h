@@ -77,4 +77,24 @@ inline std::string AuditBank(const EntityStore& store) {
   return failed.empty() ? books : failed;
 }
 
+// BankDigests: the digest of a bank that was stopped at a number and never disturbed. To be asked in ascending order.
+class BankDigests {
+ public:
+  explicit BankDigests(size_t note_bytes) : note_bytes_(note_bytes) {}
+  std::string At(Number number) {
+    while (open_.store->watermark().number < number) {
+      const auto batch = NextBankBatch(*open_.store, note_bytes_);
+      if (!batch.ok()) return batch.status().ToString();
+      if (const auto applied = open_.writer->Apply(*batch); !applied.ok()) return applied.status().ToString();
+    }
+    const Number reached = open_.store->watermark().number;
+    return reached == number ? DigestOf(folder_.path()) : "the bank is at " + std::to_string(reached) + " already";
+  }
+
+ private:
+  const size_t note_bytes_;
+  TemporaryFolder folder_;
+  OpenStore open_ = OpenTestStore(folder_.path());
+};
+
 }  // namespace everstate

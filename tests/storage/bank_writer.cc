@@ -2,17 +2,22 @@
 //   run         until it is killed
 //   no-space    on a file system of its own that is too small (exit code 77 when it cannot be mounted)
 //   file-limit  until no file may grow any more
-// It prints "number N" after each batch that was OK; the last two modes then print "failed CODE TEXT", give the room
-// back, open the store again and print "reopened N" when the books are right.
+//   rewind      until it is killed, making checkpoints, pruning them, and rewinding to one of them
+//   no-space-rewind   a checkpoint, the start from one and the switch, each without and then with room, as no-space
+// It prints "number N" after each batch that was OK; no-space and file-limit then print "failed CODE TEXT", give the
+// room back, open the store again and print "reopened N" when the books are right. What rewind prints, see Rewind.
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
 
+#include "server/base/log.h"
+#include "storage/checkpoint.h"
 #include "tests/storage/bank.h"
 
 namespace everstate {
@@ -69,11 +74,15 @@ int FailAndReopen(const std::filesystem::path& data_dir, size_t note_bytes, cons
   return 0;
 }
 
-int NoSpace(const std::filesystem::path& data_dir, size_t note_bytes) {
-  // The mount is seen by this process only and goes with it.
-  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return kCannotMount;
+// A small file system at `path`, seen by this process only; it goes with it.
+bool MountSmall(const std::filesystem::path& path) {
+  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
   mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  if (mount("tmpfs", data_dir.c_str(), "tmpfs", 0, "size=64m") != 0) return kCannotMount;
+  return mount("tmpfs", path.c_str(), "tmpfs", 0, "size=64m") == 0;
+}
+
+int NoSpace(const std::filesystem::path& data_dir, size_t note_bytes) {
+  if (!MountSmall(data_dir)) return kCannotMount;
   const auto ballast = data_dir / "ballast";
   std::ofstream(ballast) << std::string(kBallastBytes, 'x');
   return FailAndReopen(data_dir, note_bytes, [&] { std::filesystem::remove(ballast); });
@@ -91,12 +100,134 @@ int FileLimit(const std::filesystem::path& data_dir, size_t note_bytes) {
   });
 }
 
+// Applies one batch.
+absl::Status Step(const OpenStore& open, size_t note_bytes) {
+  const auto batch = NextBankBatch(*open.store, note_bytes);
+  if (!batch.ok()) return batch.status();
+  return open.writer->Apply(*batch).status();
+}
+
+// A rewind to the checkpoint and back to where the present generation stands. Prints "filling G" and "current G SLOT",
+// each when it is so.
+absl::Status RewindTo(const CheckpointInfo& checkpoint, size_t note_bytes, OpenStore* open) {
+  auto begun = open->store->BeginGeneration(checkpoint);
+  if (!begun.ok()) return begun.status();
+  OpenStore next(*std::move(begun));
+  Say("filling " + std::to_string(next.store->generation()));
+  while (next.store->watermark().number < open->store->watermark().number) {
+    if (auto status = Step(next, note_bytes); !status.ok()) return status;
+  }
+  const Slot slot = checkpoint.watermark.block.slot;
+  if (auto status = next.store->MakeCurrent(slot); !status.ok()) return status;
+  Say("current " + std::to_string(next.store->generation()) + " " + std::to_string(slot));
+  *open = std::move(next);
+  return absl::OkStatus();
+}
+
+// Prints "number N", "checkpoint NAME" and "pruned NAME", each when it is so, and what RewindTo does.
+absl::Status Rewind(const std::filesystem::path& data_dir, size_t note_bytes) {
+  auto store = EntityStore::Open(TestOptions(data_dir), TestIdentity());
+  if (!store.ok()) return store.status();
+  OpenStore open(*std::move(store));
+  for (;;) {
+    if (auto status = Step(open, note_bytes); !status.ok()) return status;
+    const Number number = open.store->watermark().number;
+    Say("number " + std::to_string(number));
+    const auto made = open.store->CreateCheckpoint();
+    if (!made.ok()) return made.status();
+    Say("checkpoint " + made->name);
+    const auto pruned = PruneCheckpoints(data_dir, 3);
+    if (!pruned.ok()) return pruned.status();
+    for (const std::string& name : *pruned) Say("pruned " + name);
+    const auto checkpoints = ListCheckpoints(data_dir);
+    const CheckpointEntry& entry = checkpoints[number % checkpoints.size()];
+    if (auto status = RewindTo(entry.info, note_bytes, &open); !status.ok()) return status;
+  }
+}
+
+// Takes all room but `left` bytes.
+void FillUp(const std::filesystem::path& ballast, uint64_t left) {
+  const uint64_t available = std::filesystem::space(ballast.parent_path()).available;
+  if (available <= left) return;
+  std::ofstream(ballast) << std::string(available - left, 'x');
+}
+
+// Does it without room, which must be ResourceExhausted, leave `names` in the data directory and the writer able to go
+// on; then does it again with room.
+absl::Status TwiceFor(const OpenStore& open, const std::filesystem::path& data_dir, uint64_t left,
+                      const std::vector<std::string>& names, const std::function<absl::Status()>& act) {
+  const auto ballast = data_dir / "ballast";
+  FillUp(ballast, left);
+  const absl::Status failed = act();
+  Say("failed " + absl::StatusCodeToString(failed.code()) + " " + std::string(failed.message()));
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(data_dir)) {
+    const auto path = std::filesystem::relative(entry.path(), data_dir);
+    if (entry.is_directory()) found.push_back(path.string());
+  }
+  std::sort(found.begin(), found.end());
+  if (found != names) return absl::InternalError("it left " + ::testing::PrintToString(found));
+  std::filesystem::resize_file(ballast, std::filesystem::file_size(ballast) / 2);
+  if (auto status = Step(open, 10); !status.ok()) return status;
+  std::filesystem::remove(ballast);
+  return act();
+}
+
+absl::Status RewindWithoutSpace(const std::filesystem::path& data_dir, size_t note_bytes) {
+  constexpr Number kNumbers = 40;
+  constexpr uint64_t kLeftBytes = 1 << 20;  // less than the WAL has
+  auto store = EntityStore::Open(TestOptions(data_dir), TestIdentity());
+  if (!store.ok()) return store.status();
+  OpenStore open(*std::move(store));
+  while (open.store->watermark().number < kNumbers) {
+    if (auto status = Step(open, note_bytes); !status.ok()) return status;
+  }
+  absl::StatusOr<CheckpointInfo> made;
+  auto status = TwiceFor(open, data_dir, kLeftBytes, {"1", "checkpoints"}, [&] {
+    made = open.store->CreateCheckpoint();
+    return made.status();
+  });
+  if (!status.ok()) return status;
+  if (auto verified = VerifyCheckpoint(made->path); !verified.ok()) return verified.status();
+  const std::string checkpoint = "checkpoints/" + made->name;
+
+  absl::StatusOr<std::unique_ptr<EntityStore>> begun;
+  status = TwiceFor(open, data_dir, kLeftBytes, {"1", "checkpoints", checkpoint}, [&] {
+    begun = open.store->BeginGeneration(*made);
+    return begun.status();
+  });
+  if (!status.ok()) return status;
+  OpenStore next(*std::move(begun));
+  status = TwiceFor(next, data_dir, 0, {"1", "2", "checkpoints", checkpoint}, [&] {
+    const absl::Status switched = next.store->MakeCurrent(1);
+    const auto inspector = StoreInspector::Open(data_dir);
+    if (!inspector.ok()) return inspector.status();
+    const uint64_t named = (*inspector)->Report()->generation;
+    if (named != (switched.ok() ? 2u : 1u)) return absl::InternalError("`current` names " + std::to_string(named));
+    return switched;
+  });
+  if (!status.ok()) return status;
+  for (const OpenStore* each : {&open, &next}) {
+    if (const std::string wrong = AuditBank(*each->store); !wrong.empty()) return absl::DataLossError(wrong);
+  }
+  open.Close();
+  Say("rewound " + std::to_string(next.store->generation()));
+  return absl::OkStatus();
+}
+
 int Main(int argc, char** argv) {
+  InitLog("off");  // what is expected to go wrong is printed above
   if (argc != 4) return 2;
   const std::string mode = argv[1];
   const std::filesystem::path data_dir = argv[2];
   const size_t note_bytes = std::stoul(argv[3]);
   if (mode == "run") return Fail(WriteOn(data_dir, note_bytes));
+  if (mode == "rewind") return Fail(Rewind(data_dir, note_bytes));
+  if (mode == "no-space-rewind") {
+    if (!MountSmall(data_dir)) return kCannotMount;
+    const absl::Status status = RewindWithoutSpace(data_dir, note_bytes);
+    return status.ok() ? 0 : Fail(status);
+  }
   if (mode == "no-space") return NoSpace(data_dir, note_bytes);
   if (mode == "file-limit") return FileLimit(data_dir, note_bytes);
   return 2;

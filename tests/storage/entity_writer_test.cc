@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "server/base/sha256.h"
+#include "storage/row.h"
 #include "tests/storage/store_support.h"
 
 namespace everstate {
@@ -159,6 +160,77 @@ TEST_F(EntityWriterTest, SyncsEveryBatchWhenTheIntervalIsZero) {
   for (Slot slot = 1; slot <= 5; ++slot) ASSERT_TRUE(Apply(BatchMaker(slot).Put(kAccount, "a", slot)).ok());
   EXPECT_TRUE(open_.writer->SyncWal().ok());
   EXPECT_EQ(FirstField(**open_.store->Get(kAccount, "a")), 5u);
+}
+
+// A note that grows, and a balance: rows that the editor builds, so that most are written as changes.
+Mutation NextOf(const RowRef& before, const std::string& key, Cursor cursor) {
+  RowEditor editor;
+  editor.Reset(before, 2);
+  EXPECT_TRUE(editor.Set(0, Value::Uint(cursor.slot)));
+  const size_t elements = before == nullptr ? 40 : 1;
+  for (size_t i = 0; i < elements; ++i) EXPECT_TRUE(editor.Append(1, Value::Text(std::string(50, 'n'))));
+  RowEditor::Built built = editor.Build(cursor, 50);
+  return {kAccount, key, cursor, before, built.after, built.changed, built.appended, {}};
+}
+
+// The same rows, once as changes and once whole (parsed rows are written whole), are the same state.
+TEST_F(EntityWriterTest, RowsStoredAsChangesReadAsWholeOnes) {
+  TemporaryFolder whole_folder;
+  OpenStore whole = OpenTestStore(whole_folder.path());
+  std::map<std::string, RowRef> rows;
+  size_t changes = 0;
+  for (Slot slot = 1; slot <= 120; ++slot) {
+    Batch batch, whole_batch;
+    batch.block = TestBlock(slot);
+    for (const std::string key : {"a", "b", "c", "d"}) {
+      if ((slot + static_cast<uint64_t>(key[0])) % 3 == 0) continue;
+      RowRef& row = rows[key];
+      const Cursor cursor{slot, batch.mutations.size() + 1};
+      if (row != nullptr && slot % 31 == 0) {
+        batch.mutations.push_back({kAccount, key, cursor, row, nullptr, row->present(), {}, {}});
+      } else {
+        batch.mutations.push_back(NextOf(row, key, cursor));
+      }
+      row = batch.mutations.back().after;
+      changes += row != nullptr && row->stored_as_change() ? 1 : 0;
+    }
+    whole_batch = batch;
+    for (Mutation& mutation : whole_batch.mutations) {
+      if (mutation.after != nullptr) mutation.after = *Row::Parse(mutation.after->bytes(), 2);
+    }
+    ASSERT_TRUE(open_.writer->Apply(batch).ok());
+    ASSERT_TRUE(whole.writer->Apply(whole_batch).ok());
+    if (slot % 40 != 0) continue;
+    if (slot == 80) {  // closing flushes: changes go on over rows that lie in files
+      open_.Close();
+      open_ = OpenTestStore(folder_.path());
+    }
+    const auto snapshot = open_.store->TakeSnapshot();
+    snapshot->Seek(kAccount, "");
+    for (const auto& [key, row] : rows) {
+      const auto stored = open_.store->Get(kAccount, key);
+      ASSERT_TRUE(stored.ok()) << stored.status();
+      ASSERT_EQ(*stored == nullptr, row == nullptr);
+      if (row == nullptr) continue;
+      EXPECT_EQ((*stored)->bytes(), row->bytes());
+      std::string_view scanned;
+      EXPECT_EQ((*snapshot->Next(&scanned))->bytes(), row->bytes());
+      EXPECT_EQ(scanned, key);
+    }
+    EXPECT_EQ(DigestOf(folder_.path()), DigestOf(whole_folder.path()));
+  }
+  EXPECT_GT(changes, 100u);
+}
+
+// A change that is not of the stored row is found, not folded.
+TEST_F(EntityWriterTest, AChangeOfAnotherRowIsDataLoss) {
+  Mutation first = NextOf(nullptr, "a", {1, 1}), second = NextOf(first.after, "a", {2, 1});
+  ASSERT_TRUE(second.after->stored_as_change());
+  Batch batch;
+  batch.block = TestBlock(2);
+  batch.mutations = {second};
+  ASSERT_TRUE(open_.writer->Apply(batch).ok());
+  EXPECT_EQ(open_.store->Get(kAccount, "a").status().code(), absl::StatusCode::kDataLoss);
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ TEST_F(DigestTest, IsWhatItsDefinitionSays) {
                    std::string(32, '\0') + "\x01" +
                    std::string("\x01\xf1\x53\x65\0\0\0\0", 8)},  // 1700000001 = 0x6553f101
   };
-  std::string text = le32(1);
+  std::string text = le32(2);  // the format version
   for (const auto& [key, value] : rows) text += le32(key.size()) + key + le32(value.size()) + value;
   const Sha256Digest sha = Sha256Of(text);
   EXPECT_EQ(Digest(), HexOf({reinterpret_cast<const char*>(sha.data()), sha.size()}));
