@@ -21,7 +21,7 @@ constexpr int kReplayResponseTries = 5;  // "failed to get replay response" alth
 
 // Why a connection ended.
 struct End {
-  enum class By { kProvider, kLedger, kReceiver, kStop };
+  enum class By { kProvider, kLedger, kReceiver, kInterrupted };
   By by = By::kProvider;
   absl::Status status;
 };
@@ -62,11 +62,14 @@ std::string_view Name(StreamState state) {
 
 struct Ingest::Impl {
   Impl(IngestOptions o, std::unique_ptr<Source> s, Sink k)
-      : options(std::move(o)), source(std::move(s)), sink(std::move(k)), ledger(options.ledger, &counters) {}
+      : options(std::move(o)), source(std::move(s)), sink(std::move(k)) {
+    ledger.emplace(options.ledger, &counters);
+  }
 
   End RunConnection(std::optional<Slot> from_slot);
   End Follow(Connection* connection);
   bool HandOver(std::vector<LedgerEvent>* events);
+  bool BeginAnew();  // false: the receiver closed
   std::optional<Slot> FromSlot() const;
   Next Judge(const End& end);
   Next JudgeReplay(const absl::Status& status);
@@ -84,7 +87,7 @@ struct Ingest::Impl {
   const std::unique_ptr<Source> source;
   const Sink sink;
   LedgerCounters counters;
-  Ledger ledger;
+  std::optional<Ledger> ledger;  // another one after each restart
 
   // Of the ingest thread.
   std::mt19937_64 random{std::random_device{}()};
@@ -95,20 +98,25 @@ struct Ingest::Impl {
   uint64_t statuses_shown = 0;
 
   std::atomic<bool> stopped{false};
+  std::atomic<bool> restarting{false};  // `restart` has a value
+  bool Interrupted() const { return stopped || restarting; }
+
   mutable std::mutex mutex;  // guards the rest
   std::condition_variable wake;
+  std::optional<LedgerOptions> restart;  // what the next ledger is to begin with
   Connection* current = nullptr;
   StreamStatus shown;
 };
 
 std::optional<Slot> Ingest::Impl::FromSlot() const {
-  if (!ledger.position().has_value()) return options.ledger.from_slot;
+  if (!ledger->position().has_value()) return options.ledger.from_slot;
   if (live_only) return std::nullopt;
-  return ledger.position()->slot;  // inclusive: one slot of overlap, which proves the link
+  return ledger->position()->slot;  // inclusive: one slot of overlap, which proves the link
 }
 
 bool Ingest::Impl::HandOver(std::vector<LedgerEvent>* events) {
   for (LedgerEvent& event : *events) {
+    if (restarting) break;  // what is left belongs to a position that is given up
     if (!sink(std::move(event))) return false;
   }
   events->clear();
@@ -122,7 +130,7 @@ void Ingest::Impl::ShowHeard(Clock::time_point now) {
   statuses_shown = statuses;
   std::lock_guard lock(mutex);
   shown.last_slot_heard = now;
-  shown.proven = ledger.proven();
+  shown.proven = ledger->proven();
   shown.state = StreamState::kLive;
   shown.error.clear();
 }
@@ -131,17 +139,17 @@ End Ingest::Impl::Follow(Connection* connection) {
   std::vector<LedgerEvent> events;
   Clock::time_point now = Clock::now();
   Clock::time_point heard = now;
-  while (!stopped.load(std::memory_order_relaxed)) {
+  while (!Interrupted()) {
     absl::StatusOr<std::optional<std::string>> message = connection->Next(now + kTick);
     if (!message.ok()) return {End::By::kProvider, message.status()};
     now = Clock::now();
     absl::Status status;
     if (message->has_value()) {
       heard = now;
-      status = ledger.Add(**std::move(message), now, &events);
+      status = ledger->Add(**std::move(message), now, &events);
       ShowHeard(now);
     } else {
-      status = ledger.Tick(now, &events);
+      status = ledger->Tick(now, &events);
     }
     // Blocks that came out before an error are whole: they go on.
     if (!events.empty()) {
@@ -155,7 +163,7 @@ End Ingest::Impl::Follow(Connection* connection) {
               absl::DeadlineExceededError(absl::StrCat("nothing was heard for ", options.silence_max.count(), " ms"))};
     }
   }
-  return {End::By::kStop, absl::OkStatus()};
+  return {End::By::kInterrupted, absl::OkStatus()};
 }
 
 End Ingest::Impl::RunConnection(std::optional<Slot> from_slot) {
@@ -166,13 +174,13 @@ End Ingest::Impl::RunConnection(std::optional<Slot> from_slot) {
     ++s.connects;
   });
   settled_before = counters.blocks_settled.value();
-  ledger.BeginConnection();
+  ledger->BeginConnection();
   absl::StatusOr<std::unique_ptr<Connection>> connection = source->Connect(options.subscription, from_slot);
   if (!connection.ok()) return {End::By::kProvider, connection.status()};
   {
     std::lock_guard lock(mutex);
     current = connection->get();
-    if (stopped) current->Cancel();
+    if (Interrupted()) current->Cancel();
   }
   End end = Follow(connection->get());
   std::lock_guard lock(mutex);
@@ -182,7 +190,7 @@ End Ingest::Impl::RunConnection(std::optional<Slot> from_slot) {
 
 Next Ingest::Impl::JudgeReplay(const absl::Status& status) {
   // A rewind to nowhere: an empty store that was told where to begin has no other place to go.
-  const bool may_go_live = ledger.position().has_value();
+  const bool may_go_live = ledger->position().has_value();
   if (CannotReplay(status)) return may_go_live ? Next::kGoLive : Next::kGiveUp;
   const absl::StatusOr<Slot> tip = source->Tip(options.subscription.commitment);
   if (tip.ok() && *tip < *FromSlot()) return Next::kWaitForProvider;
@@ -232,7 +240,7 @@ bool Ingest::Impl::Pause(Next next, const absl::Status& why) {
   });
   if (next == Next::kGoLive) {
     spdlog::warn("the provider cannot replay from slot {} ({}): going on live; what is missing becomes a gap",
-                 ledger.position()->slot, text);
+                 ledger->position()->slot, text);
   } else if (next == Next::kWaitForProvider) {
     spdlog::warn("the provider is behind slot {}: waiting for it, again in {} ms", FromSlot().value_or(0),
                  pause.count());
@@ -240,8 +248,28 @@ bool Ingest::Impl::Pause(Next next, const absl::Status& why) {
     spdlog::warn("the stream ended: {}; again in {} ms", text, pause.count());
   }
   std::unique_lock lock(mutex);
-  wake.wait_for(lock, pause, [&] { return stopped.load(); });
+  wake.wait_for(lock, pause, [&] { return Interrupted(); });
   return !stopped;
+}
+
+// What RestartAt asked for: another ledger, and nothing of what was learned at the old position.
+bool Ingest::Impl::BeginAnew() {
+  LedgerOptions next;
+  {
+    std::lock_guard lock(mutex);
+    next = *std::exchange(restart, std::nullopt);
+    restarting = false;
+    shown.state = StreamState::kConnecting;
+    shown.proven = false;
+    shown.error.clear();
+  }
+  const BlockId at = *next.position;
+  ledger.emplace(std::move(next), &counters);
+  live_only = false;
+  replay_response_tries = 0;
+  backoff = milliseconds(0);
+  spdlog::info("the stream begins anew at slot {}", at.slot);
+  return sink(Restarted{at});
 }
 
 Ingest::Ingest(IngestOptions options, std::unique_ptr<Source> source, Sink sink)
@@ -252,8 +280,10 @@ absl::Status Ingest::Run() {
   Impl& impl = *impl_;
   absl::Status result;
   while (!impl.stopped) {
+    if (impl.restarting && !impl.BeginAnew()) break;
     const End end = impl.RunConnection(impl.FromSlot());
     if (impl.stopped || end.by == End::By::kReceiver) break;
+    if (impl.restarting) continue;
     const Next next = impl.Judge(end);
     impl.live_only = next == Next::kGoLive;
     if (next == Next::kGiveUp) {
@@ -283,11 +313,23 @@ void Ingest::Stop() {
   impl_->wake.notify_all();
 }
 
+void Ingest::RestartAt(const BlockId& position, std::function<std::optional<Hash32>(Slot)> applied_blockhash) {
+  LedgerOptions next = impl_->options.ledger;
+  next.position = position;
+  next.applied_blockhash = std::move(applied_blockhash);
+  std::lock_guard lock(impl_->mutex);
+  impl_->restart = std::move(next);
+  impl_->restarting = true;
+  if (impl_->current != nullptr) impl_->current->Cancel();
+  impl_->wake.notify_all();
+}
+
 StreamStatus Ingest::status() const {
   std::lock_guard lock(impl_->mutex);
   return impl_->shown;
 }
 
 const LedgerCounters& Ingest::counters() const { return impl_->counters; }
+absl::StatusOr<Slot> Ingest::FirstReplayable() const { return impl_->source->FirstReplayable(); }
 
 }  // namespace everstate::ingest

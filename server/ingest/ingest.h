@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "server/ingest/ledger.h"
 #include "server/ingest/source.h"
 
@@ -42,6 +43,7 @@ struct StreamStatus {
 //              (INVALID_ARGUMENT "failed to create filter") or cannot begin at the slot that an empty store was told to begin at.
 //              A refused token is shown in status() and tried again slowly: a provider may mend it.
 //   Invariant: `sink` gets each event once, in order; it may block (that is the back-pressure); false = the receiver closed: Run ends.
+//              After a Restarted nothing comes that belongs to an earlier position.
 class Ingest {
  public:
   using Sink = std::function<bool(LedgerEvent)>;
@@ -49,8 +51,15 @@ class Ingest {
   ~Ingest();
   absl::Status Run();
   void Stop();
+  // Any thread, also while the sink blocks; returns at once. The present connection is cancelled, `sink` gets Restarted, and
+  // the stream is asked for again from position.slot on, as if `position` were the last block that was handed over.
+  // `applied_blockhash` takes the place of the one in LedgerOptions: another generation has another chain table. Of several
+  // calls that the loop has not seen yet only the last one counts. Without effect once Run has answered.
+  void RestartAt(const BlockId& position, std::function<std::optional<Hash32>(Slot)> applied_blockhash);
   StreamStatus status() const;
   const LedgerCounters& counters() const;
+  // The first slot that the provider could replay from now; errors as Source::FirstReplayable. Any thread; asks the provider.
+  absl::StatusOr<Slot> FirstReplayable() const;
 
  private:
   struct Impl;

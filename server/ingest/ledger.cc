@@ -1,16 +1,13 @@
 #include "server/ingest/ledger.h"
 
 #include <algorithm>
-#include <cstring>
-#include <deque>
 #include <map>
-#include <memory_resource>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/base58.h"
 #include "server/base/log.h"
+#include "server/ingest/block_builder.h"
 #include "server/ingest/wire.h"
 
 namespace everstate::ingest {
@@ -18,26 +15,19 @@ namespace {
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
-constexpr size_t kArenaFirstBytes = 16u << 10;
 constexpr size_t kRememberedHashes = 1024;  // blocks handed over whose hash the store may not know yet
-// Shorter messages cannot be an account or a transaction: those hold two keys or a signature. It is also why the walked
-// pointers stay good when a message moves: only a string much shorter than this carries its bytes inside itself.
-constexpr size_t kContentBytesMin = 64;
 
 // What was heard of a slot that is not settled yet.
 struct OpenSlot {
-  std::deque<std::string> buffers;
-  std::unique_ptr<std::pmr::monotonic_buffer_resource> arena;  // made for the first transaction
-  std::vector<TransactionUpdate> transactions;
-  std::vector<AccountUpdate> accounts;
-  size_t bytes = 0;
+  BlockBuilder content;
+  TimePoint first_heard;
   std::optional<BlockMetaMessage> meta;
   std::optional<Slot> parent;  // as a status said it; the meta knows better
   bool bank_created = false;
   bool confirmed = false, finalized = false;
   bool dead = false;
 
-  bool HasContent() const { return !buffers.empty() || meta.has_value(); }
+  bool HasContent() const { return !content.empty() || meta.has_value(); }
 };
 
 // A block that is whole and settled, but not the child of our position.
@@ -46,68 +36,6 @@ struct HeldBlock {
   std::optional<TimePoint> waiting_since;  // first in line, but its parent is missing
 };
 using HeldBlocks = std::map<Slot, HeldBlock>;
-
-std::string_view Sig(const uint8_t* signature) { return {reinterpret_cast<const char*>(signature), 64}; }
-
-// Transactions by index, each index once.
-void OrderTransactions(std::vector<TransactionUpdate>* list, Slot slot, LedgerCounters* counters) {
-  std::stable_sort(list->begin(), list->end(), [](const auto& a, const auto& b) { return a.index < b.index; });
-  const auto same = [&](const TransactionUpdate& a, const TransactionUpdate& b) {
-    if (a.index != b.index) return false;
-    counters->transactions_duplicate.Add();
-    if (Sig(a.signature) != Sig(b.signature)) {
-      counters->transactions_conflicting.Add();
-      spdlog::warn("slot {}: two transactions with index {}, the first one is kept", slot, a.index);
-    }
-    return true;
-  };
-  list->erase(std::unique(list->begin(), list->end(), same), list->end());
-}
-
-// The last write of each account, ordered by (index of the transaction that made it, public key); unknown transactions
-// last.
-void OrderAccounts(std::vector<AccountUpdate>* list, const std::vector<TransactionUpdate>& transactions,
-                   LedgerCounters* counters) {
-  if (list->empty()) return;
-  struct Write {
-    const AccountUpdate* account;
-    uint64_t transaction;
-  };
-  std::vector<Write> writes;
-  writes.reserve(list->size());
-  for (const AccountUpdate& account : *list) writes.push_back({&account, UINT64_MAX});
-  // Of the writes of one account the last one first: the highest version, among equals the one that came last. The list
-  // is in the order of arrival, so the later one has the higher address.
-  const auto compare_keys = [](const Write& a, const Write& b) {
-    return std::memcmp(a.account->pubkey, b.account->pubkey, 32);
-  };
-  std::sort(writes.begin(), writes.end(), [&](const Write& a, const Write& b) {
-    if (const int order = compare_keys(a, b); order != 0) return order < 0;
-    if (a.account->write_version != b.account->write_version)
-      return a.account->write_version > b.account->write_version;
-    return a.account > b.account;
-  });
-  writes.erase(std::unique(writes.begin(), writes.end(),
-                           [&](const Write& a, const Write& b) { return compare_keys(a, b) == 0; }),
-               writes.end());
-  counters->accounts_duplicate.Add(list->size() - writes.size());
-
-  absl::flat_hash_map<std::string_view, uint64_t> index_of;
-  index_of.reserve(transactions.size());
-  for (const TransactionUpdate& transaction : transactions)
-    index_of.emplace(Sig(transaction.signature), transaction.index);
-  for (Write& write : writes) {
-    if (write.account->signature == nullptr) continue;
-    if (const auto it = index_of.find(Sig(write.account->signature)); it != index_of.end())
-      write.transaction = it->second;
-  }
-  std::stable_sort(writes.begin(), writes.end(),
-                   [](const Write& a, const Write& b) { return a.transaction < b.transaction; });
-  std::vector<AccountUpdate> ordered;
-  ordered.reserve(writes.size());
-  for (const Write& write : writes) ordered.push_back(*write.account);
-  *list = std::move(ordered);
-}
 
 std::string Text(const Hash32& hash) { return EncodeBase58(hash); }
 
@@ -121,15 +49,16 @@ struct Ledger::Impl {
   void AddStatus(const WalkedMessage& walked);
   absl::Status CheckKnown(Slot slot, const Hash32& blockhash);
 
+  OpenSlot& Opened(Slot slot);
   void Reset(OpenSlot* slot);
   bool IsSettled(const OpenSlot& slot) const;
   void SettleIfWhole(Slot slot);
   void Finalize(Slot slot);
 
-  absl::Status Drain(TimePoint now, std::vector<LedgerEvent>* out);
-  absl::Status Begin(TimePoint now, std::vector<LedgerEvent>* out, bool* moved);
-  absl::Status Advance(TimePoint now, std::vector<LedgerEvent>* out, bool* moved);
-  bool HasWaited(HeldBlock* held, TimePoint now) const;
+  absl::Status Drain(std::vector<LedgerEvent>* out);
+  absl::Status Begin(std::vector<LedgerEvent>* out, bool* moved);
+  absl::Status Advance(std::vector<LedgerEvent>* out, bool* moved);
+  bool HasWaited(HeldBlock* held) const;
   void HandOver(HeldBlocks::iterator it, std::vector<LedgerEvent>* out);
   void DropUpTo(Slot slot);
   absl::Status CheckBounds() const;
@@ -141,7 +70,9 @@ struct Ledger::Impl {
   std::optional<BlockId> position;
   bool proven = false;
   std::optional<Slot> first_begun;  // the first slot whose beginning this connection heard
+  TimePoint now;                    // of the present call
   std::map<Slot, OpenSlot> open;
+  std::map<Slot, TimePoint> mentioned;  // first heard of by a status that opens nothing
   HeldBlocks held;
   std::map<Slot, Hash32> handed_over;
   TransactionWalker walker;
@@ -155,25 +86,11 @@ absl::Status Ledger::Impl::AddContent(const WalkedMessage& walked, std::string m
     counters->late_messages.Add();
     return absl::OkStatus();
   }
-  if (message.size() < kContentBytesMin) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("malformed update: slot ", walked.slot, ": a transaction of ", message.size(), " bytes"));
-  }
-  OpenSlot& slot = open[walked.slot];
-  const size_t bytes = message.size();
-  const std::string& kept = slot.buffers.emplace_back(std::move(message));
-  slot.bytes += bytes;
-  open_bytes += bytes;
-  if (is_account) {
-    slot.accounts.push_back(walked.account);
-    return absl::OkStatus();
-  }
-  if (slot.arena == nullptr) slot.arena = std::make_unique<std::pmr::monotonic_buffer_resource>(kArenaFirstBytes);
-  absl::StatusOr<TransactionUpdate> transaction = walker.Walk(kept, slot.arena.get());
-  if (!transaction.ok())
-    return absl::InvalidArgumentError(absl::StrCat("slot ", walked.slot, ": ", transaction.status().message()));
-  slot.transactions.push_back(*std::move(transaction));
-  return absl::OkStatus();
+  BlockBuilder& content = Opened(walked.slot).content;
+  const size_t bytes_before = content.bytes();
+  absl::Status status = content.Add(walked, std::move(message), &walker);
+  open_bytes += content.bytes() - bytes_before;
+  return status;
 }
 
 // A block that lies behind us: the same as before, or not ours.
@@ -209,7 +126,7 @@ absl::Status Ledger::Impl::AddMeta(const WalkedMessage& walked) {
     counters->blocks_duplicate.Add();
     return absl::OkStatus();
   }
-  OpenSlot& slot = open[walked.slot];
+  OpenSlot& slot = Opened(walked.slot);
   if (slot.meta.has_value() && slot.meta->blockhash != walked.meta.blockhash) return differs(slot.meta->blockhash);
   slot.meta = walked.meta;
   // What was said of finality before could not go on to the ancestors, because the parent was not known.
@@ -221,12 +138,22 @@ absl::Status Ledger::Impl::AddMeta(const WalkedMessage& walked) {
   return absl::OkStatus();
 }
 
+OpenSlot& Ledger::Impl::Opened(Slot slot) {
+  const auto [it, is_new] = open.try_emplace(slot);
+  if (is_new) {
+    const auto mentioned_at = mentioned.find(slot);
+    it->second.first_heard = mentioned_at == mentioned.end() ? now : mentioned_at->second;
+  }
+  return it->second;
+}
+
 // All that was heard of the slot is void.
 void Ledger::Impl::Reset(OpenSlot* slot) {
-  open_bytes -= slot->bytes;
-  const bool dead = slot->dead;
-  *slot = OpenSlot();
-  slot->dead = dead;
+  open_bytes -= slot->content.bytes();
+  OpenSlot fresh;
+  fresh.first_heard = slot->first_heard;
+  fresh.dead = slot->dead;
+  *slot = std::move(fresh);
 }
 
 void Ledger::Impl::AddStatus(const WalkedMessage& walked) {
@@ -236,9 +163,14 @@ void Ledger::Impl::AddStatus(const WalkedMessage& walked) {
   if (begins && !first_begun.has_value()) first_begun = walked.slot;
   const bool says_nothing = status != SlotStatus::kCreatedBank && status != SlotStatus::kDead &&
                             status != SlotStatus::kConfirmed && status != SlotStatus::kFinalized;
-  if (says_nothing || Passed(walked.slot) || held.contains(walked.slot)) return;
+  if (Passed(walked.slot) || held.contains(walked.slot)) return;
+  if (says_nothing) {
+    mentioned.try_emplace(walked.slot, now);
+    if (mentioned.size() > options.open_slots_max) mentioned.erase(mentioned.begin());
+    return;
+  }
 
-  OpenSlot& slot = open[walked.slot];
+  OpenSlot& slot = Opened(walked.slot);
   if (walked.status.parent.has_value()) slot.parent = walked.status.parent;
   if (status == SlotStatus::kCreatedBank) {
     // A bank that is created again is replayed from its start: what came before is void.
@@ -270,16 +202,19 @@ void Ledger::Impl::SettleIfWhole(Slot slot) {
   const auto it = open.find(slot);
   if (it == open.end() || !it->second.meta.has_value() || !IsSettled(it->second)) return;
   OpenSlot& whole = it->second;
-  auto block = std::make_shared<Block>();
-  block->id = {slot, whole.meta->blockhash, whole.meta->parent_slot, whole.meta->parent_blockhash,
-               whole.meta->block_time};
-  OrderTransactions(&whole.transactions, slot, counters);
-  OrderAccounts(&whole.accounts, whole.transactions, counters);
-  block->transactions = std::move(whole.transactions);
-  block->accounts = std::move(whole.accounts);
-  block->bytes = whole.bytes;
-  block->buffers = std::move(whole.buffers);
-  block->arena = std::move(whole.arena);
+  SealCounts counts;
+  std::shared_ptr<Block> block = whole.content.Seal(
+      {slot, whole.meta->blockhash, whole.meta->parent_slot, whole.meta->parent_blockhash, whole.meta->block_time},
+      &counts);
+  counters->accounts_duplicate.Add(counts.accounts_duplicate);
+  counters->transactions_duplicate.Add(counts.transactions_duplicate);
+  counters->transactions_conflicting.Add(counts.transactions_conflicting);
+  if (counts.transactions_conflicting > 0) {
+    spdlog::warn("slot {}: {} transactions have an index that another one has; the first one of each index is kept",
+                 slot, counts.transactions_conflicting);
+  }
+  block->first_heard = whole.first_heard;
+  block->settled = now;
   held.emplace(slot, HeldBlock{std::move(block), std::nullopt});
   open.erase(it);
 }
@@ -297,13 +232,13 @@ void Ledger::Impl::Finalize(Slot slot) {
 }
 
 // True when the block was first in line for as long as a parent is waited for.
-bool Ledger::Impl::HasWaited(HeldBlock* block, TimePoint now) const {
+bool Ledger::Impl::HasWaited(HeldBlock* block) const {
   if (!block->waiting_since.has_value()) block->waiting_since = now;
   return now - *block->waiting_since >= options.parent_wait;
 }
 
 // The first block of an empty store: whole from its beginning, and no block between it and the slot to begin at.
-absl::Status Ledger::Impl::Begin(TimePoint now, std::vector<LedgerEvent>* out, bool* moved) {
+absl::Status Ledger::Impl::Begin(std::vector<LedgerEvent>* out, bool* moved) {
   const std::optional<Slot> begin = options.from_slot.has_value() ? options.from_slot : first_begun;
   const auto first = held.begin();
   const BlockId& id = first->second.block->id;
@@ -315,7 +250,7 @@ absl::Status Ledger::Impl::Begin(TimePoint now, std::vector<LedgerEvent>* out, b
     return absl::OkStatus();
   }
   if (id.parent_slot >= *begin) {
-    if (!HasWaited(&first->second, now)) return absl::OkStatus();
+    if (!HasWaited(&first->second)) return absl::OkStatus();
     if (options.from_slot.has_value()) {
       return absl::FailedPreconditionError(
           absl::StrCat("the stream was to begin at slot ", *begin, ", but its first block is ", id.slot,
@@ -328,7 +263,7 @@ absl::Status Ledger::Impl::Begin(TimePoint now, std::vector<LedgerEvent>* out, b
 }
 
 // The child of our position; when it is missing, the lowest block after its wait, behind a gap.
-absl::Status Ledger::Impl::Advance(TimePoint now, std::vector<LedgerEvent>* out, bool* moved) {
+absl::Status Ledger::Impl::Advance(std::vector<LedgerEvent>* out, bool* moved) {
   auto next = std::find_if(held.begin(), held.end(),
                            [&](const auto& e) { return e.second.block->id.parent_slot <= position->slot; });
   if (next != held.end()) {
@@ -344,7 +279,7 @@ absl::Status Ledger::Impl::Advance(TimePoint now, std::vector<LedgerEvent>* out,
     return absl::OkStatus();
   }
   next = held.begin();
-  if (!HasWaited(&next->second, now)) return absl::OkStatus();
+  if (!HasWaited(&next->second)) return absl::OkStatus();
   const BlockId& id = next->second.block->id;
   *moved = true;
   // A parent whose own status was withheld is settled by its child; its content was given the time to come in.
@@ -378,6 +313,7 @@ void Ledger::Impl::HandOver(HeldBlocks::iterator it, std::vector<LedgerEvent>* o
 
 // The chain went on without these.
 void Ledger::Impl::DropUpTo(Slot slot) {
+  mentioned.erase(mentioned.begin(), mentioned.upper_bound(slot));
   for (auto it = open.begin(); it != open.end() && it->first <= slot; it = open.erase(it)) {
     const OpenSlot& left = it->second;
     if (IsSettled(left)) {
@@ -385,7 +321,7 @@ void Ledger::Impl::DropUpTo(Slot slot) {
     } else if (left.HasContent() && !left.dead) {
       counters->blocks_dead.Add();
     }
-    open_bytes -= left.bytes;
+    open_bytes -= left.content.bytes();
   }
   for (auto it = held.begin(); it != held.end() && it->first <= slot; it = held.erase(it)) {
     counters->blocks_dead.Add();
@@ -393,10 +329,10 @@ void Ledger::Impl::DropUpTo(Slot slot) {
   }
 }
 
-absl::Status Ledger::Impl::Drain(TimePoint now, std::vector<LedgerEvent>* out) {
+absl::Status Ledger::Impl::Drain(std::vector<LedgerEvent>* out) {
   for (bool moved = true; moved && !held.empty();) {
     moved = false;
-    absl::Status status = position.has_value() ? Advance(now, out, &moved) : Begin(now, out, &moved);
+    absl::Status status = position.has_value() ? Advance(out, &moved) : Begin(out, &moved);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -422,6 +358,7 @@ Ledger::~Ledger() = default;
 void Ledger::BeginConnection() {
   impl_->open.clear();
   impl_->held.clear();
+  impl_->mentioned.clear();
   impl_->open_bytes = 0;
   impl_->first_begun.reset();
   impl_->proven = false;
@@ -432,6 +369,7 @@ void Ledger::BeginConnection() {
 absl::Status Ledger::Add(std::string message, TimePoint now, std::vector<LedgerEvent>* out) {
   using Kind = WalkedMessage::Kind;
   LedgerCounters* const counters = impl_->counters;
+  impl_->now = now;
   counters->messages.Add();
   counters->bytes.Add(message.size());
   const absl::StatusOr<WalkedMessage> walked = WalkMessage(message);
@@ -454,7 +392,7 @@ absl::Status Ledger::Add(std::string message, TimePoint now, std::vector<LedgerE
   if (!status.ok()) return status;
   if (kind == Kind::kSlot || kind == Kind::kBlockMeta) {
     if (walked->slot > counters->newest_slot.value()) counters->newest_slot.Set(walked->slot);
-    status = impl_->Drain(now, out);
+    status = impl_->Drain(out);
   }
   counters->open_slots.Set(impl_->open.size() + impl_->held.size());
   counters->open_bytes.Set(impl_->open_bytes);
@@ -462,7 +400,8 @@ absl::Status Ledger::Add(std::string message, TimePoint now, std::vector<LedgerE
 }
 
 absl::Status Ledger::Tick(TimePoint now, std::vector<LedgerEvent>* out) {
-  absl::Status status = impl_->Drain(now, out);
+  impl_->now = now;
+  absl::Status status = impl_->Drain(out);
   impl_->counters->open_slots.Set(impl_->open.size() + impl_->held.size());
   impl_->counters->open_bytes.Set(impl_->open_bytes);
   return status;

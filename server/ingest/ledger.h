@@ -44,8 +44,14 @@ struct LedgerCounters {
   Gauge newest_slot, settled_slot, open_slots, open_bytes;
 };
 
+// The mark between two positions: everything after it belongs to the chain from `at` on. A ledger makes none, the loop
+// around it does.
+struct Restarted {
+  BlockId at;
+};
+
 // What comes out, in order.
-using LedgerEvent = std::variant<BlockRef, Gap>;
+using LedgerEvent = std::variant<BlockRef, Gap, Restarted>;
 
 // Ledger: pure, no thread, no clock of its own.
 //   Thread:    one.

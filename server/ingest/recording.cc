@@ -1,13 +1,14 @@
 #include "server/ingest/recording.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <new>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 
 namespace everstate {
@@ -24,79 +25,62 @@ size_t EncodeVarint(uint64_t value, char* out) {
 
 }  // namespace
 
-RecordingReader::RecordingReader(std::string path, std::string_view file, uint64_t message_bytes_max)
-    : path_(std::move(path)), file_(file), message_bytes_max_(message_bytes_max) {}
-
-RecordingReader::RecordingReader(RecordingReader&& other) noexcept
-    : path_(std::move(other.path_)),
-      file_(std::exchange(other.file_, {})),
-      at_(other.at_),
-      message_bytes_max_(other.message_bytes_max_) {}
-
-RecordingReader& RecordingReader::operator=(RecordingReader&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(file_, other.file_);
-  std::swap(at_, other.at_);
-  std::swap(message_bytes_max_, other.message_bytes_max_);
-  return *this;
-}
-
-RecordingReader::~RecordingReader() {
-  if (!file_.empty()) munmap(const_cast<char*>(file_.data()), file_.size());
-}
-
-absl::StatusOr<RecordingReader> RecordingReader::Open(const std::string& path, uint64_t message_bytes_max) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open recording ", path));
-  struct stat info = {};
-  if (fstat(fd, &info) != 0) {
-    int error = errno;
-    close(fd);
-    return absl::ErrnoToStatus(error, absl::StrCat("cannot read recording ", path));
-  }
-  if (!S_ISREG(info.st_mode)) {
-    close(fd);
-    return absl::InvalidArgumentError(absl::StrCat("recording ", path, " is not a regular file"));
-  }
-  std::string_view file;
-  if (info.st_size > 0) {
-    size_t size = static_cast<size_t>(info.st_size);
-    void* base = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (base == MAP_FAILED) {
-      int error = errno;
-      close(fd);
-      return absl::ErrnoToStatus(error, absl::StrCat("cannot map recording ", path));
-    }
-    file = {static_cast<const char*>(base), size};
-  }
-  close(fd);
-  return RecordingReader(path, file, message_bytes_max);
-}
-
-absl::Status RecordingReader::Fault(const std::string& what) const {
-  return absl::DataLossError(absl::StrCat(path_, ": at offset ", at_, ": ", what));
-}
-
-absl::StatusOr<std::optional<RecordedMessage>> RecordingReader::Next() {
-  if (at_ == file_.size()) return std::nullopt;
+absl::StatusOr<std::optional<RecordedMessage>> RecordedMessages::Next() {
+  const auto fault = [&](const std::string& what) {
+    return absl::DataLossError(absl::StrCat("at offset ", at_, ": ", what));
+  };
+  if (at_ == bytes_.size()) return std::nullopt;
   uint64_t length = 0;
   uint64_t p = at_;
   for (int i = 0;; ++i) {
-    if (p == file_.size()) return Fault("the length of the message is cut off by the end of the file");
-    if (i == kVarintBytesMax) return Fault("the length of the message is no varint (more than 10 bytes)");
-    uint8_t byte = static_cast<uint8_t>(file_[p++]);
+    if (p == bytes_.size()) return fault("the length of the message is cut off by the end of the file");
+    if (i == kVarintBytesMax) return fault("the length of the message is no varint (more than 10 bytes)");
+    uint8_t byte = static_cast<uint8_t>(bytes_[p++]);
     length |= uint64_t{byte & 0x7fu} << (7 * i);
     if (byte < 0x80) break;
   }
   if (length > message_bytes_max_) {
-    return Fault(absl::StrCat("a message of ", length, " bytes is beyond the limit of ", message_bytes_max_));
+    return fault(absl::StrCat("a message of ", length, " bytes is beyond the limit of ", message_bytes_max_));
   }
-  if (length > file_.size() - p) {
-    return Fault(absl::StrCat("a message of ", length, " bytes, but only ", file_.size() - p, " are left in the file"));
+  if (length > bytes_.size() - p) {
+    return fault(
+        absl::StrCat("a message of ", length, " bytes, but only ", bytes_.size() - p, " are left in the file"));
   }
-  RecordedMessage message{at_, file_.substr(p, length)};
+  RecordedMessage message{at_, bytes_.substr(p, length)};
   at_ = p + length;
   return message;
+}
+
+// The file is copied and not mapped: a mapped file that is shortened kills whoever reads it.
+absl::StatusOr<RecordingReader> RecordingReader::Open(const std::string& path, uint64_t message_bytes_max) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open recording ", path));
+  const absl::Cleanup close_file = [fd] { close(fd); };
+  struct stat info = {};
+  if (fstat(fd, &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read recording ", path));
+  if (!S_ISREG(info.st_mode))
+    return absl::InvalidArgumentError(absl::StrCat("recording ", path, " is not a regular file"));
+  const auto size = static_cast<uint64_t>(info.st_size);
+  std::unique_ptr<char[]> file(new (std::nothrow) char[size]);
+  if (file == nullptr)
+    return absl::ResourceExhaustedError(absl::StrCat("recording ", path, ": no memory for its ", size, " bytes"));
+  for (uint64_t done = 0; done < size;) {
+    const ssize_t n = read(fd, file.get() + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read recording ", path));
+    if (n == 0) {
+      return absl::DataLossError(
+          absl::StrCat(path, ": at offset ", done, ": the file had ", size, " bytes and was cut while it was read"));
+    }
+    done += static_cast<uint64_t>(n);
+  }
+  return RecordingReader(path, std::move(file), size, message_bytes_max);
+}
+
+absl::StatusOr<std::optional<RecordedMessage>> RecordingReader::Next() {
+  absl::StatusOr<std::optional<RecordedMessage>> message = messages_.Next();
+  if (message.ok()) return message;
+  return absl::Status(message.status().code(), absl::StrCat(path_, ": ", message.status().message()));
 }
 
 absl::StatusOr<RecordingWriter> RecordingWriter::Create(const std::string& path) {

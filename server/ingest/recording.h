@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,34 +25,51 @@ struct RecordedMessage {
   std::string_view bytes;
 };
 
+// Messages in memory, in the form of a recording. Thread: one. Borrows: the bytes.
+// Errors: DataLoss (a length that is cut off, ends behind the bytes or is beyond the limit), naming the offset.
+class RecordedMessages {
+ public:
+  explicit RecordedMessages(std::string_view bytes, uint64_t message_bytes_max = kRecordedMessageBytesMax)
+      : bytes_(bytes), message_bytes_max_(message_bytes_max) {}
+
+  // Nothing at the end. After an error every further call gives the same error.
+  absl::StatusOr<std::optional<RecordedMessage>> Next();
+
+ private:
+  std::string_view bytes_;
+  uint64_t at_ = 0;
+  uint64_t message_bytes_max_;
+};
+
 // Thread: one thread calls Next; the bytes it returned may be read by any thread.
-// Owns: a mapping of the file. The bytes stay valid, also after the reader was moved, until the mapping is released.
-//   The file must not be shortened meanwhile.
-// Errors: NotFound or PermissionDenied or Unknown (open); DataLoss (a length that is cut off, ends behind the file or
-//   is beyond the limit), naming file and offset. An empty file is a recording without messages.
+// Owns: a copy of the file, so that nothing that happens to the file can be felt later. The bytes stay valid, also
+// after
+//   the reader was moved, as long as it lives.
+// Errors: NotFound or PermissionDenied or Unknown (open); ResourceExhausted (it does not fit into memory); DataLoss (it
+//   was cut while it was read, or as RecordedMessages says), naming file and offset. An empty file is a recording
+//   without messages.
 class RecordingReader {
  public:
   static absl::StatusOr<RecordingReader> Open(const std::string& path,
                                               uint64_t message_bytes_max = kRecordedMessageBytesMax);
 
-  RecordingReader(RecordingReader&&) noexcept;
-  RecordingReader& operator=(RecordingReader&&) noexcept;
-  ~RecordingReader();
-
   // Nothing at the end of the file. After an error every further call gives the same error.
   absl::StatusOr<std::optional<RecordedMessage>> Next();
 
   const std::string& path() const { return path_; }
-  uint64_t size_bytes() const { return file_.size(); }
+  uint64_t size_bytes() const { return size_bytes_; }
 
  private:
-  RecordingReader(std::string path, std::string_view file, uint64_t message_bytes_max);
-  absl::Status Fault(const std::string& what) const;
+  RecordingReader(std::string path, std::unique_ptr<char[]> file, uint64_t size_bytes, uint64_t message_bytes_max)
+      : path_(std::move(path)),
+        file_(std::move(file)),
+        size_bytes_(size_bytes),
+        messages_({file_.get(), size_bytes}, message_bytes_max) {}
 
   std::string path_;
-  std::string_view file_;  // the mapping; empty once moved from
-  uint64_t at_ = 0;
-  uint64_t message_bytes_max_ = 0;
+  std::unique_ptr<char[]> file_;
+  uint64_t size_bytes_;
+  RecordedMessages messages_;
 };
 
 // Thread: one thread. Owns: the open file.

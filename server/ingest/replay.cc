@@ -27,6 +27,7 @@ absl::Status CheckOptions(const ReplayOptions& options) {
   }
   if (options.wait_subscribers == 0) return absl::InvalidArgumentError("wait_subscribers: must be at least 1");
   if (options.start_delay.count() < 0) return absl::InvalidArgumentError("start_delay: must not be negative");
+  if (options.ping_interval.count() <= 0) return absl::InvalidArgumentError("ping_interval: must be above 0");
   return absl::OkStatus();
 }
 
@@ -95,14 +96,14 @@ class ReplayServer::Impl {
   void Stop() {
     if (ticker_) ticker_->Stop();
     {
-      absl::MutexLock lock(&core_->streams_mutex);
+      std::lock_guard lock(core_->streams_mutex);
       core_->stopping = true;
     }
     for (const auto& stream : replay::OpenStreams(*core_)) {
       stream->End({grpc::StatusCode::UNAVAILABLE, "server is shutting down"});
     }
     if (server_) server_->Shutdown(std::chrono::system_clock::now() + kStopGrace);
-    absl::MutexLock lock(&core_->event_mutex);
+    std::lock_guard lock(core_->event_mutex);
     core_->on_subscribe = nullptr;
   }
 
@@ -130,8 +131,9 @@ absl::StatusOr<std::unique_ptr<ReplayServer>> ReplayServer::Start(ReplayOptions 
   replay::ReplayClockOptions clock{options.slots_per_second, options.wait_subscribers, options.start_delay,
                                    options.replay_slots};
   auto core = std::make_shared<replay::ReplayCore>(*std::move(index), options.loop, clock);
+  core->ping_interval = options.ping_interval;
   {
-    absl::MutexLock lock(&core->event_mutex);
+    std::lock_guard lock(core->event_mutex);
     core->on_subscribe = std::move(options.on_subscribe);
   }
   auto impl = std::make_unique<Impl>(std::move(core));
@@ -160,7 +162,7 @@ ReplayServer::Progress ReplayServer::progress() const {
     progress.slot = core.timeline.BlockSlot(*tip);
     progress.pass = core.timeline.BlockPass(*tip);
   }
-  absl::MutexLock lock(&core.streams_mutex);
+  std::lock_guard lock(core.streams_mutex);
   progress.streams = core.streams.size();
   return progress;
 }

@@ -35,6 +35,7 @@ struct ReplayOptions {
   bool loop = false;                         // begin again at the end, as the same chain's continuation
   uint32_t wait_subscribers = 1;             // the clock begins when so many streams have subscribed
   std::chrono::milliseconds start_delay{0};  // and this much later
+  std::chrono::milliseconds ping_interval{10000};  // between two pings of a stream, as Yellowstone's
   std::optional<uint64_t> replay_slots;      // blocks that from_slot may reach back; 0 = not supported; empty = all
   std::function<void(const ReplaySubscribe&)> on_subscribe;  // called from the server's threads, one at a time
 };
@@ -43,7 +44,7 @@ struct ReplayOptions {
 // have (cuckoo filters, token_accounts, whole blocks, commitment finalized) is refused by name. Before the clock
 // begins, a stream with from_slot sets it to that slot; unary calls answer INTERNAL "block is not available yet".
 //
-// Thread: any. Owns: its threads, sockets and mapped files; the destructor stops it.
+// Thread: any. Owns: its threads, sockets and the bytes of its files; the destructor stops it.
 // Errors of Start: InvalidArgument (options, damaged recordings: file and offset), NotFound (a file), AlreadyExists
 // (the
 //   address is in use), Unavailable (it cannot listen there for another reason).

@@ -58,7 +58,7 @@ absl::Status ReplayClock::CheckFromSlot(uint64_t from_slot, std::optional<BlockN
 }
 
 absl::Status ReplayClock::Subscribe(std::optional<uint64_t> from_slot) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   if (begun()) {
     if (!from_slot) return absl::OkStatus();
     std::optional<BlockNumber> tip = Tip();
@@ -73,7 +73,7 @@ absl::Status ReplayClock::Subscribe(std::optional<uint64_t> from_slot) {
 }
 
 void ReplayClock::Unsubscribe() {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   if (begun()) return;
   if (--waiting_ == 0) begin_block_.reset();
 }
@@ -86,7 +86,7 @@ absl::StatusOr<ReplayCursor> ReplayClock::Place(std::optional<uint64_t> from_slo
       cursor.live = timeline_.StepBegin(timeline_.StepAt(head_now));
       return cursor;
     }
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     cursor.live = timeline_.StepBegin(begin_step_);
     return cursor;
   }
@@ -117,7 +117,7 @@ void ReplayClock::Begin(SteadyTime now) {
 }
 
 SteadyTime ReplayClock::Tick(SteadyTime now) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   if (!begun()) {
     if (waiting_ < options_.wait_subscribers) {
       all_waiting_since_.reset();

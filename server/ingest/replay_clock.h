@@ -4,11 +4,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "server/ingest/replay_timeline.h"
 
 namespace everstate::replay {
@@ -66,19 +65,19 @@ class ReplayClock {
 
  private:
   absl::Status CheckFromSlot(uint64_t from_slot, std::optional<BlockNumber> tip) const;
-  void Begin(SteadyTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Begin(SteadyTime now);  // under mutex_
 
   const ReplayTimeline& timeline_;
   const ReplayClockOptions options_;
   std::atomic<bool> begun_ = false;
   std::atomic<Position> limit_ = 0;
   std::atomic<Position> head_ = 0;
-  mutable absl::Mutex mutex_;
-  uint32_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::optional<BlockNumber> begin_block_ ABSL_GUARDED_BY(mutex_);  // set by the first from_slot
-  uint64_t begin_step_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::optional<SteadyTime> all_waiting_since_ ABSL_GUARDED_BY(mutex_);
-  SteadyTime begun_at_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;  // guards the rest
+  uint32_t waiting_ = 0;
+  std::optional<BlockNumber> begin_block_;  // set by the first from_slot
+  uint64_t begin_step_ = 0;
+  std::optional<SteadyTime> all_waiting_since_;
+  SteadyTime begun_at_;
 };
 
 }  // namespace everstate::replay

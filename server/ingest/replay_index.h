@@ -57,7 +57,7 @@ struct ReplayBlock {
 };
 
 // Invariant: blocks() ascend by slot, and so do their `ready` and `live_from`; steps() ascend, the first is 0.
-// Thread: constant once loaded. Owns: the mapped files, where all views point.
+// Thread: constant once loaded. Owns: the bytes of the files, where all views point.
 class ReplayIndex {
  public:
   // Errors: those of RecordingReader; InvalidArgument for a message that is no SubscribeUpdate (file and offset), a

@@ -81,7 +81,7 @@ UpdateBody ReplayRewriter::Body(Position at) {
 
 std::shared_ptr<const ReplayRewriter::Step> ReplayRewriter::FindStep(uint64_t step) {
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     for (Cached& cached : cache_) {
       if (cached.step != step) continue;
       cached.used = ++uses_;
@@ -92,7 +92,7 @@ std::shared_ptr<const ReplayRewriter::Step> ReplayRewriter::FindStep(uint64_t st
   auto made = std::make_shared<Step>();
   const Position end = timeline_.StepBegin(step + 1);
   for (Position at = timeline_.StepBegin(step); at < end; ++at) made->push_back(Rewrite(timeline_, at));
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   if (cache_.size() == kStepsCached) {
     cache_.erase(std::min_element(cache_.begin(), cache_.end(),
                                   [](const Cached& a, const Cached& b) { return a.used < b.used; }));

@@ -3,13 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "server/ingest/replay_timeline.h"
 
 namespace everstate::replay {
@@ -42,9 +41,9 @@ class ReplayRewriter {
   std::shared_ptr<const Step> FindStep(uint64_t step);
 
   const ReplayTimeline& timeline_;
-  absl::Mutex mutex_;
-  uint64_t uses_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<Cached> cache_ ABSL_GUARDED_BY(mutex_);
+  std::mutex mutex_;  // guards the rest
+  uint64_t uses_ = 0;
+  std::vector<Cached> cache_;
 };
 
 // An account update with only these (offset, length) slices of its data, one after the other.

@@ -2,7 +2,6 @@
 
 #include <limits>
 
-#include "absl/time/time.h"
 
 namespace everstate::replay {
 namespace {
@@ -102,7 +101,7 @@ grpc::ServerUnaryReactor* ReplayService::GetVersion(grpc::CallbackServerContext*
 
 std::vector<std::shared_ptr<ReplayStream>> OpenStreams(ReplayCore& core) {
   std::vector<std::shared_ptr<ReplayStream>> open;
-  absl::MutexLock lock(&core.streams_mutex);
+  std::lock_guard lock(core.streams_mutex);
   for (ReplayStream* stream : core.streams) {
     if (std::shared_ptr<ReplayStream> alive = stream->weak_from_this().lock()) open.push_back(std::move(alive));
   }
@@ -113,9 +112,10 @@ ReplayTicker::ReplayTicker(std::shared_ptr<ReplayCore> core) : core_(std::move(c
 
 void ReplayTicker::Stop() {
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     stop_ = true;
   }
+  wake_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -127,9 +127,8 @@ void ReplayTicker::Run() {
     if (core_->someone_hungry.exchange(false, std::memory_order_relaxed)) {
       next = std::min(next, now + std::chrono::milliseconds(1));
     }
-    absl::MutexLock lock(&mutex_);
-    const absl::Duration wait = absl::FromChrono(next - std::chrono::steady_clock::now());
-    if (mutex_.AwaitWithTimeout(absl::Condition(&stop_), wait)) return;
+    std::unique_lock lock(mutex_);
+    if (wake_.wait_until(lock, next, [&] { return stop_; })) return;
   }
 }
 

@@ -3,7 +3,9 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -66,8 +68,9 @@ class ReplayTicker {
   void Run();
 
   const std::shared_ptr<ReplayCore> core_;
-  absl::Mutex mutex_;
-  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::mutex mutex_;  // guards stop_
+  std::condition_variable wake_;
+  bool stop_ = false;
   std::thread thread_;
 };
 

@@ -9,7 +9,6 @@
 namespace everstate::replay {
 namespace {
 
-constexpr std::chrono::seconds kPingInterval{10};  // Yellowstone's
 constexpr int kScanMax = 65536;                    // items looked at in one go without a match
 constexpr size_t kControlMax = 1024;               // unsent pongs of a client that pings and does not read
 
@@ -44,14 +43,14 @@ ReplayStream* ReplayStream::Open(std::shared_ptr<ReplayCore> core) {
   stream->self_ = stream;
   bool stopping = false;
   {
-    absl::MutexLock lock(&core->streams_mutex);
+    std::lock_guard lock(core->streams_mutex);
     stream->id_ = ++core->streams_ever;
     core->streams.insert(stream.get());
     stopping = core->stopping;
   }
   if (stopping) stream->End({grpc::StatusCode::UNAVAILABLE, "server is shutting down"});
   stream->Wake(std::chrono::steady_clock::now());  // the first ping
-  absl::MutexLock lock(&stream->mutex_);
+  std::lock_guard lock(stream->mutex_);
   if (!stream->finished_) stream->StartRead(&stream->in_);
   return stream.get();
 }
@@ -59,7 +58,7 @@ ReplayStream* ReplayStream::Open(std::shared_ptr<ReplayCore> core) {
 void ReplayStream::OnReadDone(bool ok) {
   // A client that closed its side only goes on listening; one that is gone is reported by OnCancel.
   if (!ok || !HandleRequest()) return;
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   if (!finished_ && !end_) StartRead(&in_);
 }
 
@@ -72,7 +71,7 @@ bool ReplayStream::HandleRequest() {
   if (request.has_ping()) {
     geyser::SubscribeUpdate pong;
     pong.mutable_pong()->set_id(request.ping().id());
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     if (control_.size() == kControlMax) {
       end_ = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
                           "too many pings that the client did not read the answers of");
@@ -99,7 +98,7 @@ absl::Status ReplayStream::Subscribe(const geyser::SubscribeRequest& request) {
   event.blocks_meta = request.blocks_meta().size();
   event.entry = request.entry().size();
   event.status = status;
-  absl::MutexLock lock(&core_->event_mutex);
+  std::lock_guard lock(core_->event_mutex);
   if (core_->on_subscribe) core_->on_subscribe(event);
   return status;
 }
@@ -110,7 +109,7 @@ absl::Status ReplayStream::Apply(const geyser::SubscribeRequest& request) {
   std::optional<uint64_t> from_slot;
   if (request.has_from_slot()) from_slot = request.from_slot();
 
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   if (finished_ || end_) return absl::OkStatus();
   if (!cursor_ || from_slot) {
     if (waited_) core_->clock.Unsubscribe();
@@ -130,9 +129,9 @@ absl::Status ReplayStream::Apply(const geyser::SubscribeRequest& request) {
 }
 
 void ReplayStream::Wake(SteadyTime now) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   if (now >= next_ping_) {
-    next_ping_ = now + kPingInterval;
+    next_ping_ = now + core_->ping_interval;
     geyser::SubscribeUpdate ping;
     ping.mutable_ping();
     if (control_.empty()) Queue(ping);  // a client that does not read gets no second one
@@ -141,13 +140,13 @@ void ReplayStream::Wake(SteadyTime now) {
 }
 
 void ReplayStream::End(grpc::Status status) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   if (!end_) end_ = std::move(status);
   Pump();
 }
 
 void ReplayStream::OnWriteDone(bool ok) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   writing_ = false;
   if (!ok && !end_) end_ = grpc::Status::CANCELLED;
   Pump();
@@ -157,11 +156,11 @@ void ReplayStream::OnCancel() { End(grpc::Status::CANCELLED); }
 
 void ReplayStream::OnDone() {
   {
-    absl::MutexLock lock(&core_->streams_mutex);
+    std::lock_guard lock(core_->streams_mutex);
     core_->streams.erase(this);
   }
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     if (waited_) core_->clock.Unsubscribe();
   }
   // The last owner may be a thread that is just waking this stream; it finds it finished.

@@ -4,18 +4,18 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/synchronization/mutex.h"
 #include "proto/geyser.pb.h"
 #include "server/ingest/replay.h"
 #include "server/ingest/replay_clock.h"
@@ -32,19 +32,21 @@ struct ReplayCore {
   ReplayCore(ReplayIndex loaded, bool loop, const ReplayClockOptions& options)
       : index(std::move(loaded)), timeline(index, loop), rewriter(timeline), clock(timeline, options) {}
 
+  std::chrono::milliseconds ping_interval{10000};
+
   const ReplayIndex index;
   const ReplayTimeline timeline;
   ReplayRewriter rewriter;
   ReplayClock clock;
   std::atomic<bool> someone_hungry = false;  // a stream stopped looking for a match and wants to be woken at once
 
-  absl::Mutex event_mutex;
-  std::function<void(const ReplaySubscribe&)> on_subscribe ABSL_GUARDED_BY(event_mutex);
+  std::mutex event_mutex;  // guards on_subscribe
+  std::function<void(const ReplaySubscribe&)> on_subscribe;
 
-  absl::Mutex streams_mutex;
-  absl::flat_hash_set<ReplayStream*> streams ABSL_GUARDED_BY(streams_mutex);
-  uint64_t streams_ever ABSL_GUARDED_BY(streams_mutex) = 0;
-  bool stopping ABSL_GUARDED_BY(streams_mutex) = false;  // streams that come now end at once
+  std::mutex streams_mutex;  // guards the rest
+  absl::flat_hash_set<ReplayStream*> streams;
+  uint64_t streams_ever = 0;
+  bool stopping = false;  // streams that come now end at once
 };
 
 // Works on raw message buffers: an update goes out as the bytes of its filter names, its recorded body and the time of
@@ -76,31 +78,32 @@ class ReplayStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc
   bool HandleRequest();
   absl::Status Subscribe(const geyser::SubscribeRequest& request);
   absl::Status Apply(const geyser::SubscribeRequest& request);
-  void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PlaceCursor() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool FindNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EncodeNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Queue(const geyser::SubscribeUpdate& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The rest under mutex_.
+  void Pump();
+  void PlaceCursor();
+  bool FindNext();
+  void EncodeNext();
+  void Queue(const geyser::SubscribeUpdate& update);
 
   const std::shared_ptr<ReplayCore> core_;
   uint64_t id_ = 0;
   std::shared_ptr<ReplayStream> self_;
   grpc::ByteBuffer in_;  // of the read that is on its way
 
-  absl::Mutex mutex_;
-  grpc::ByteBuffer out_ ABSL_GUARDED_BY(mutex_);  // of the write that is on its way
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool finished_ ABSL_GUARDED_BY(mutex_) = false;  // Finish was called; nothing may be started any more
-  std::optional<grpc::Status> end_ ABSL_GUARDED_BY(mutex_);
-  std::deque<std::string> control_ ABSL_GUARDED_BY(mutex_);  // pings and pongs, which go before updates
-  SteadyTime next_ping_ ABSL_GUARDED_BY(mutex_);
+  std::mutex mutex_;      // guards the rest
+  grpc::ByteBuffer out_;  // of the write that is on its way
+  bool writing_ = false;
+  bool finished_ = false;  // Finish was called; nothing may be started any more
+  std::optional<grpc::Status> end_;
+  std::deque<std::string> control_;  // pings and pongs, which go before updates
+  SteadyTime next_ping_;
 
-  ReplayFilters filters_ ABSL_GUARDED_BY(mutex_);
-  bool subscribed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool waited_ ABSL_GUARDED_BY(mutex_) = false;                // counted by the clock before it began
-  std::optional<uint64_t> from_slot_ ABSL_GUARDED_BY(mutex_);  // until there is a cursor
-  std::optional<ReplayCursor> cursor_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Output> outputs_ ABSL_GUARDED_BY(mutex_);  // what of the cursor's item is still to be sent
+  ReplayFilters filters_;
+  bool subscribed_ = false;
+  bool waited_ = false;                // counted by the clock before it began
+  std::optional<uint64_t> from_slot_;  // until there is a cursor
+  std::optional<ReplayCursor> cursor_;
+  std::vector<Output> outputs_;  // what of the cursor's item is still to be sent
 };
 
 grpc::Status ToGrpc(const absl::Status& status);

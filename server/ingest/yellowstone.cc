@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <limits>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -227,7 +228,10 @@ class YellowstoneSource : public Source {
 
   absl::StatusOr<std::unique_ptr<Connection>> Connect(const Subscription& subscription,
                                                       std::optional<Slot> from_slot) override {
-    channel_ = OpenChannel();
+    {
+      std::lock_guard lock(mutex_);
+      channel_ = OpenChannel();
+    }
     const geyser::SubscribeRequest request = MakeRequest(subscription, from_slot);
     if (request.ByteSizeLong() > kRequestBytesMax) {
       return absl::InvalidArgumentError(absl::StrCat("the subscription takes ", request.ByteSizeLong(),
@@ -251,10 +255,25 @@ class YellowstoneSource : public Source {
     return response.slot();
   }
 
+  absl::StatusOr<Slot> FirstReplayable() override {
+    {
+      std::lock_guard lock(mutex_);
+      if (channel_ == nullptr) return absl::FailedPreconditionError("not connected");
+    }
+    geyser::SubscribeReplayInfoResponse response;
+    const absl::Status status = Unary(std::min(options_.connect_timeout_ms, kVersionTimeoutMs),
+                                      [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
+                                        return stub->SubscribeReplayInfo(context, geyser::SubscribeReplayInfoRequest(), &response);
+                                      });
+    if (!status.ok()) return status;
+    if (!response.has_first_available()) return absl::UnimplementedError("the provider replays nothing");
+    return response.first_available();
+  }
+
   void Cancel() override {
     std::lock_guard lock(mutex_);
     cancelled_ = true;
-    if (unary_ != nullptr) unary_->TryCancel();
+    for (grpc::ClientContext* unary : unaries_) unary->TryCancel();
   }
 
  private:
@@ -284,14 +303,16 @@ class YellowstoneSource : public Source {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
     if (!options_.x_token.empty()) context.AddMetadata("x-token", options_.x_token);
+    std::shared_ptr<grpc::Channel> channel;
     {
       std::lock_guard lock(mutex_);
       if (cancelled_) return absl::CancelledError("cancelled");
-      unary_ = &context;
+      unaries_.insert(&context);
+      channel = channel_;
     }
-    const grpc::Status status = call(geyser::Geyser::NewStub(channel_).get(), &context);
+    const grpc::Status status = call(geyser::Geyser::NewStub(channel).get(), &context);
     std::lock_guard lock(mutex_);
-    unary_ = nullptr;
+    unaries_.erase(&context);
     return status.ok() ? absl::OkStatus() : Translate(status, options_.x_token);
   }
 
@@ -334,7 +355,7 @@ class YellowstoneSource : public Source {
 
   std::mutex mutex_;  // guards the following
   bool cancelled_ = false;
-  grpc::ClientContext* unary_ = nullptr;  // the call that is waited for
+  std::set<grpc::ClientContext*> unaries_;  // the calls that are waited for
 };
 
 }  // namespace

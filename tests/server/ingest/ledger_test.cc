@@ -130,6 +130,31 @@ TEST(Ledger, ArrivalOrderAndDuplicatesDoNotMatter) {
   }
 }
 
+// For the console: from the first word about the slot on this connection to the moment at which it was settled.
+TEST(Ledger, ABlockKnowsWhenItWasFirstHeardOfAndSettled) {
+  const BlockSpec spec{.slot = 10, .parent = 9};
+  const auto at = [](int64_t ms) { return std::chrono::steady_clock::time_point(milliseconds(ms)); };
+  for (const bool on_another_connection : {false, true}) {
+    Rig rig(After({.slot = 9, .parent = 8}));
+    rig.now = at(1000);
+    ASSERT_TRUE(rig.Add(testing::SlotUpdate(10, geyser::SLOT_FIRST_SHRED_RECEIVED)).ok());
+    rig.now = at(2000);
+    ASSERT_TRUE(rig.Add(testing::SlotUpdate(10, geyser::SLOT_CREATED_BANK)).ok());
+    if (on_another_connection) rig.ledger.BeginConnection();
+    rig.now = at(3000);
+    ASSERT_TRUE(rig.AddAll(testing::ContentOf(spec)).ok());
+    ASSERT_TRUE(rig.Add(testing::SlotUpdate(10, geyser::SLOT_CREATED_BANK)).ok());  // begun anew, heard of before
+    ASSERT_TRUE(rig.AddAll(testing::ContentOf(spec)).ok());
+    rig.now = at(4000);
+    ASSERT_TRUE(rig.Add(testing::SlotUpdate(10, geyser::SLOT_CONFIRMED)).ok());
+    rig.now = at(5000);
+    ASSERT_TRUE(rig.Add(testing::MetaUpdate(spec)).ok());
+    ASSERT_EQ(rig.blocks.size(), 1u);
+    EXPECT_EQ(rig.blocks.front()->first_heard, at(on_another_connection ? 3000 : 1000));
+    EXPECT_EQ(rig.blocks.front()->settled, at(5000));
+  }
+}
+
 TEST(Ledger, TheStatusMayComeBeforeTheMeta) {
   const BlockSpec spec{.slot = 10, .parent = 9};
   std::vector<std::string> messages = testing::MessagesOf(spec);

@@ -101,6 +101,24 @@ TEST_F(RecordingTest, AFaultStays) {
   EXPECT_EQ(reader->Next().status(), first);
 }
 
+// What was opened is read to its end, whatever becomes of the file meanwhile.
+TEST_F(RecordingTest, AFileThatIsCutAfterwardsDoesNoHarm) {
+  std::string file;
+  for (int i = 0; i < 1000; ++i) AppendRecorded(std::string(100, static_cast<char>(i)), &file);
+  WriteFile(file);
+  auto reader = RecordingReader::Open(path_);
+  ASSERT_TRUE(reader.ok());
+  ASSERT_TRUE(reader->Next().ok());
+  std::filesystem::resize_file(path_, 0);
+  RecordingReader moved = *std::move(reader);
+  for (int i = 1; i < 1000; ++i) {
+    const auto next = moved.Next();
+    ASSERT_TRUE(next.ok() && next->has_value());
+    EXPECT_EQ((*next)->bytes, std::string(100, static_cast<char>(i)));
+  }
+  EXPECT_FALSE(moved.Next()->has_value());
+}
+
 TEST_F(RecordingTest, FilesThatAreNoneAreNamed) {
   auto missing = RecordingReader::Open(path_ + ".missing");
   EXPECT_EQ(missing.status().code(), absl::StatusCode::kNotFound);

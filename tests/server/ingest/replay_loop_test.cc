@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "server/ingest/ledger.h"
 #include "server/ingest/replay.h"
 #include "tests/server/ingest/replay_support.h"
 
@@ -111,6 +112,39 @@ TEST(ReplayLoop, TheTailOfAPassIsFinalizedInTheNext) {
   }
   for (uint64_t slot = kMadeFirstSlot; slot <= kMadeLastSlot; ++slot) {
     EXPECT_EQ(finalized.contains(slot), slot != 1004 && slot != 1011) << slot;
+  }
+}
+
+// A recording that was begun in silence has no FINALIZED of slots before its first block, so nothing speaks of the last blocks of
+// a pass by name. They are finalized all the same: FINALIZED of a block of the next pass says it of its ancestors.
+TEST(ReplayLoop, ATailThatIsNotFinalizedIsFinalizedByItsDescendants) {
+  Updates made = MadeRecording();
+  std::erase_if(made, [](const SubscribeUpdate& u) {
+    return IsStatus(u, geyser::SLOT_FINALIZED) && (SlotOf(u) < kMadeFirstSlot || SlotOf(u) >= kMadeLastSlot - 6);
+  });
+  TemporaryRecording recording(made);
+  auto server = StartReplay(Loop(recording.path()));
+  StreamClient client(server->port(), All());
+  const Updates updates = ReadTo(client, kMadeFirstSlot + 3 * kSpan + 10);
+  for (const Commitment commitment : {Commitment::kConfirmed, Commitment::kFinalized}) {
+    ingest::LedgerCounters counters;
+    ingest::LedgerOptions options;
+    options.commitment = commitment;
+    ingest::Ledger ledger(options, &counters);
+    std::vector<ingest::LedgerEvent> events;
+    for (const SubscribeUpdate& u : updates) ASSERT_TRUE(ledger.Add(u.SerializeAsString(), {}, &events).ok());
+    std::vector<uint64_t> slots, expected;
+    for (const ingest::LedgerEvent& event : events) {
+      ASSERT_TRUE(std::holds_alternative<BlockRef>(event));
+      slots.push_back(std::get<BlockRef>(event)->id.slot);
+    }
+    ASSERT_FALSE(slots.empty());
+    for (uint64_t slot = kMadeFirstSlot; slot <= slots.back(); ++slot) {
+      const uint64_t recorded = kMadeFirstSlot + (slot - kMadeFirstSlot) % kSpan;
+      if (recorded != 1004 && recorded != 1011) expected.push_back(slot);
+    }
+    EXPECT_EQ(slots, expected);
+    EXPECT_GT(slots.back(), kMadeFirstSlot + 3 * kSpan);
   }
 }
 

@@ -353,6 +353,58 @@ TEST(Replay, ReplayAndLiveHaveNoHoleBetweenThem) {
   }
 }
 
+// A replay with a delay has not begun when one without, that was asked later, has served everything; in the end it serves the
+// same.
+TEST(Replay, TheStartIsDelayed) {
+  const Updates made = MadeRecording();
+  TemporaryRecording recording(made);
+  ReplayOptions options = Max(recording.path());
+  options.start_delay = std::chrono::hours(1);
+  auto never = StartReplay(options);
+  options.start_delay = std::chrono::milliseconds(200);
+  auto later = StartReplay(options);
+  auto at_once = StartReplay(Max(recording.path()));
+  StreamClient waits(never->port(), All());
+  waits.Ping(1);
+  StreamClient comes(later->port(), All());
+  StreamClient first(at_once->port(), All());
+  EXPECT_EQ(BareBytes(first.ReadData(made.size())), BareBytes(made));
+  EXPECT_EQ(BareBytes(comes.ReadData(made.size())), BareBytes(made));
+  waits.Ping(2);
+  int pongs = 0;
+  for (SubscribeUpdate update; pongs < 2 && waits.Read(&update); pongs += update.has_pong()) {
+    EXPECT_TRUE(update.has_ping() || update.has_pong()) << update.ShortDebugString();
+  }
+  EXPECT_EQ(pongs, 2);
+  EXPECT_FALSE(never->progress().begun);
+  auto stub = Stub(never->port());
+  geyser::GetSlotResponse slot;
+  EXPECT_EQ(Ask(*stub, geyser::GetSlotRequest(), &slot, &geyser::Geyser::Stub::GetSlot).error_message(),
+            "block is not available yet");
+}
+
+// A stream is pinged again and again, from before it subscribes until after the last update.
+TEST(Replay, PingsComeAgain) {
+  const Updates made = MadeRecording();
+  TemporaryRecording recording(made);
+  ReplayOptions options = Max(recording.path());
+  options.ping_interval = std::chrono::milliseconds(5);
+  auto server = StartReplay(options);
+  StreamClient client(server->port());
+  SubscribeUpdate update;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(client.Read(&update));
+    EXPECT_TRUE(update.has_ping()) << update.ShortDebugString();
+    EXPECT_TRUE(update.has_created_at());
+  }
+  client.Send(All());
+  EXPECT_EQ(BareBytes(client.ReadData(made.size())), BareBytes(made));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(client.Read(&update));
+    EXPECT_TRUE(update.has_ping()) << update.ShortDebugString();
+  }
+}
+
 TEST(Replay, SeveralFilesAreOne) {
   const Updates made = MadeRecording();
   size_t cut = 0;
@@ -403,6 +455,7 @@ TEST(Replay, OptionsThatCannotBeAreNamed) {
   EXPECT_THAT(message([](auto* o) { o->slots_per_second = 0; }), HasSubstr("slots_per_second"));
   EXPECT_THAT(message([](auto* o) { o->wait_subscribers = 0; }), HasSubstr("wait_subscribers"));
   EXPECT_THAT(message([](auto* o) { o->start_delay = std::chrono::milliseconds(-1); }), HasSubstr("start_delay"));
+  EXPECT_THAT(message([](auto* o) { o->ping_interval = std::chrono::milliseconds(0); }), HasSubstr("ping_interval"));
   EXPECT_THAT(message([](auto* o) { o->listen = "127.0.0.1"; }), HasSubstr("listen"));
 
   auto server = StartReplay(Max(recording.path()));
