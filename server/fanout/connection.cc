@@ -116,23 +116,24 @@ class Connection : public Peer {
     socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
   }
 
-  void Begin() {
+  void Begin() EVERSTATE_ON_LANE {
     http::async_read_header(socket_, buffer_, parser_, [self = Self()](error_code error, size_t) {
+      kLaneThread.Assume();
       if (self->ended_) return;
       self->OnHead(error);
       self->lane_->FlushDirty();
     });
   }
 
-  void OnTick(SteadyTime now) override {
+  void OnTick(SteadyTime now) override EVERSTATE_ON_LANE {
     if (now >= deadline_) Drop();
   }
-  void OnStop() override { Drop(); }
+  void OnStop() override EVERSTATE_ON_LANE { Drop(); }
 
  private:
   std::shared_ptr<Connection> Self() { return std::static_pointer_cast<Connection>(shared_from_this()); }
 
-  void OnHead(error_code error) {
+  void OnHead(error_code error) EVERSTATE_ON_LANE {
     if (error == http::error::header_limit || error == http::error::buffer_overflow) {
       return Reply(Rejection(431, "head-too-large", "The request's head is larger than 8 KiB.", false), true);
     }
@@ -151,7 +152,7 @@ class Connection : public Peer {
     Reply(AnswerGet(request, lane_->state().http), request.method() == http::verb::get);
   }
 
-  void Upgrade() {
+  void Upgrade() EVERSTATE_ON_LANE {
     FanoutState& state = lane_->state();
     if (std::optional<Answer> fault = UpgradeFault(parser_.get()); fault.has_value()) return Reply(*fault, true);
     if (state.sessions.fetch_add(1, std::memory_order_relaxed) >= state.options.sessions_max) {
@@ -167,7 +168,7 @@ class Connection : public Peer {
     lane_->Remove(this);
   }
 
-  void Reply(const Answer& answer, bool with_body) {
+  void Reply(const Answer& answer, bool with_body) EVERSTATE_ON_LANE {
     ended_ = true;
     const std::shared_ptr<Connection> self = Self();
     SendQueue queue;
@@ -177,7 +178,7 @@ class Connection : public Peer {
     lane_->Remove(this);
   }
 
-  void Drop() {
+  void Drop() EVERSTATE_ON_LANE {
     if (ended_) return;
     ended_ = true;
     const std::shared_ptr<Connection> self = Self();

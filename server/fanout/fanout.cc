@@ -14,6 +14,12 @@ namespace everstate {
 struct Fanout::Impl {
   Impl(const FanoutOptions& options, HttpHandler http) : state(options, std::move(http)) {}
 
+  // The lanes hold the store, and whoever still reads it. None of them may close it, nor may the projector: a reader does.
+  void Serve(StoreRef store) {
+    store = state.readers.Keep(std::move(store));
+    for (const auto& lane : state.lanes) lane->Serve(store);
+  }
+
   FanoutState state;
   std::shared_ptr<Listener> listener;
   std::string address;
@@ -42,11 +48,30 @@ absl::StatusOr<std::unique_ptr<Fanout>> Fanout::Start(const FanoutOptions& optio
 
 std::string Fanout::address() const { return impl_->address; }
 
-void Fanout::AttachStore(const EntityStore* store) {
+void Fanout::AttachStore(std::shared_ptr<const EntityStore> store) {
   FanoutState& state = impl_->state;
-  state.views_owner = std::make_unique<const ViewTable>(store);
+  state.views_owner = std::make_unique<const ViewTable>(store->schema());
   state.views.store(state.views_owner.get(), std::memory_order_release);
-  for (const auto& lane : state.lanes) lane->Post([lane = lane.get()] { lane->Attach(); });
+  impl_->Serve(std::move(store));
+}
+
+void Fanout::SwitchStore(std::shared_ptr<const EntityStore> store) {
+  impl_->state.counters.switches.Add();
+  impl_->Serve(std::move(store));
+}
+
+std::vector<ViewTraffic> Fanout::traffic() const {
+  std::vector<ViewTraffic> traffic;
+  const ViewTable* views = impl_->state.views.load(std::memory_order_acquire);
+  for (uint32_t i = 0; views != nullptr && i < views->size(); ++i) {
+    const ServedView& view = views->view(i);
+    traffic.push_back({view.def.id, view.frames.value(), view.bytes.value(), view.listeners.load(std::memory_order_relaxed)});
+  }
+  return traffic;
+}
+
+absl::StatusOr<std::unique_ptr<BusTap>> Fanout::OpenTap(const std::vector<std::string>& views) {
+  return impl_->state.taps.Open(impl_->state.views.load(std::memory_order_acquire), views);
 }
 
 void Fanout::Publish(const Applied& applied) {
@@ -72,11 +97,16 @@ void Fanout::Stop() {
     closed.set_value();
   });
   closed.get_future().wait();
-  for (const auto& lane : state.lanes) lane->Post([lane = lane.get()] { lane->StopSoon(); });
+  for (const auto& lane : state.lanes) {
+    lane->Post([lane = lane.get()] {
+      kLaneThread.Assume();
+      lane->StopSoon();
+    });
+  }
   for (const auto& lane : state.lanes) lane->Wait();
   state.readers.Stop();
   impl_->listener.reset();
-  state.lanes.clear();  // with them the looks on their way back from the readers
+  state.lanes.clear();  // with them the store, and the looks on their way back from the readers
 }
 
 const FanoutCounters& Fanout::counters() const { return impl_->state.counters; }

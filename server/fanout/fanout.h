@@ -6,6 +6,7 @@
 // before they are published, so a change is either in the look or in a frame above it: never in neither, never in both.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -45,6 +46,9 @@ struct FanoutOptions {
   uint32_t idle_timeout_ms = 300000;               // nothing heard for this long: closed, 1012
   uint32_t handshake_timeout_ms = 10000;
   uint32_t close_timeout_ms = 2000;                // how long a close may take before the socket is reset
+  // A session that keeps a moment of the store readable and takes nothing for this long is closed, 1013.
+  uint32_t look_timeout_ms = 120000;
+  size_t tap_batches_max = 1024, tap_bytes_max = 8u << 20;  // what waits for one tap; beyond it batches are dropped and counted
 };
 
 // Counted for ever, readable at any time.
@@ -56,11 +60,37 @@ struct FanoutCounters {
   Counter batches_published, batches_with_frames, socket_writes;  // one sendmsg call is one socket write
   Counter snapshot_rows_sent, snapshots_total, frames_dropped_by_look;  // held frames that a look already contained
   Gauge queued_bytes;                                       // of all sessions
+  Counter switches, switch_deletes_sent;                    // other generations served; rows of the old ones taken away
+  Gauge oldest_look_ms;                                     // age of the oldest look under way; 0 when there is none
+};
+
+// What went out on one view.
+struct ViewTraffic {
+  std::string view;
+  uint64_t frames = 0, bytes = 0, listeners = 0;
+};
+
+// One live frame as a subscriber gets it. The texts live until the next call.
+struct TappedFrame {
+  std::string_view view, key, op;  // op: "patch", "upsert", "create", "delete"
+  std::string_view json;
+  Number number = 0;
+};
+
+// BusTap: what goes out live, seen from inside. It never holds up Publish: batches that nobody takes in time are dropped and
+// counted.
+//   Thread:    one at a time; Fanout must outlive it.
+class BusTap {
+ public:
+  virtual ~BusTap() = default;
+  // The frames of the next batch that has some; false when the deadline passed. `missed`: batches dropped since the tap opened.
+  virtual bool Next(std::chrono::steady_clock::time_point deadline, std::vector<TappedFrame>* frames, uint64_t* missed) = 0;
 };
 
 // Fanout
-//   Thread:    Start, AttachStore, Publish, Stop: each from one thread at a time; Publish only from the projector's. counters() any.
-//   Owns:      lanes (threads), readers (threads), sessions, the listener. The store must outlive Stop.
+//   Thread:    Start, AttachStore, Publish, SwitchStore, Stop: each from one thread at a time; Publish and SwitchStore only from the
+//              projector's. Everything else any.
+//   Owns:      lanes (threads), readers (threads), sessions, the listener.
 //   Errors:    Start: AlreadyExists when the address is in use, InvalidArgument when it is no address.
 //   Invariant: a (session, view, key, number) gets at most one live frame; per subscription and key numbers only rise.
 class Fanout {
@@ -71,8 +101,22 @@ class Fanout {
 
   std::string address() const;  // "ADDR:PORT" with the port in force
 
-  // From here on subscribes are answered from this store (its schema names the views).
-  void AttachStore(const EntityStore* store);
+  // From here on subscribes are answered from this store (its schema names the views). A store lives until nobody reads it.
+  void AttachStore(std::shared_ptr<const EntityStore> store);
+
+  // A rewind ends: from here on another generation is served (same schema), and the batches published next are its own. Each
+  // session gets, per subscription, a `delete` for every key that it was subscribed to and the new generation lacks, then its
+  // snapshot again, its frames with `"reset":true`. Not more than one switch at a time: a second one waits for nothing, sessions
+  // that had not finished the first see the second only.
+  void SwitchStore(std::shared_ptr<const EntityStore> store);
+
+  // Frames and bytes encoded per view since the start, in the order of the schema's views. Views without listeners encode none.
+  // Listeners are subscriptions and taps. Empty before AttachStore.
+  std::vector<ViewTraffic> traffic() const;
+
+  // Listens to these views (ids; empty: all that are served) from inside the process. InvalidArgument names an unknown view,
+  // or one that cannot be served; FailedPrecondition before AttachStore.
+  absl::StatusOr<std::unique_ptr<BusTap>> OpenTap(const std::vector<std::string>& views);
 
   // Encodes the batch's frames for the views that somebody listens to and posts them, one post per lane. Does not wait for
   // any socket.

@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <utility>
 
 #include "server/fanout/connection.h"
 #include "server/fanout/lingering.h"
@@ -24,7 +25,8 @@ boost::asio::io_context& Lane::io() { return impl_->io; }
 
 void Lane::Start() {
   thread_ = std::thread([this] {
-    Tick();
+    kLaneThread.Assume();
+    ScheduleTick();
     impl_->io.run();
   });
 }
@@ -36,25 +38,46 @@ void Lane::Wait() {
 void Lane::Post(std::function<void()> work) { net::post(impl_->io, std::move(work)); }
 
 void Lane::Publish(std::shared_ptr<const Publication> publication) {
-  net::post(impl_->io, [this, publication = std::move(publication)] { OnPublication(publication); });
+  net::post(impl_->io, [this, publication = std::move(publication)] {
+    kLaneThread.Assume();
+    OnPublication(publication);
+  });
+}
+
+void Lane::Serve(StoreRef store) {
+  net::post(impl_->io, [this, store = std::move(store)]() mutable {
+    kLaneThread.Assume();
+    OnStore(std::move(store));
+  });
 }
 
 // Often enough for the shortest of the configured times.
-void Lane::Tick() {
+void Lane::ScheduleTick() {
   const FanoutOptions& options = state_->options;
   const uint32_t shortest = std::min({options.ping_interval_ms, options.idle_timeout_ms, options.handshake_timeout_ms,
-                                      options.close_timeout_ms});
+                                      options.close_timeout_ms, options.look_timeout_ms});
   impl_->timer.expires_after(std::chrono::milliseconds(std::clamp(shortest / 4, 5u, 1000u)));
   impl_->timer.async_wait([this](boost::system::error_code error) {
+    kLaneThread.Assume();
     if (error) return;
-    const SteadyTime now = std::chrono::steady_clock::now();
-    // Backwards, because a peer that removes itself is replaced by the last one.
-    for (size_t i = peers_.size(); i-- > 0;) {
-      if (i < peers_.size()) std::shared_ptr<Peer>(peers_[i])->OnTick(now);
-    }
-    FlushDirty();
     Tick();
+    ScheduleTick();
   });
+}
+
+void Lane::Tick() {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  oldest_look_ = now;
+  // Backwards, because a peer that removes itself is replaced by the last one.
+  for (size_t i = peers_.size(); i-- > 0;) {
+    if (i < peers_.size()) std::shared_ptr<Peer>(peers_[i])->OnTick(now);
+  }
+  FlushDirty();
+  oldest_look_ms_.Set(static_cast<uint64_t>(std::chrono::ceil<std::chrono::milliseconds>(now - oldest_look_).count()));
+  if (state_->lanes[0].get() != this) return;
+  uint64_t oldest = 0;
+  for (const auto& lane : state_->lanes) oldest = std::max(oldest, lane->oldest_look_ms_.value());
+  state_->counters.oldest_look_ms.Set(oldest);
 }
 
 void Lane::Adopt(int socket) {
@@ -97,14 +120,25 @@ void Lane::FlushDirty() {
 }
 
 void Lane::ScheduleFlush() {
-  net::post(impl_->io, [this] { FlushDirty(); });
+  net::post(impl_->io, [this] {
+    kLaneThread.Assume();
+    FlushDirty();
+  });
 }
 
 void Lane::Linger(int socket, SendQueue queue) { StartLingering(this, socket, std::move(queue)); }
 
-void Lane::Attach() {
+void Lane::OnStore(StoreRef store) {
+  const StoreRef old = std::exchange(store_, std::move(store));
+  number_ = 0;
   for (size_t i = peers_.size(); i-- > 0;) {
-    if (i < peers_.size()) std::shared_ptr<Peer>(peers_[i])->OnAttach();
+    if (i >= peers_.size()) continue;
+    const std::shared_ptr<Peer> peer = peers_[i];
+    if (old == nullptr) {
+      peer->OnAttach();
+    } else {
+      peer->OnSwitch(old);
+    }
   }
   FlushDirty();
 }
@@ -154,6 +188,7 @@ void Lane::Forget(ViewFeed* feed) {
 
 void Lane::Settle(Number number) {
   std::erase_if(watched_, [number](ViewFeed* feed) {
+    kLaneThread.Assume();
     if (!feed->Settle(number)) return false;
     feed->watched = false;
     return true;
@@ -179,6 +214,7 @@ void Lane::OnPublication(const std::shared_ptr<const Publication>& publication) 
   number_ = publication->number;
   Settle(number_);
   FlushDirty();
+  if (state_->lanes[0].get() == this) state_->taps.Offer(publication);
 }
 
 }  // namespace everstate

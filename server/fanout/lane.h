@@ -1,6 +1,7 @@
 // Lane: one thread with its connections, and who of them listens to what.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -11,10 +12,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "server/base/thread_role.h"
 #include "server/fanout/publication.h"
 #include "server/fanout/send_queue.h"
 #include "server/fanout/state.h"
+#include "server/fanout/threads.h"
 #include "server/fanout/view_feed.h"
 
 namespace boost::asio {
@@ -29,10 +30,11 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 class Peer : public std::enable_shared_from_this<Peer> {
  public:
   virtual ~Peer() = default;
-  virtual void OnTick(SteadyTime now) = 0;  // deadlines; may remove itself
-  virtual void OnStop() = 0;                // must see to it that it is removed before long
-  virtual void OnAttach() {}                // the store is there
-  virtual void Flush() {}                   // after MarkDirty
+  virtual void OnTick(SteadyTime now) EVERSTATE_ON_LANE = 0;  // deadlines; may remove itself
+  virtual void OnStop() EVERSTATE_ON_LANE = 0;                // must see to it that it is removed before long
+  virtual void OnAttach() EVERSTATE_ON_LANE {}                // the store is there
+  virtual void OnSwitch(const StoreRef& old) EVERSTATE_ON_LANE { static_cast<void>(old); }  // another one is there
+  virtual void Flush() EVERSTATE_ON_LANE {}                   // after MarkDirty
 
  private:
   friend class Lane;
@@ -41,10 +43,10 @@ class Peer : public std::enable_shared_from_this<Peer> {
 };
 
 // Lane
-//   Thread:    its own, one; Post and Publish from any.
-//   Owns:      its connections and the topic table.
-//   Invariant: publications come in order of number; what was queued during one event goes out at its end, with one write per
-//              socket.
+//   Thread:    its own, one; Post, Publish and Serve from any.
+//   Owns:      its connections and the topic table; a share of the store.
+//   Invariant: publications come in order of number, between two stores all of the first one's; what was queued during one event
+//              goes out at its end, with one write per socket.
 class Lane {
  public:
   explicit Lane(FanoutState* state);
@@ -54,27 +56,29 @@ class Lane {
   void Wait();  // until the lane has ended, which StopSoon brings about
   void Post(std::function<void()> work);
   void Publish(std::shared_ptr<const Publication> publication);
+  void Serve(StoreRef store);  // from here on, in the order of the publications
   boost::asio::io_context& io();
 
   // The rest on the lane's thread only.
   FanoutState& state() { return *state_; }
-  void Adopt(int socket);  // a fresh connection
-  void Add(std::shared_ptr<Peer> peer);
-  void Remove(Peer* peer);  // the caller holds a reference of its own
-  void MarkDirty(Peer* peer);
-  void FlushDirty();     // every handler of ours ends with it
-  void ScheduleFlush();  // for what is queued inside somebody else's handler
+  void Adopt(int socket) EVERSTATE_ON_LANE;  // a fresh connection
+  void Add(std::shared_ptr<Peer> peer) EVERSTATE_ON_LANE;
+  void Remove(Peer* peer) EVERSTATE_ON_LANE;  // the caller holds a reference of its own
+  void MarkDirty(Peer* peer) EVERSTATE_ON_LANE;
+  void FlushDirty() EVERSTATE_ON_LANE;     // every handler of ours ends with it
+  void ScheduleFlush() EVERSTATE_ON_LANE;  // for what is queued inside somebody else's handler
   // Sends what is queued, then half-closes and waits for the peer's end: lingering.h.
-  void Linger(int socket, SendQueue queue);
-  void Attach();
-  void StopSoon();
-  bool stopping() const { return stopping_; }
+  void Linger(int socket, SendQueue queue) EVERSTATE_ON_LANE;
+  void StopSoon() EVERSTATE_ON_LANE;
+  bool stopping() const EVERSTATE_ON_LANE { return stopping_; }
 
-  Number number() const { return number_; }
-  void Join(ViewFeed* feed, const std::optional<std::string>& key);
-  void Leave(ViewFeed* feed, const std::optional<std::string>& key);
-  void Watch(ViewFeed* feed);
-  void Forget(ViewFeed* feed);  // before a feed is destroyed
+  const StoreRef& store() const EVERSTATE_ON_LANE { return store_; }  // null until one is served
+  Number number() const EVERSTATE_ON_LANE { return number_; }         // of the newest publication of it; 0 before the first
+  void Join(ViewFeed* feed, const std::optional<std::string>& key) EVERSTATE_ON_LANE;
+  void Leave(ViewFeed* feed, const std::optional<std::string>& key) EVERSTATE_ON_LANE;
+  void Watch(ViewFeed* feed) EVERSTATE_ON_LANE;
+  void Forget(ViewFeed* feed) EVERSTATE_ON_LANE;  // before a feed is destroyed
+  void SeeLook(SteadyTime since) EVERSTATE_ON_LANE { oldest_look_ = std::min(oldest_look_, since); }  // during a tick
 
  private:
   struct TextHash {
@@ -88,19 +92,24 @@ class Lane {
   };
   struct Impl;
 
-  void OnPublication(const std::shared_ptr<const Publication>& publication);
-  void Settle(Number number);
-  void Tick();
+  void OnPublication(const std::shared_ptr<const Publication>& publication) EVERSTATE_ON_LANE;
+  void OnStore(StoreRef store) EVERSTATE_ON_LANE;
+  void Settle(Number number) EVERSTATE_ON_LANE;
+  void ScheduleTick() EVERSTATE_ON_LANE;
+  void Tick() EVERSTATE_ON_LANE;
 
   FanoutState* const state_;
   std::unique_ptr<Impl> impl_;
   std::thread thread_;
-  std::vector<std::shared_ptr<Peer>> peers_;
-  std::vector<Peer*> dirty_;
-  std::unordered_map<uint32_t, Topic> topics_;
-  std::vector<ViewFeed*> watched_;
-  Number number_ = 0;
-  bool stopping_ = false;
+  std::vector<std::shared_ptr<Peer>> peers_ EVERSTATE_OF_LANE;
+  std::vector<Peer*> dirty_ EVERSTATE_OF_LANE;
+  std::unordered_map<uint32_t, Topic> topics_ EVERSTATE_OF_LANE;
+  std::vector<ViewFeed*> watched_ EVERSTATE_OF_LANE;
+  StoreRef store_ EVERSTATE_OF_LANE;
+  Number number_ EVERSTATE_OF_LANE = 0;
+  SteadyTime oldest_look_ EVERSTATE_OF_LANE;  // of those seen during this tick
+  Gauge oldest_look_ms_;                      // as of the last tick; the first lane reads all of them
+  bool stopping_ EVERSTATE_OF_LANE = false;
 };
 
 }  // namespace everstate

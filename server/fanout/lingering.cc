@@ -23,17 +23,17 @@ class Lingering : public Peer {
     lane_->state().counters.queued_bytes.Add(counted_);
   }
 
-  void Begin() {
+  void Begin() EVERSTATE_ON_LANE {
     Read();
     Flush();
   }
 
-  void OnTick(SteadyTime now) override {
+  void OnTick(SteadyTime now) override EVERSTATE_ON_LANE {
     if (now >= deadline_) End(/*reset=*/!queue_.empty());
   }
-  void OnStop() override {}  // it ends by itself
+  void OnStop() override EVERSTATE_ON_LANE {}  // it ends by itself
 
-  void Flush() override {
+  void Flush() override EVERSTATE_ON_LANE {
     if (ended_ || waiting_) return;
     const SendQueue::Sent sent = queue_.Send(socket_.native_handle());
     FanoutCounters& counters = lane_->state().counters;
@@ -54,6 +54,7 @@ class Lingering : public Peer {
       case SendQueue::Outcome::kFull:
         waiting_ = true;
         socket_.async_wait(Socket::wait_write, [self = Self()](boost::system::error_code error) {
+          kLaneThread.Assume();
           self->waiting_ = false;
           if (!error) self->Flush();
         });
@@ -65,12 +66,13 @@ class Lingering : public Peer {
   std::shared_ptr<Lingering> Self() { return std::static_pointer_cast<Lingering>(shared_from_this()); }
 
   // A slow peer may take its time as long as it takes something.
-  void Renew() {
+  void Renew() EVERSTATE_ON_LANE {
     deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(lane_->state().options.close_timeout_ms);
   }
 
-  void Read() {
+  void Read() EVERSTATE_ON_LANE {
     socket_.async_read_some(boost::asio::buffer(scratch_), [self = Self()](boost::system::error_code error, size_t) {
+      kLaneThread.Assume();
       if (self->ended_) return;
       if (error) {
         self->End(/*reset=*/!self->queue_.empty());
@@ -80,7 +82,7 @@ class Lingering : public Peer {
     });
   }
 
-  void End(bool reset) {
+  void End(bool reset) EVERSTATE_ON_LANE {
     if (ended_) return;
     ended_ = true;
     auto self = Self();

@@ -4,6 +4,7 @@
 
 #include "server/fanout/send_queue.h"
 #include "server/fanout/state.h"
+#include "server/fanout/threads.h"
 
 namespace everstate {
 
@@ -11,7 +12,7 @@ class Lane;
 
 // Takes the socket over; on the lane's thread. When the peer takes nothing for close_timeout_ms it is closed: with a reset if
 // something of ours is still queued here, else so that the kernel delivers what it has.
-void StartLingering(Lane* lane, int socket, SendQueue queue);
+void StartLingering(Lane* lane, int socket, SendQueue queue) EVERSTATE_ON_LANE;
 
 // Closes a socket that no connection was made of, and counts it out.
 void CloseAccepted(int socket, FanoutState* state);

@@ -98,7 +98,10 @@ class TcpListener : public Listener, public std::enable_shared_from_this<TcpList
       return CloseAccepted(descriptor, state_);
     }
     Lane* lane = state_->lanes[next_++ % state_->lanes.size()].get();
-    lane->Post([lane, descriptor] { lane->Adopt(descriptor); });
+    lane->Post([lane, descriptor] {
+      kLaneThread.Assume();
+      lane->Adopt(descriptor);
+    });
   }
 
   FanoutState* const state_;

@@ -81,11 +81,15 @@ std::shared_ptr<const Publication> EncodePublication(const ViewTable& views, con
       frames.bytes.append(head).append(body);
       frame.size = frames.bytes.size() - frame.offset;
       frames.frames.push_back(frame);
-      frames_encoded->Add();
     }
   }
   for (ViewFrames& frames : out) {
-    if (!frames.frames.empty()) publication->views.push_back(std::move(frames));
+    if (frames.frames.empty()) continue;
+    const ServedView& view = views.view(frames.view);
+    view.frames.Add(frames.frames.size());
+    view.bytes.Add(frames.bytes.size());
+    frames_encoded->Add(frames.frames.size());
+    publication->views.push_back(std::move(frames));
   }
   return publication;
 }

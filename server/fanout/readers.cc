@@ -10,7 +10,12 @@ Readers::Readers(unsigned count) {
 
 void Readers::Run(std::function<void()> job) {
   {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    if (stopping_) {
+      lock.unlock();
+      job();
+      return;
+    }
     jobs_.push_back(std::move(job));
   }
   wake_.notify_one();

@@ -120,6 +120,11 @@ void SendQueue::Shrink() {
 
 size_t FrameHeaderSize(size_t payload_size) { return payload_size < 126 ? 2 : payload_size < 65536 ? 4 : 10; }
 
+std::string_view FramePayload(std::string_view frame) {
+  const uint8_t size = static_cast<uint8_t>(frame[1]) & 0x7f;
+  return frame.substr(size < 126 ? 2 : size == 126 ? 4 : 10);
+}
+
 void AppendFrameHeader(uint8_t opcode, size_t payload_size, std::string* out) {
   out->push_back(static_cast<char>(0x80 | opcode));
   if (payload_size < 126) {

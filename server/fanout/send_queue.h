@@ -53,6 +53,8 @@ class SendQueue {
 inline constexpr uint8_t kTextFrame = 0x1, kCloseFrame = 0x8, kPingFrame = 0x9;
 void AppendFrameHeader(uint8_t opcode, size_t payload_size, std::string* out);
 size_t FrameHeaderSize(size_t payload_size);
+// What a whole server frame holds behind its header.
+std::string_view FramePayload(std::string_view frame);
 
 // One text frame holding `payload`.
 Slice TextFrame(std::string_view payload);

@@ -2,6 +2,7 @@
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket/stream.hpp>
+#include <utility>
 #include <vector>
 
 #include "server/base/log.h"
@@ -33,16 +34,21 @@ class Session final : public Peer, public FeedHost, public GateSink {
         counters_(lane->state().counters),
         stream_(std::move(socket), std::move(leftover), this),
         last_heard_(std::chrono::steady_clock::now()),
-        next_ping_(last_heard_ + milliseconds(options_.ping_interval_ms)) {}
+        next_ping_(last_heard_ + milliseconds(options_.ping_interval_ms)),
+        drained_at_(last_heard_) {}
 
-  void Accept(boost::beast::http::request<boost::beast::http::empty_body> request) {
+  void Accept(boost::beast::http::request<boost::beast::http::empty_body> request) EVERSTATE_ON_LANE {
     stream_.set_option(websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
     stream_.read_message_max(options_.client_message_bytes_max);
-    stream_.control_callback([this](websocket::frame_type, boost::beast::string_view) { Heard(); });
+    stream_.control_callback([this](websocket::frame_type, boost::beast::string_view) {
+      kLaneThread.Assume();
+      Heard();
+    });
     counters_.sessions.Add();
     counters_.sessions_total.Add();
     auto kept = std::make_shared<decltype(request)>(std::move(request));  // Beast reads it until the answer is out
     stream_.async_accept(*kept, [self = Self(), kept](error_code error) {
+      kLaneThread.Assume();
       if (self->ended_) return;
       if (error) return self->End(/*linger=*/true);
       self->Read();
@@ -50,111 +56,119 @@ class Session final : public Peer, public FeedHost, public GateSink {
   }
 
   // Peer
-  void OnTick(SteadyTime now) override;
-  void OnStop() override { Close(kCloseRestart, "the server is restarting", /*drop_queue=*/false); }
-  void OnAttach() override;
-  void Flush() override;
+  void OnTick(SteadyTime now) override EVERSTATE_ON_LANE;
+  void OnStop() override EVERSTATE_ON_LANE { Close(kCloseRestart, "the server is restarting", /*drop_queue=*/false); }
+  void OnAttach() override EVERSTATE_ON_LANE;
+  void OnSwitch(const StoreRef& old) override EVERSTATE_ON_LANE {
+    for (const auto& feed : feeds_) feed->OnSwitch(old);
+  }
+  void Flush() override EVERSTATE_ON_LANE;
 
   // GateSink
-  void OnGateWrite(std::string bytes) override {
+  void OnGateWrite(std::string bytes) override {  // inside an operation of Beast's, which runs on the lane
+    kLaneThread.Assume();
     if (ended_) return;
     Queue(Slice::Of(std::move(bytes), 0));
     lane_->ScheduleFlush();
   }
 
   // FeedHost
-  void Send(Slice slice) override {
+  void Send(Slice slice) override EVERSTATE_ON_LANE {
     if (!ended_ && !stream_.next_layer().closed()) Queue(std::move(slice));
   }
-  bool Drained() const override { return queue_.empty() && !waiting_; }
-  Number LaneNumber() const override { return lane_->number(); }
-  void Join(ViewFeed* feed, const std::optional<std::string>& key) override { lane_->Join(feed, key); }
-  void Leave(ViewFeed* feed, const std::optional<std::string>& key) override { lane_->Leave(feed, key); }
-  void AddHeldBytes(size_t bytes) override {
+  bool Drained() const override EVERSTATE_ON_LANE { return queue_.empty() && !waiting_; }
+  Number LaneNumber() const override EVERSTATE_ON_LANE { return lane_->number(); }
+  void Join(ViewFeed* feed, const std::optional<std::string>& key) override EVERSTATE_ON_LANE { lane_->Join(feed, key); }
+  void Leave(ViewFeed* feed, const std::optional<std::string>& key) override EVERSTATE_ON_LANE { lane_->Leave(feed, key); }
+  void AddHeldBytes(size_t bytes) override EVERSTATE_ON_LANE {
     held_bytes_ += bytes;
     counters_.queued_bytes.Add(bytes);
     if (TooMuchQueued()) lane_->MarkDirty(this);
   }
-  void SubHeldBytes(size_t bytes) override {
+  void SubHeldBytes(size_t bytes) override EVERSTATE_ON_LANE {
     held_bytes_ -= bytes;
     counters_.queued_bytes.Sub(bytes);
   }
-  void RequestChunk(ViewFeed* feed, uint64_t look_id, std::shared_ptr<Look> look) override;
-  std::shared_ptr<Look> NewLook(ViewFeed* feed, const std::optional<std::string>& key) override {
+  void RequestChunk(ViewFeed* feed, uint64_t look_id, std::shared_ptr<Look> look) override EVERSTATE_ON_LANE;
+  std::shared_ptr<Look> NewLook(ViewFeed* feed, const std::optional<std::string>& key, std::vector<StoreRef> older) override EVERSTATE_ON_LANE {
     const LookLimits limits{options_.snapshot_rows_first, options_.snapshot_rows_next, options_.snapshot_frame_bytes_max};
-    return std::make_shared<Look>(Views(), feed->index(), key, limits);
+    return std::make_shared<Look>(Views(), feed->index(), key, limits, LookStores{lane_->store(), std::move(older)});
   }
-  void Discard(std::shared_ptr<Look> look) override {
+  void Discard(std::shared_ptr<Look> look) override EVERSTATE_ON_LANE {
     lane_->state().readers.Run([look = std::move(look)] {});
   }
-  void LookFailed(ViewFeed* feed, const std::optional<std::string>& key, const absl::Status& status) override {
+  void LookFailed(ViewFeed* feed, const std::optional<std::string>& key, const absl::Status& status) override EVERSTATE_ON_LANE {
     SPDLOG_ERROR("the snapshot of {} failed: {}", feed->view().def.id, status.ToString());
     counters_.subscribe_errors.Add();
     counters_.subscriptions.Sub();
     --subscriptions_;
     SendIssue({"internal-error", "The snapshot could not be read; the subscription has ended.", true}, feed->view().def.id, key);
   }
-  void CountDropped(size_t frames) override { counters_.frames_dropped_by_look.Add(frames); }
-  void CountSnapshot(size_t rows, bool complete) override {
-    counters_.snapshot_rows_sent.Add(rows);
-    if (complete) counters_.snapshots_total.Add();
+  void CountDropped(size_t frames) override EVERSTATE_ON_LANE { counters_.frames_dropped_by_look.Add(frames); }
+  void CountChunk(const Chunk& chunk) override EVERSTATE_ON_LANE {
+    counters_.snapshot_rows_sent.Add(chunk.rows);
+    counters_.switch_deletes_sent.Add(chunk.deletes);
+    if (chunk.complete) counters_.snapshots_total.Add();
   }
-  void WatchNumbers(ViewFeed* feed) override { lane_->Watch(feed); }
+  void WatchNumbers(ViewFeed* feed) override EVERSTATE_ON_LANE { lane_->Watch(feed); }
 
  private:
   std::shared_ptr<Session> Self() { return std::static_pointer_cast<Session>(shared_from_this()); }
   const ViewTable* Views() const { return lane_->state().views.load(std::memory_order_acquire); }
-  bool TooMuchQueued() const { return queue_.bytes() + held_bytes_ > options_.session_queue_bytes_max; }
+  bool TooMuchQueued() const EVERSTATE_ON_LANE { return queue_.bytes() + held_bytes_ > options_.session_queue_bytes_max; }
 
-  void Heard() {
+  void Heard() EVERSTATE_ON_LANE {
     last_heard_ = std::chrono::steady_clock::now();
     pings_unanswered_ = 0;
   }
-  void Read();
-  void OnReadError(error_code error);
-  void OnMessage(std::string_view text);
-  void OnRequest(const ClientMessage& message);
-  void OnSubscribe(const ClientMessage& message);
-  void OnUnsubscribe(const ClientMessage& message);
-  ViewFeed* FindFeed(uint32_t view);
-  void Refuse(const Issue& issue, const ClientMessage& message) {
+  void Read() EVERSTATE_ON_LANE;
+  void OnReadError(error_code error) EVERSTATE_ON_LANE;
+  void OnMessage(std::string_view text) EVERSTATE_ON_LANE;
+  void OnRequest(const ClientMessage& message) EVERSTATE_ON_LANE;
+  void OnSubscribe(const ClientMessage& message) EVERSTATE_ON_LANE;
+  void OnUnsubscribe(const ClientMessage& message) EVERSTATE_ON_LANE;
+  ViewFeed* FindFeed(uint32_t view) EVERSTATE_ON_LANE;
+  void Refuse(const Issue& issue, const ClientMessage& message) EVERSTATE_ON_LANE {
     counters_.subscribe_errors.Add();
     SendIssue(issue, message.view, message.key);
   }
-  void SendIssue(const Issue& issue, const std::optional<std::string>& view, const std::optional<std::string>& key) {
+  void SendIssue(const Issue& issue, const std::optional<std::string>& view, const std::optional<std::string>& key) EVERSTATE_ON_LANE {
     Send(TextFrame(IssueText(issue, view, key)));
   }
-  void Queue(Slice slice) {
+  void Queue(Slice slice) EVERSTATE_ON_LANE {
     counters_.queued_bytes.Add(slice.size);
     queue_.Push(std::move(slice));
     lane_->MarkDirty(this);
   }
-  void DropQueue(bool keep_newest) {
+  void DropQueue(bool keep_newest) EVERSTATE_ON_LANE {
     const size_t before = queue_.bytes();
     queue_.Drop(keep_newest);
     counters_.queued_bytes.Sub(before - queue_.bytes());
   }
-  void Close(uint16_t code, std::string_view reason, bool drop_queue);
-  void End(bool linger);
+  void Close(uint16_t code, std::string_view reason, bool drop_queue) EVERSTATE_ON_LANE;
+  void End(bool linger) EVERSTATE_ON_LANE;
 
   Lane* const lane_;
   const FanoutOptions& options_;
   FanoutCounters& counters_;
   websocket::stream<Gate, /*deflateSupported=*/false> stream_;
-  boost::beast::flat_buffer inbound_;
-  SendQueue queue_;
-  size_t held_bytes_ = 0;
-  std::vector<std::unique_ptr<ViewFeed>> feeds_;  // one per view that was ever subscribed
-  std::vector<ClientMessage> early_;              // came before the store
-  size_t subscriptions_ = 0;
-  SteadyTime last_heard_, next_ping_;
-  int pings_unanswered_ = 0;
-  bool waiting_ = false;  // for room in the socket
-  bool ended_ = false;
+  boost::beast::flat_buffer inbound_ EVERSTATE_OF_LANE;
+  SendQueue queue_ EVERSTATE_OF_LANE;
+  size_t held_bytes_ EVERSTATE_OF_LANE = 0;
+  std::vector<std::unique_ptr<ViewFeed>> feeds_ EVERSTATE_OF_LANE;  // one per view that was ever subscribed
+  std::vector<ClientMessage> early_ EVERSTATE_OF_LANE;              // came before the store
+  size_t subscriptions_ EVERSTATE_OF_LANE = 0;
+  SteadyTime last_heard_ EVERSTATE_OF_LANE, next_ping_ EVERSTATE_OF_LANE;
+  SteadyTime drained_at_ EVERSTATE_OF_LANE;      // the tick at which the socket had last taken everything since the one before
+  bool was_drained_ EVERSTATE_OF_LANE = true;    // since the last tick
+  int pings_unanswered_ EVERSTATE_OF_LANE = 0;
+  bool waiting_ EVERSTATE_OF_LANE = false;  // for room in the socket
+  bool ended_ EVERSTATE_OF_LANE = false;
 };
 
 void Session::Read() {
   stream_.async_read(inbound_, [self = Self()](error_code error, size_t) {
+    kLaneThread.Assume();
     if (self->ended_) return;
     if (error) {
       self->OnReadError(error);
@@ -188,7 +202,7 @@ void Session::OnMessage(std::string_view text) {
   ClientMessage message = ParseClientMessage(text);
   const bool about_views =
       message.kind == ClientMessage::Kind::kSubscribe || message.kind == ClientMessage::Kind::kUnsubscribe;
-  if (!about_views || (early_.empty() && Views() != nullptr)) {
+  if (!about_views || lane_->store() != nullptr) {
     OnRequest(message);
   } else if (early_.size() < options_.subscriptions_per_session_max) {
     early_.push_back(std::move(message));
@@ -274,9 +288,11 @@ void Session::OnUnsubscribe(const ClientMessage& message) {
 
 void Session::RequestChunk(ViewFeed* feed, uint64_t look_id, std::shared_ptr<Look> look) {
   auto job = [weak = std::weak_ptr<Session>(Self()), lane = lane_, view = feed->index(), look_id, look]() mutable {
+    kReaderThread.Assume();
     Chunk chunk = look->Next();
     if (chunk.complete || !chunk.status.ok()) look.reset();
     lane->Post([weak, lane, view, look_id, look = std::move(look), chunk = std::move(chunk)]() mutable {
+      kLaneThread.Assume();
       const std::shared_ptr<Session> session = weak.lock();
       if (session == nullptr || session->ended_) {
         lane->state().readers.Run([look = std::move(look)] {});
@@ -294,6 +310,16 @@ void Session::OnTick(SteadyTime now) {
   if (now - last_heard_ >= milliseconds(options_.idle_timeout_ms)) {
     counters_.sessions_closed_idle.Add();
     return Close(kCloseRestart, "idle", /*drop_queue=*/false);
+  }
+  if (std::exchange(was_drained_, Drained())) drained_at_ = now;
+  bool pins = false;
+  for (const auto& feed : feeds_) {
+    pins = pins || feed->pins();
+    if (const auto since = feed->looking_since(); since.has_value()) lane_->SeeLook(*since);
+  }
+  if (pins && now - drained_at_ >= milliseconds(options_.look_timeout_ms)) {
+    counters_.sessions_closed_slow.Add();
+    return Close(kCloseTryAgain, "too slow", /*drop_queue=*/true);
   }
   if (now < next_ping_) return;
   if (pings_unanswered_ >= kPingsUnansweredMax) {
@@ -318,6 +344,7 @@ void Session::Flush() {
     if (sent.outcome == SendQueue::Outcome::kFull) {
       waiting_ = true;
       stream_.next_layer().socket().async_wait(Socket::wait_write, [self = Self()](error_code error) {
+        kLaneThread.Assume();
         self->waiting_ = false;
         if (error || self->ended_) return;
         self->Flush();
@@ -330,6 +357,7 @@ void Session::Flush() {
     return Close(kCloseTryAgain, "too slow", /*drop_queue=*/true);
   }
   if (!Drained()) return;
+  was_drained_ = true;
   for (const auto& feed : feeds_) feed->OnDrained();
 }
 

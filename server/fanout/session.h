@@ -12,6 +12,6 @@ namespace everstate {
 
 // Answers the upgrade request and goes on from there. The caller has counted the session in FanoutState::sessions.
 void StartSession(Lane* lane, Socket socket, boost::beast::http::request<boost::beast::http::empty_body> request,
-                  std::string leftover);
+                  std::string leftover) EVERSTATE_ON_LANE;
 
 }  // namespace everstate

@@ -7,6 +7,7 @@
 
 #include "server/fanout/fanout.h"
 #include "server/fanout/readers.h"
+#include "server/fanout/tap.h"
 #include "server/fanout/views.h"
 
 namespace everstate {
@@ -15,7 +16,10 @@ class Lane;
 
 struct FanoutState {
   FanoutState(const FanoutOptions& the_options, HttpHandler the_http)
-      : options(the_options), http(std::move(the_http)), readers(the_options.readers) {}
+      : options(the_options),
+        http(std::move(the_http)),
+        taps(the_options.tap_batches_max, the_options.tap_bytes_max),
+        readers(the_options.readers) {}
 
   const FanoutOptions options;
   const HttpHandler http;
@@ -24,6 +28,7 @@ struct FanoutState {
   std::atomic<size_t> sessions{0};               // upgraded or about to be; the gauge follows
   std::atomic<const ViewTable*> views{nullptr};  // null until a store is attached; then for ever
   std::unique_ptr<const ViewTable> views_owner;
+  Taps taps;
   Readers readers;
   std::vector<std::unique_ptr<Lane>> lanes;
 };

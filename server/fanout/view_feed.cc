@@ -1,5 +1,7 @@
 #include "server/fanout/view_feed.h"
 
+#include <set>
+
 namespace everstate {
 namespace {
 
@@ -19,6 +21,15 @@ bool ViewFeed::Joined(const Key& key) const {
   return it != subscriptions_.end() && it->second.joined;
 }
 
+bool ViewFeed::Stale(const Key& key) const {
+  auto it = subscriptions_.find(key);
+  return it != subscriptions_.end() && it->second.stale;
+}
+
+bool ViewFeed::StaleFrame(std::string_view key) const {
+  return !older_.empty() && (Stale(std::nullopt) || Stale(Key(key)));
+}
+
 bool ViewFeed::Matches(std::string_view key) const { return whole() || Joined(Key(key)); }
 
 void ViewFeed::JoinNow(const Key& key) {
@@ -31,6 +42,7 @@ void ViewFeed::JoinNow(const Key& key) {
 
 void ViewFeed::ReleaseLingering() {
   std::erase_if(subscriptions_, [this](const auto& entry) {
+    kLaneThread.Assume();
     if (entry.second.lingers) host_->Leave(this, entry.first);
     return entry.second.lingers;
   });
@@ -48,25 +60,34 @@ void ViewFeed::Subscribe(const Key& key, bool with_snapshot) {
 }
 
 void ViewFeed::Unsubscribe(const Key& key) {
+  const bool stale = Stale(key);
   std::erase(waiting_, key);
   if (key.has_value() && Joined(key) && !whole() && Waits(std::nullopt)) {
     subscriptions_[key].lingers = true;
   } else {
     if (Joined(key)) host_->Leave(this, key);
     subscriptions_.erase(key);
+    // The client still has the older row, and the whole view goes on covering it: it inherits what was to be brought over.
+    if (auto all = subscriptions_.find(std::nullopt); stale && all != subscriptions_.end()) all->second.stale = true;
   }
   if (!key.has_value()) {
     ReleaseLingering();
-    const std::deque<Key> waiting = waiting_;
-    for (const Key& other : waiting) JoinNow(other);  // the whole view kept them up to date (rule 5)
-  }
-  if (!looking_ || look_key_ != key) return;
-  // The walk ends early. What it has sent is carried for the subscriptions that remain; the rest it never was.
-  if (!key.has_value() && look_number_.has_value()) {
-    for (const auto& [other, subscription] : subscriptions_) {
-      if (subscription.joined && *other <= look_last_key_) CarriedUpTo(other, *look_number_);
+    for (const Key& other : std::deque<Key>(waiting_)) {  // the whole view kept them up to date (rule 5), or was going to (6)
+      JoinNow(other);
+      if (stale) subscriptions_[other].stale = true;
     }
   }
+  const bool looked = looking_ && look_key_ == key;
+  // The walk ends early. What it has sent is carried for the subscriptions that remain; the rest it never was.
+  if (looked && !key.has_value() && look_number_.has_value()) {
+    for (auto& [other, subscription] : subscriptions_) {
+      if (!subscription.joined || *other > look_last_key_) continue;
+      CarriedUpTo(other, *look_number_);
+      subscription.stale = false;
+    }
+  }
+  QueueSwitchLooks();
+  if (!looked) return Start();
   look_number_.reset();
   Finish();
 }
@@ -81,7 +102,82 @@ void ViewFeed::UnsubscribeAll() {
   for (const Held& held : held_) host_->SubHeldBytes(held.bytes);
   held_.clear();
   leavers_.clear();
+  older_.clear();
   looking_ = false;
+}
+
+void ViewFeed::QueueSwitchLooks() {
+  const auto under_way = [this](const Key& key) EVERSTATE_ON_LANE { return looking_ && look_key_ == key; };
+  // The look at the whole view is that of all its keys, also when the view itself had not joined yet.
+  const bool whole_view = subscriptions_.contains(std::nullopt);
+  std::deque<Key> looks;
+  bool any = false;
+  for (const auto& [key, subscription] : subscriptions_) {
+    if (!subscription.stale) continue;
+    any = true;
+    if (!whole_view && !under_way(key)) looks.push_back(key);
+  }
+  if (!any) {
+    older_.clear();
+    return;
+  }
+  if (whole_view && !under_way(std::nullopt)) looks.push_back(std::nullopt);
+  for (Key& key : waiting_) {
+    const bool queued = !under_way(key) && (whole_view ? !key.has_value() : Stale(key));
+    if (!queued) looks.push_back(std::move(key));
+  }
+  waiting_ = std::move(looks);
+}
+
+void ViewFeed::Refreshed(const Key& key) {
+  if (older_.empty()) return;
+  for (auto& [other, subscription] : subscriptions_) {
+    if (!key.has_value() || key == other) subscription.stale = false;
+  }
+  const bool any = std::any_of(subscriptions_.begin(), subscriptions_.end(), [](const auto& entry) { return entry.second.stale; });
+  if (!any) older_.clear();
+}
+
+// The old store no longer has a row that was deleted, so no switch look can find it. Everything else that is held or set aside
+// is in the switch looks, or of a row that they take away. The deletes go out as those of the switch: the client may still be at
+// the cursors of a generation before the old one.
+void ViewFeed::SendHeldDeletes() {
+  std::set<std::string_view> gone;
+  for (const auto& [key, leaver] : leavers_) gone.insert(key);
+  for (const Held& held : held_) {
+    host_->SubHeldBytes(held.bytes);
+    const size_t begin = held.index == kAll ? 0 : held.index;
+    const size_t end = held.index == kAll ? held.frames->frames.size() : held.index + 1;
+    for (size_t i = begin; i < end; ++i) {
+      const FrameRef& frame = held.frames->frames[i];
+      if (frame.deletes) gone.insert(held.publication->key(frame));
+    }
+    host_->CountDropped(end - begin);
+  }
+  Chunk chunk;
+  std::string frames;
+  for (std::string_view key : gone) {
+    if (!Matches(key)) continue;
+    view_->AppendDelete(key, &frames);
+    ++chunk.deletes;
+  }
+  host_->CountChunk(chunk);
+  if (chunk.deletes > 0) host_->Send(Slice::Of(std::move(frames), static_cast<uint32_t>(chunk.deletes)));
+  leavers_.clear();
+  held_.clear();
+}
+
+void ViewFeed::OnSwitch(const StoreRef& old) {
+  if (look_ != nullptr) host_->Discard(std::move(look_));
+  look_number_.reset();
+  looking_ = false;
+  SendHeldDeletes();
+  carried_all_ = carried_max_ = 0;
+  carried_.clear();
+  older_.push_back(old);
+  for (auto& [key, subscription] : subscriptions_) subscription.stale = subscription.joined;
+  QueueSwitchLooks();
+  Start();
 }
 
 void ViewFeed::Start() {
@@ -89,11 +185,14 @@ void ViewFeed::Start() {
   look_key_ = std::move(waiting_.front());
   waiting_.pop_front();
   looking_ = true;
+  looking_since_ = std::chrono::steady_clock::now();
   look_number_.reset();
   look_last_key_.clear();
   ++look_id_;
+  const bool switches = look_key_.has_value() ? Stale(look_key_) : !older_.empty();
   JoinNow(look_key_);  // before the look is asked for: see the README, "Join, look, drop"
-  host_->RequestChunk(this, look_id_, host_->NewLook(this, look_key_));
+  if (switches) subscriptions_[look_key_].stale = true;  // the whole view's: it takes over from keys that were
+  host_->RequestChunk(this, look_id_, host_->NewLook(this, look_key_, switches ? older_ : std::vector<StoreRef>()));
 }
 
 void ViewFeed::OnChunk(uint64_t look_id, Chunk chunk, std::shared_ptr<Look> look) {
@@ -110,10 +209,15 @@ void ViewFeed::OnChunk(uint64_t look_id, Chunk chunk, std::shared_ptr<Look> look
   }
   look_number_ = chunk.number;
   if (!chunk.last_key.empty()) look_last_key_ = std::move(chunk.last_key);
-  host_->CountSnapshot(chunk.rows, chunk.complete);
-  host_->Send(std::move(chunk.frame));
+  host_->CountChunk(chunk);
   look_ = std::move(look);
-  if (chunk.complete) Finish();
+  const bool silent = chunk.frame.size == 0;
+  if (!silent) host_->Send(std::move(chunk.frame));
+  if (chunk.complete) {
+    Finish();
+  } else if (silent && host_->Drained()) {
+    OnDrained();
+  }
 }
 
 void ViewFeed::OnDrained() {
@@ -126,7 +230,10 @@ void ViewFeed::OnDrained() {
 
 void ViewFeed::Finish() {
   if (look_ != nullptr) host_->Discard(std::move(look_));
-  if (look_number_.has_value()) CarriedUpTo(look_key_, *look_number_);
+  if (look_number_.has_value()) {
+    CarriedUpTo(look_key_, *look_number_);
+    Refreshed(look_key_);
+  }
   looking_ = false;
   std::vector<Held> held = std::move(held_);
   held_.clear();
@@ -187,7 +294,7 @@ void ViewFeed::Deliver(const std::shared_ptr<const Publication>& publication, co
     DeliverOne(publication, frames, frames.frames[index]);
     return;
   }
-  if (publication->number > carried_max_ && whole()) {
+  if (publication->number > carried_max_ && whole() && older_.empty()) {
     host_->Send({publication, frames.bytes.data(), frames.bytes.size(), static_cast<uint32_t>(frames.frames.size())});
     return;
   }
@@ -197,6 +304,7 @@ void ViewFeed::Deliver(const std::shared_ptr<const Publication>& publication, co
 void ViewFeed::DeliverOne(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames, const FrameRef& frame) {
   const std::string_view key = publication->key(frame);
   if (!Matches(key)) return;  // unsubscribed while it was held
+  if (StaleFrame(key)) return host_->CountDropped(1);
   const Number carried = CarriedAt(key);
   if (publication->number > carried) {
     host_->Send(SliceOf(publication, frames, frame));

@@ -10,10 +10,15 @@
 //      when a later dropped frame brings the key back, and sent when everything up to N has passed.
 //   5. A key that is covered by a subscription is kept up to date without a break: when the one that did so ends while the other
 //      still waits for its look, the key stays joined until then. No snapshot can say that a row is gone.
-// Thus per key numbers only rise, each change reaches the client once, and a row goes out whole before its first patch.
+//   6. When another generation is served from here on, what the client holds is *stale*: for every subscription that had joined
+//      there is a *switch look*, which begins with a `delete` for each row of the older generations that the new one lacks.
+//      Until it is under way, live frames for stale keys are dropped, because it will contain them.
+// Thus per key numbers only rise within a generation, each change reaches the client once, and a row goes out whole before its
+// first patch.
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <map>
 #include <memory>
@@ -24,6 +29,7 @@
 
 #include "server/fanout/look.h"
 #include "server/fanout/publication.h"
+#include "server/fanout/threads.h"
 
 namespace everstate {
 
@@ -32,21 +38,22 @@ class ViewFeed;
 // What a feed needs of its session and lane.
 class FeedHost {
  public:
-  virtual void Send(Slice slice) = 0;
-  virtual bool Drained() const = 0;       // nothing waits for the socket
-  virtual Number LaneNumber() const = 0;  // of the newest publication that came to the lane
-  virtual void Join(ViewFeed* feed, const std::optional<std::string>& key) = 0;
-  virtual void Leave(ViewFeed* feed, const std::optional<std::string>& key) = 0;
-  virtual void AddHeldBytes(size_t bytes) = 0;
-  virtual void SubHeldBytes(size_t bytes) = 0;
+  virtual void Send(Slice slice) EVERSTATE_ON_LANE = 0;
+  virtual bool Drained() const EVERSTATE_ON_LANE = 0;       // nothing waits for the socket
+  virtual Number LaneNumber() const EVERSTATE_ON_LANE = 0;  // of the newest publication that came to the lane
+  virtual void Join(ViewFeed* feed, const std::optional<std::string>& key) EVERSTATE_ON_LANE = 0;
+  virtual void Leave(ViewFeed* feed, const std::optional<std::string>& key) EVERSTATE_ON_LANE = 0;
+  virtual void AddHeldBytes(size_t bytes) EVERSTATE_ON_LANE = 0;
+  virtual void SubHeldBytes(size_t bytes) EVERSTATE_ON_LANE = 0;
   // Lets a reader make the next chunk of `look`; it comes back through OnChunk with the same id.
-  virtual void RequestChunk(ViewFeed* feed, uint64_t look_id, std::shared_ptr<Look> look) = 0;
-  virtual std::shared_ptr<Look> NewLook(ViewFeed* feed, const std::optional<std::string>& key) = 0;
-  virtual void Discard(std::shared_ptr<Look> look) = 0;  // to be destroyed by a reader
-  virtual void LookFailed(ViewFeed* feed, const std::optional<std::string>& key, const absl::Status& status) = 0;
-  virtual void CountDropped(size_t frames) = 0;
-  virtual void CountSnapshot(size_t rows, bool complete) = 0;
-  virtual void WatchNumbers(ViewFeed* feed) = 0;  // call Settle with every publication until it answers true
+  virtual void RequestChunk(ViewFeed* feed, uint64_t look_id, std::shared_ptr<Look> look) EVERSTATE_ON_LANE = 0;
+  // At the store that is served; a switch look when there are older ones.
+  virtual std::shared_ptr<Look> NewLook(ViewFeed* feed, const std::optional<std::string>& key, std::vector<StoreRef> older) EVERSTATE_ON_LANE = 0;
+  virtual void Discard(std::shared_ptr<Look> look) EVERSTATE_ON_LANE = 0;  // to be destroyed by a reader
+  virtual void LookFailed(ViewFeed* feed, const std::optional<std::string>& key, const absl::Status& status) EVERSTATE_ON_LANE = 0;
+  virtual void CountDropped(size_t frames) EVERSTATE_ON_LANE = 0;
+  virtual void CountChunk(const Chunk& chunk) EVERSTATE_ON_LANE = 0;
+  virtual void WatchNumbers(ViewFeed* feed) EVERSTATE_ON_LANE = 0;  // call Settle with every publication until it answers true
 
  protected:
   ~FeedHost() = default;
@@ -62,32 +69,43 @@ class ViewFeed {
 
   uint32_t index() const { return index_; }
   const ServedView& view() const { return *view_; }
-  bool Has(const std::optional<std::string>& key) const;
-  bool whole() const { return Joined(std::nullopt); }  // the whole view is subscribed and joined
+  bool Has(const std::optional<std::string>& key) const EVERSTATE_ON_LANE;
+  bool whole() const EVERSTATE_ON_LANE { return Joined(std::nullopt); }  // the whole view is subscribed and joined
 
   // Answers `subscribed`; with a snapshot, looks (again). A second one with the same key is the same subscription.
-  void Subscribe(const std::optional<std::string>& key, bool with_snapshot);
-  void Unsubscribe(const std::optional<std::string>& key);  // one that exists
-  void UnsubscribeAll();                                    // the session ends
+  void Subscribe(const std::optional<std::string>& key, bool with_snapshot) EVERSTATE_ON_LANE;
+  void Unsubscribe(const std::optional<std::string>& key) EVERSTATE_ON_LANE;  // one that exists
+  void UnsubscribeAll() EVERSTATE_ON_LANE;                                    // the session ends
 
   // A live frame (or, with kAll, all frames of the publication) for something that joined.
   static constexpr size_t kAll = SIZE_MAX;
-  void OnLive(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames, size_t index);
+  void OnLive(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames, size_t index) EVERSTATE_ON_LANE;
+
+  // From here on another generation is served; all publications of `old` have come. Numbers begin anew.
+  void OnSwitch(const StoreRef& old) EVERSTATE_ON_LANE;
 
   // Everything up to `number` has come to the lane. True when nothing is set aside any more.
-  bool Settle(Number number);
+  bool Settle(Number number) EVERSTATE_ON_LANE;
 
-  void OnChunk(uint64_t look_id, Chunk chunk, std::shared_ptr<Look> look);
-  void OnDrained();  // the socket took everything: the next chunk, or the next look
+  void OnChunk(uint64_t look_id, Chunk chunk, std::shared_ptr<Look> look) EVERSTATE_ON_LANE;
+  void OnDrained() EVERSTATE_ON_LANE;  // the socket took everything: the next chunk, or the next look
 
-  size_t topic_position = 0;  // the lane's, while whole()
-  bool watched = false;       // the lane's: WatchNumbers was called
+  // Since when the look under way has kept its moment of the store readable; empty when there is none.
+  std::optional<std::chrono::steady_clock::time_point> looking_since() const EVERSTATE_ON_LANE {
+    return looking_ ? std::optional(looking_since_) : std::nullopt;
+  }
+  // A store is kept open, or a moment of it readable, until the client has taken what is queued.
+  bool pins() const EVERSTATE_ON_LANE { return looking_ || !older_.empty(); }
+
+  size_t topic_position EVERSTATE_OF_LANE = 0;  // the lane's, while whole()
+  bool watched EVERSTATE_OF_LANE = false;       // the lane's: WatchNumbers was called
 
  private:
   using Key = std::optional<std::string>;
   struct Subscription {
     bool joined = false;
     bool lingers = false;  // a key's, unsubscribed, joined until the whole view is (rule 5)
+    bool stale = false;    // its rows at the client are of an older generation (rule 6)
   };
   struct Held {
     std::shared_ptr<const Publication> publication;
@@ -100,38 +118,46 @@ class ViewFeed {
     Slice frame;
   };
 
-  bool Joined(const Key& key) const;
-  bool Matches(std::string_view key) const;
-  void JoinNow(const Key& key);
-  void ReleaseLingering();
-  bool Waits(const Key& key) const { return std::find(waiting_.begin(), waiting_.end(), key) != waiting_.end(); }
-  void Start();   // the next look, when none is under way and the socket is free
-  void Finish();  // of the look under way: the held frames go out
-  void CarriedUpTo(const Key& key, Number number);
-  Number CarriedAt(std::string_view key) const;
-  void Deliver(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames, size_t index);
-  void DeliverOne(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames, const FrameRef& frame);
+  bool Joined(const Key& key) const EVERSTATE_ON_LANE;
+  bool Matches(std::string_view key) const EVERSTATE_ON_LANE;
+  bool Stale(const Key& key) const EVERSTATE_ON_LANE;
+  bool StaleFrame(std::string_view key) const EVERSTATE_ON_LANE;
+  void JoinNow(const Key& key) EVERSTATE_ON_LANE;
+  void ReleaseLingering() EVERSTATE_ON_LANE;
+  void QueueSwitchLooks() EVERSTATE_ON_LANE;  // in front of all others
+  void Refreshed(const Key& key) EVERSTATE_ON_LANE;  // its switch look has carried it
+  void SendHeldDeletes() EVERSTATE_ON_LANE;
+  bool Waits(const Key& key) const EVERSTATE_ON_LANE { return std::find(waiting_.begin(), waiting_.end(), key) != waiting_.end(); }
+  void Start() EVERSTATE_ON_LANE;   // the next look, when none is under way and the socket is free
+  void Finish() EVERSTATE_ON_LANE;  // of the look under way: the held frames go out
+  void CarriedUpTo(const Key& key, Number number) EVERSTATE_ON_LANE;
+  Number CarriedAt(std::string_view key) const EVERSTATE_ON_LANE;
+  void Deliver(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames, size_t index) EVERSTATE_ON_LANE;
+  void DeliverOne(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames, const FrameRef& frame) EVERSTATE_ON_LANE;
 
   FeedHost* const host_;
   const uint32_t index_;
   const ServedView* const view_;
-  std::map<Key, Subscription> subscriptions_;  // by key; none = the whole view
-  std::deque<Key> waiting_;                    // looks to come
+  std::map<Key, Subscription> subscriptions_ EVERSTATE_OF_LANE;  // by key; none = the whole view
+  std::deque<Key> waiting_ EVERSTATE_OF_LANE;                    // looks to come
+  // Generations that the client may hold rows of; none when nothing is stale.
+  std::vector<StoreRef> older_ EVERSTATE_OF_LANE;
 
   // The look under way.
-  bool looking_ = false;
-  Key look_key_;
+  bool looking_ EVERSTATE_OF_LANE = false;
+  std::chrono::steady_clock::time_point looking_since_ EVERSTATE_OF_LANE;
+  Key look_key_ EVERSTATE_OF_LANE;
   uint64_t look_id_ = 0;
-  std::shared_ptr<Look> look_;  // while no reader has it
-  std::optional<Number> look_number_;
-  std::string look_last_key_;   // the last one sent
-  std::vector<Held> held_;
+  std::shared_ptr<Look> look_ EVERSTATE_OF_LANE;  // while no reader has it
+  std::optional<Number> look_number_ EVERSTATE_OF_LANE;
+  std::string look_last_key_ EVERSTATE_OF_LANE;   // the last one sent
+  std::vector<Held> held_ EVERSTATE_OF_LANE;
 
   // What looks have carried, as long as frames up to there may still come.
-  Number carried_all_ = 0;
-  std::map<std::string, Number, std::less<>> carried_;
-  Number carried_max_ = 0;
-  std::map<std::string, Leaver, std::less<>> leavers_;
+  Number carried_all_ EVERSTATE_OF_LANE = 0;
+  std::map<std::string, Number, std::less<>> carried_ EVERSTATE_OF_LANE;
+  Number carried_max_ EVERSTATE_OF_LANE = 0;
+  std::map<std::string, Leaver, std::less<>> leavers_ EVERSTATE_OF_LANE;
 };
 
 }  // namespace everstate

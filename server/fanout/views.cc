@@ -1,5 +1,6 @@
 #include "server/fanout/views.h"
 
+#include "server/fanout/send_queue.h"
 #include "storage/row.h"
 
 namespace everstate {
@@ -29,17 +30,25 @@ ServedView::ServedView(const ViewDef& view)
   subscribed.append("}");
 }
 
-ViewTable::ViewTable(const EntityStore* store) : store_(store), by_entity_(store->schema().entities().size()) {
-  for (const ViewDef& view : schema().views()) {
+void ServedView::AppendDelete(std::string_view key, std::string* out) const {
+  std::string text = delete_head + "\"key\":";
+  AppendJsonString(key, &text);
+  text += ",\"data\":null}";
+  AppendFrameHeader(kTextFrame, text.size(), out);
+  *out += text;
+}
+
+ViewTable::ViewTable(const RowSchema& schema) : schema_(schema), by_entity_(schema_.entities().size()) {
+  for (const ViewDef& view : schema_.views()) {
     if (view.unsupported.empty()) by_entity_[view.entity].push_back(static_cast<uint32_t>(views_.size()));
     views_.emplace_back(view);
   }
 }
 
 std::optional<uint32_t> ViewTable::Find(std::string_view id) const {
-  const ViewDef* def = schema().FindView(id);
+  const ViewDef* def = schema_.FindView(id);
   if (def == nullptr) return std::nullopt;
-  return static_cast<uint32_t>(def - schema().views().data());
+  return static_cast<uint32_t>(def - schema_.views().data());
 }
 
 }  // namespace everstate

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "storage/entity_store.h"
+#include "server/base/counters.h"
 #include "storage/model.h"
 #include "storage/row_schema.h"
 
@@ -18,6 +18,8 @@ namespace everstate {
 
 struct ServedView {
   explicit ServedView(const ViewDef& view);
+  // The whole frame of a delete that no mutation made: the shape of a live one, without "seq".
+  void AppendDelete(std::string_view key, std::string* out) const;
 
   ViewDef def;
   // The wire shapes up to where they differ. Key order is the reference's: mode, entity, op, key, data, append, seq.
@@ -26,27 +28,27 @@ struct ServedView {
   std::string snapshot_head;  // {"mode":M,"entity":V,"op":"snapshot","data":[
   std::string subscribed;     // the whole frame; lists are sorted by "_seq", newest first
 
-  // Subscriptions that have joined, on all lanes. Joining adds with acquire-release; Publish reads with a read-modify-write
-  // of the same variable. See the README, "Join, look, drop".
+  // Subscriptions that have joined, on all lanes, and taps. Joining adds with acquire-release; Publish reads with a
+  // read-modify-write of the same variable. See the README, "Join, look, drop".
   mutable std::atomic<uint32_t> listeners{0};
+  mutable Counter frames, bytes;  // live ones that were encoded, WebSocket headers included
 };
 
 // ViewTable
-//   Thread:    immutable (but for the listener counts), any thread.
-//   Owns:      nothing of the store, which must outlive it.
+//   Thread:    immutable (but for the counts), any thread.
+//   Owns:      a copy of the schema: it outlives every store that is served by it.
 class ViewTable {
  public:
-  explicit ViewTable(const EntityStore* store);
+  explicit ViewTable(const RowSchema& schema);
 
-  const EntityStore& store() const { return *store_; }
-  const RowSchema& schema() const { return store_->schema(); }
+  const RowSchema& schema() const { return schema_; }
   const ServedView& view(uint32_t index) const { return views_[index]; }
   size_t size() const { return views_.size(); }
   std::optional<uint32_t> Find(std::string_view id) const;
   const std::vector<uint32_t>& of_entity(EntityId entity) const { return by_entity_[entity]; }  // those that can be served
 
  private:
-  const EntityStore* store_;
+  const RowSchema schema_;
   std::deque<ServedView> views_;  // position = that in RowSchema::views()
   std::vector<std::vector<uint32_t>> by_entity_;
 };

@@ -65,7 +65,9 @@ class FanoutTest : public ::testing::Test {
   }
   // Takes messages until the model's store of the view is the world's truth.
   void ExpectTruth(WsClient& client, FakeClient& model, const std::string& view) {
-    const auto truth = world_.Truth();
+    ExpectTruth(client, model, view, world_.Truth());
+  }
+  void ExpectTruth(WsClient& client, FakeClient& model, const std::string& view, const std::map<std::string, nlohmann::json>& truth) {
     while (model.stores[view] != truth) {
       auto text = client.NextText();
       ASSERT_TRUE(text.has_value()) << "client " << nlohmann::json(model.stores[view]) << " truth " << nlohmann::json(truth);

@@ -55,9 +55,13 @@ ThingWorld::ThingWorld() : schema_(ThingSchema()) {
   writer_ = store_->TakeWriter();
 }
 
-ThingWorld::~ThingWorld() {
+void ThingWorld::Close() {
   writer_.reset();
   store_.reset();
+}
+
+ThingWorld::~ThingWorld() {
+  Close();
   std::error_code ignored;
   std::filesystem::remove_all(dir_, ignored);
 }
@@ -143,7 +147,19 @@ std::string FakeClient::Take(const std::string& text) {
   auto& store = stores[view];
   if (op == "snapshot") {
     for (const json& row : message.at("data")) store[row.at("key")] = row.at("data");
+    if (message.contains("reset")) {
+      if (message["reset"] != true) return "a reset that is not true: " + text;
+      // Another generation's cursors begin below those of the one before.
+      std::erase_if(last_seq_, [&](const auto& entry) { return entry.first.first == view; });
+      if (message.at("complete")) ++resets[view];
+    }
     if (message.at("complete")) ++completes[view];
+    return {};
+  }
+  if (op == "delete" && !message.contains("seq")) {
+    if (!message.at("data").is_null()) return "delete with data: " + text;
+    ++switch_deletes;
+    store.erase(message.at("key"));
     return {};
   }
   ++live_frames;
@@ -167,6 +183,11 @@ std::string FakeClient::Take(const std::string& text) {
     store[key] = message["data"];
   }
   return {};
+}
+
+void FakeClient::Forget(const std::string& view, const std::string& key) {
+  stores[view].erase(key);
+  last_seq_.erase({view, key});
 }
 
 std::string ViewMessage(std::string_view type, std::string_view view, const std::optional<std::string>& key, bool with_snapshot) {

@@ -24,7 +24,9 @@ class ThingWorld {
   ThingWorld();
   ~ThingWorld();
 
-  EntityStore* store() { return store_.get(); }
+  std::shared_ptr<const EntityStore> store() const { return store_; }
+  // Lets go of the store: nothing can be changed any more. Who else holds it goes on reading.
+  void Close();
 
   // Changes for the batch to come; a key once.
   void Edit(const std::string& key, const std::function<void(RowEditor&)>& edit);
@@ -43,7 +45,7 @@ class ThingWorld {
  private:
   std::filesystem::path dir_;
   std::shared_ptr<const RowSchema> schema_;
-  std::unique_ptr<EntityStore> store_;
+  std::shared_ptr<EntityStore> store_;
   std::unique_ptr<EntityWriter> writer_;
   std::map<std::string, RowRef> rows_;
   Batch next_;
@@ -51,15 +53,19 @@ class ThingWorld {
 };
 
 // FakeClient: a client's stores, one per view, with the merge rules that all clients of the reference share: snapshot rows
-// replace, patches merge deeply, arrays named in "append" grow.
+// replace, patches merge deeply, arrays named in "append" grow. It makes nothing of "reset", but to check that numbers rise.
 class FakeClient {
  public:
   // One server message. Answers what is wrong with it; empty when it is fine.
   std::string Take(const std::string& text);
+  // A client that lets go of a row, because it is no longer subscribed to it.
+  void Forget(const std::string& view, const std::string& key);
 
   std::map<std::string, std::map<std::string, nlohmann::json>> stores;  // view -> key -> entity
   std::map<std::string, int> completes;    // view -> snapshots that ended
   std::map<std::string, int> subscribed;   // view -> `subscribed` frames
+  std::map<std::string, int> resets;       // view -> snapshots with "reset" that ended
+  size_t switch_deletes = 0;               // `delete` frames that no mutation made
   std::vector<nlohmann::json> issues;
   std::vector<nlohmann::json> live;        // when keep_live
   bool keep_live = false;
