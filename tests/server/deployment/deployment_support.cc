@@ -1,0 +1,114 @@
+#include "tests/server/deployment/deployment_support.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "server/ingest/yellowstone.h"
+#include "server/stack/stack.h"
+#include "storage/inspect.h"
+
+namespace everstate::testing {
+namespace {
+
+constexpr std::chrono::minutes kPatience{2};
+
+std::string Source(const std::string& path) { return EVERSTATE_SOURCE_DIR "/" + path; }
+
+}  // namespace
+
+void DeploymentTest::SetUp() {
+  std::string pattern = std::filesystem::temp_directory_path() / "everstate-deployment-XXXXXX";
+  ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+  folder_ = pattern;
+  auto stack = stack::LoadStack(Source("tests/stacks/SplStream.stack.json"));
+  ASSERT_TRUE(stack.ok()) << stack.status();
+  auto projection = vm::Projection::Compile(*stack, {});
+  ASSERT_TRUE(projection.ok()) << projection.status();
+  projection_ = *projection;
+}
+
+void DeploymentTest::TearDown() {
+  provider_.reset();
+  std::filesystem::remove_all(folder_);
+}
+
+void DeploymentTest::StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots) {
+  ReplayOptions options;
+  options.files = {Source("tests/recordings/spl-small.updates")};
+  options.slots_per_second = slots_per_second;
+  options.replay_slots = replay_slots;
+  provider_.reset();
+  auto provider = ReplayServer::Start(options);
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  provider_ = *std::move(provider);
+}
+
+DeploymentOptions DeploymentTest::Options(const std::string& data) const {
+  DeploymentOptions options;
+  options.store.data_dir = folder_ / data;
+  options.store.block_cache_bytes = 8 << 20;
+  options.endpoint = "http://127.0.0.1:" + std::to_string(provider_->port());
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Deployment>> DeploymentTest::TryOpen(const DeploymentOptions& options) {
+  auto source = ingest::OpenYellowstone({.endpoint = options.endpoint, .x_token = ""});
+  if (!source.ok()) return source.status();
+  return Deployment::Open(options, projection_, *std::move(source));
+}
+
+std::unique_ptr<Deployment> DeploymentTest::Open(const DeploymentOptions& options) {
+  auto deployment = TryOpen(options);
+  EXPECT_TRUE(deployment.ok()) << deployment.status();
+  return deployment.ok() ? *std::move(deployment) : nullptr;
+}
+
+void DeploymentTest::Start(Deployment* deployment) {
+  deployment->Start({.publish = [this](const Applied& applied) { published_.Add({applied.generation, applied.number, applied.batch->block.slot, false}); },
+                     .switch_store = [this](std::shared_ptr<const EntityStore> store) { published_.Add({store->generation(), 0, 0, true}); }});
+}
+
+void DeploymentTest::WaitFor(const std::string& what, const std::function<bool()>& done) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!done()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "waited in vain for " << what;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+void DeploymentTest::WaitForSlot(const Deployment& deployment, Slot slot) {
+  WaitFor("slot " + std::to_string(slot), [&] {
+    return deployment.failed() || deployment.store()->watermark().block.slot >= slot;
+  });
+  ASSERT_FALSE(deployment.failed()) << deployment.failure().status;
+}
+
+void DeploymentTest::WaitForRewind(const Deployment& deployment) {
+  WaitFor("the rewind to end", [&] {
+    const auto status = deployment.status();
+    return deployment.failed() || (status.rewind.has_value() && status.rewind->state != RewindState::kFilling);
+  });
+}
+
+std::string DeploymentTest::Digest(const std::string& data, std::optional<uint64_t> generation) const {
+  auto inspector = StoreInspector::Open(folder_ / data, generation);
+  EXPECT_TRUE(inspector.ok()) << inspector.status();
+  if (!inspector.ok()) return "";
+  auto digest = (*inspector)->Digest();
+  EXPECT_TRUE(digest.ok()) << digest.status();
+  return digest.value_or("");
+}
+
+std::string DeploymentTest::UninterruptedDigest() {
+  StartProvider(200, std::nullopt);
+  auto deployment = Open(Options("uninterrupted"));
+  Start(deployment.get());
+  WaitForSlot(*deployment, kLast);
+  deployment->Stop();
+  deployment.reset();
+  return Digest("uninterrupted");
+}
+
+}  // namespace everstate::testing

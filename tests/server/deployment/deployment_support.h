@@ -1,0 +1,69 @@
+// A deployment on the bundled recording, behind a real provider on the loopback interface.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/deployment/deployment.h"
+#include "server/ingest/replay.h"
+#include "server/vm/projection.h"
+
+namespace everstate::testing {
+
+// What left a deployment through its sinks.
+struct Published {
+  struct Step {
+    uint64_t generation = 0;
+    Number number = 0;
+    Slot slot = 0;         // 0: a switch of stores
+    bool switched = false;
+  };
+  void Add(Step step) {
+    std::lock_guard lock(mutex);
+    steps.push_back(step);
+  }
+  std::vector<Step> All() const {
+    std::lock_guard lock(mutex);
+    return steps;
+  }
+
+ private:
+  mutable std::mutex mutex;
+  std::vector<Step> steps;
+};
+
+class DeploymentTest : public ::testing::Test {
+ protected:
+  static constexpr Slot kFirst = 398210000, kLast = 398210030;  // of the recording
+
+  void SetUp() override;
+  void TearDown() override;
+
+  // A provider that reaches back so many slots. The same clock serves all deployments of a test.
+  void StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots);
+  DeploymentOptions Options(const std::string& data) const;
+  std::unique_ptr<Deployment> Open(const DeploymentOptions& options);
+  void Start(Deployment* deployment);
+  absl::StatusOr<std::unique_ptr<Deployment>> TryOpen(const DeploymentOptions& options);
+  static void WaitForSlot(const Deployment& deployment, Slot slot);
+  static void WaitForRewind(const Deployment& deployment);
+  // Waits until `done` answers true; fails the test after a generous while.
+  static void WaitFor(const std::string& what, const std::function<bool()>& done);
+
+  std::string Digest(const std::string& data, std::optional<uint64_t> generation = std::nullopt) const;
+  // The digest of a run from the first to the last slot without any interruption.
+  std::string UninterruptedDigest();
+
+  std::filesystem::path folder_;
+  std::unique_ptr<ReplayServer> provider_;
+  std::shared_ptr<const vm::Projection> projection_;
+  Published published_;
+};
+
+}  // namespace everstate::testing

@@ -1,0 +1,282 @@
+#include "server/deployment/deployment.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "storage/checkpoint.h"
+#include "tests/server/deployment/deployment_support.h"
+
+namespace everstate::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Slots per second at which a test has time to act between two slots, and yet ends soon.
+constexpr double kPace = 10;
+
+std::string Message(const absl::Status& status) { return std::string(status.message()); }
+
+class RewindTest : public DeploymentTest {
+ protected:
+  // A deployment that made a checkpoint at about slot kFirst + 4 and has gone on for some slots.
+  std::unique_ptr<Deployment> RunPastCheckpoint(const DeploymentOptions& options) {
+    auto deployment = Open(options);
+    Start(deployment.get());
+    WaitForSlot(*deployment, kFirst + 4);
+    auto made = deployment->CreateCheckpoint();
+    EXPECT_TRUE(made.ok()) << made.status();
+    checkpoint_ = made.value_or(CheckpointInfo{});
+    WaitForSlot(*deployment, kFirst + 10);
+    return deployment;
+  }
+
+  // Runs on to the end of the recording; the digest then.
+  std::string RunToTheEnd(std::unique_ptr<Deployment> deployment, const std::string& data) {
+    WaitForSlot(*deployment, kLast);
+    EXPECT_TRUE(deployment->store()->gaps().empty());
+    deployment->Stop();
+    deployment.reset();
+    return Digest(data);
+  }
+
+  CheckpointInfo checkpoint_;
+};
+
+TEST_F(RewindTest, FromTheArchiveEndsAsIfNothingHadHappened) {
+  const std::string wanted = UninterruptedDigest();
+  StartProvider(kPace, 3);  // the provider alone would not reach back to the checkpoint
+  auto deployment = RunPastCheckpoint(Options("data"));
+  const auto begun = deployment->ResumeFrom({.slot = kFirst + 6});
+  ASSERT_TRUE(begun.ok()) << begun.status();
+  EXPECT_EQ(begun->checkpoint, checkpoint_.name);
+  EXPECT_EQ(begun->generation, 2u);
+  WaitForRewind(*deployment);
+  EXPECT_EQ(deployment->status().rewind->state, RewindState::kDone) << deployment->status().rewind->error;
+  EXPECT_EQ(deployment->store()->generation(), 2u);
+  EXPECT_EQ(deployment->store()->resumed_from(), kFirst + 6);
+  EXPECT_EQ(RunToTheEnd(std::move(deployment), "data"), wanted);
+}
+
+TEST_F(RewindTest, WithoutAnArchiveTheProviderIsAskedAgain) {
+  const std::string wanted = UninterruptedDigest();
+  StartProvider(kPace, std::nullopt);
+  auto options = Options("data");
+  options.archive_keep_bytes = 0;
+  auto deployment = RunPastCheckpoint(options);
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  WaitForRewind(*deployment);
+  EXPECT_EQ(deployment->status().rewind->state, RewindState::kDone) << deployment->status().rewind->error;
+  EXPECT_EQ(RunToTheEnd(std::move(deployment), "data"), wanted);
+}
+
+TEST_F(RewindTest, TheGenerationLeftBehindIsAsItWas) {
+  StartProvider(kPace, 3);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  const std::shared_ptr<const EntityStore> left = deployment->store();
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  const Number number_then = left->watermark().number;
+  WaitForRewind(*deployment);
+  EXPECT_EQ(left->watermark().number, number_then);
+  const std::string digest_then = Digest("data", 1);
+  WaitForSlot(*deployment, deployment->store()->watermark().block.slot + 2);
+  EXPECT_EQ(Digest("data", 1), digest_then);
+  EXPECT_EQ(left->watermark().number, number_then);
+}
+
+// A batch of the generation being filled is nobody's before the switch; after it every number comes once.
+TEST_F(RewindTest, NothingIsPublishedBeforeTheSwitch) {
+  StartProvider(kPace, 3);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  WaitForRewind(*deployment);
+  const Number switched_at = deployment->store()->watermark().number;
+  RunToTheEnd(std::move(deployment), "data");
+  const std::vector<Published::Step> steps = published_.All();
+  const auto at = std::ranges::find_if(steps, [](const auto& step) { return step.switched; });
+  ASSERT_NE(at, steps.end());
+  EXPECT_EQ(at->generation, 2u);
+  EXPECT_EQ(std::ranges::count_if(steps, [](const auto& step) { return step.switched; }), 1);
+  EXPECT_TRUE(std::all_of(steps.begin(), at, [](const auto& step) { return step.generation == 1; }));
+  Number number = (at + 1)->number;
+  EXPECT_LE(number, switched_at + 1);
+  for (auto step = at + 1; step != steps.end(); ++step) {
+    EXPECT_EQ(step->generation, 2u);
+    EXPECT_EQ(step->number, number++);
+  }
+}
+
+TEST_F(RewindTest, WhereNeitherReachesItIsRefusedAndThePresentOneGoesOn) {
+  const std::string wanted = UninterruptedDigest();
+  StartProvider(kPace, 3);
+  auto options = Options("data");
+  options.archive_keep_bytes = 0;
+  auto deployment = RunPastCheckpoint(options);
+  const auto begun = deployment->ResumeFrom({.slot = kFirst + 6});
+  EXPECT_EQ(begun.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(begun.status()), HasSubstr("the blocks of slots " + std::to_string(checkpoint_.watermark.block.slot + 1) + " to "));
+  EXPECT_THAT(Message(begun.status()), HasSubstr("--accept-gap"));
+  EXPECT_THAT(deployment->ReachOf(checkpoint_), HasSubstr("there is no archive; the provider replays from slot "));
+  EXPECT_EQ(deployment->store()->generation(), 1u);
+  EXPECT_EQ(RunToTheEnd(std::move(deployment), "data"), wanted);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "data" / "2"));
+}
+
+// Here the archive turns out to be damaged. The present generation goes on where it stood.
+TEST_F(RewindTest, OneThatFailsOnItsWayLeavesThePresentOneUnhurt) {
+  StartProvider(kPace, 3);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "data" / "archive")) {
+    std::filesystem::resize_file(entry.path(), entry.file_size() / 2);
+  }
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  WaitForRewind(*deployment);
+  EXPECT_EQ(deployment->status().rewind->state, RewindState::kFailed);
+  EXPECT_THAT(deployment->status().rewind->error, HasSubstr("are missing: the archive does not have them"));
+  EXPECT_EQ(deployment->store()->generation(), 1u);
+  WaitForSlot(*deployment, kLast);
+  deployment->Stop();
+  deployment.reset();
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "data" / "2"));
+}
+
+TEST_F(RewindTest, AnAcceptedGapIsRecorded) {
+  StartProvider(kPace, 3);
+  auto options = Options("data");
+  options.archive_keep_bytes = 0;
+  auto deployment = RunPastCheckpoint(options);
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6, .accept_gap = true}).ok());
+  WaitForRewind(*deployment);
+  EXPECT_EQ(deployment->status().rewind->state, RewindState::kDone) << deployment->status().rewind->error;
+  WaitForSlot(*deployment, kLast);
+  const std::vector<Gap> gaps = deployment->store()->gaps();
+  ASSERT_EQ(gaps.size(), 1u);
+  EXPECT_EQ(gaps[0].from, checkpoint_.watermark.block.slot);
+  EXPECT_EQ(deployment->store()->lineages().size(), 2u);
+}
+
+TEST_F(RewindTest, WhatIsAskedForMustBeThere) {
+  StartProvider(kPace, std::nullopt);
+  auto deployment = Open(Options("data"));
+  Start(deployment.get());
+  WaitForSlot(*deployment, kFirst + 2);
+  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = kFirst + 1}).status()), HasSubstr("there is no checkpoint at or before slot 398210001"));
+  auto made = deployment->CreateCheckpoint();
+  ASSERT_TRUE(made.ok()) << made.status();
+  const auto before = deployment->ResumeFrom({.slot = kFirst});
+  EXPECT_THAT(Message(before.status()), HasSubstr("the oldest is at slot " + std::to_string(made->watermark.block.slot)));
+  const auto beyond = deployment->ResumeFrom({.slot = kLast + 100});
+  EXPECT_THAT(Message(beyond.status()), HasSubstr("lies beyond the state"));
+  EXPECT_EQ(deployment->store()->generation(), 1u);
+}
+
+TEST_F(RewindTest, ASecondOneDuringTheFirstIsRefused) {
+  StartProvider(kPace, std::nullopt);
+  auto options = Options("data");
+  options.archive_keep_bytes = 0;
+  auto deployment = RunPastCheckpoint(options);
+  WaitForSlot(*deployment, kLast);
+  provider_->Stop();  // the first one waits for blocks that do not come
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  const auto second = deployment->ResumeFrom({.slot = kFirst + 6, .again = true});
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(second.status()), HasSubstr("under way"));
+  deployment->Stop();
+  deployment.reset();
+  // It was not finished: the generation that serves is the old one, and the same request begins it anew.
+  StartProvider(200, std::nullopt);
+  options = Options("data");
+  options.archive_keep_bytes = 0;
+  options.rewind = RewindRequest{.slot = kFirst + 6};
+  deployment = Open(options);
+  EXPECT_EQ(deployment->store()->generation(), 1u);
+  Start(deployment.get());
+  WaitForRewind(*deployment);
+  EXPECT_EQ(deployment->store()->generation(), 2u);
+}
+
+TEST_F(RewindTest, TheSameRequestAgainStartsNormallyUnlessSaidOtherwise) {
+  const std::string wanted = UninterruptedDigest();
+  StartProvider(kPace, 3);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  deployment->Stop();
+  deployment.reset();
+  auto options = Options("data");
+  options.rewind = RewindRequest{.slot = kFirst + 6};
+  for (uint64_t generation : {2u, 2u}) {  // a supervisor repeats its command
+    deployment = Open(options);
+    Start(deployment.get());
+    WaitFor("the generation", [&] { return deployment->failed() || deployment->store()->generation() == generation; });
+    ASSERT_FALSE(deployment->failed()) << deployment->failure().status;
+    deployment->Stop();
+    deployment.reset();
+  }
+  options.rewind->again = true;
+  deployment = Open(options);
+  Start(deployment.get());
+  WaitForRewind(*deployment);
+  EXPECT_EQ(deployment->store()->generation(), 3u);
+  EXPECT_EQ(RunToTheEnd(std::move(deployment), "data"), wanted);
+}
+
+TEST_F(RewindTest, AtTheStartARefusalEndsTheServer) {
+  StartProvider(kPace, 3);
+  auto options = Options("data");
+  options.archive_keep_bytes = 0;
+  auto deployment = RunPastCheckpoint(options);
+  deployment->Stop();
+  deployment.reset();
+  const std::string digest = Digest("data");
+  options.rewind = RewindRequest{.slot = kFirst + 6};
+  deployment = Open(options);
+  Start(deployment.get());
+  WaitFor("the refusal", [&] { return deployment->failed(); });
+  EXPECT_EQ(deployment->failure().where, Deployment::Failure::Where::kRewind);
+  EXPECT_THAT(Message(deployment->failure().status), HasSubstr("is refused: the blocks of slots "));
+  deployment->Stop();
+  deployment.reset();
+  EXPECT_EQ(Digest("data"), digest);
+}
+
+TEST_F(RewindTest, ACopiedCheckpointStartsElsewhere) {
+  const std::string wanted = UninterruptedDigest();
+  StartProvider(kPace, std::nullopt);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  const auto copy = folder_ / "elsewhere" / "checkpoints";
+  std::filesystem::create_directories(copy);
+  std::filesystem::copy(checkpoint_.path, copy / checkpoint_.name, std::filesystem::copy_options::recursive);
+  auto options = Options("elsewhere");
+  options.rewind = RewindRequest{.slot = kFirst + 6};
+  auto elsewhere = Open(options);
+  Start(elsewhere.get());
+  WaitForRewind(*elsewhere);
+  EXPECT_EQ(elsewhere->store()->lineages().front().lineage, checkpoint_.lineage);
+  EXPECT_EQ(RunToTheEnd(std::move(elsewhere), "elsewhere"), wanted);
+  EXPECT_EQ(RunToTheEnd(std::move(deployment), "data"), wanted);
+}
+
+TEST_F(RewindTest, CountersOnlyRise) {
+  StartProvider(kPace, 3);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  const uint64_t before = deployment->status().projector.blocks;
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  WaitForRewind(*deployment);
+  EXPECT_GE(deployment->status().projector.blocks, before);
+  EXPECT_FALSE(deployment->status().slots.empty());
+}
+
+TEST_F(RewindTest, TheReachOfACheckpointIsTold) {
+  StartProvider(kPace, 3);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  EXPECT_EQ(deployment->ReachOf(checkpoint_), "");
+  EXPECT_TRUE(deployment->Ours(checkpoint_));
+  CheckpointInfo older = checkpoint_;
+  older.watermark.block.slot = kFirst - 10;
+  EXPECT_THAT(deployment->ReachOf(older), HasSubstr("are not in the archive"));
+  older.lineage = std::string(64, '0');
+  EXPECT_FALSE(deployment->Ours(older));
+}
+
+}  // namespace
+}  // namespace everstate::testing
