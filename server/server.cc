@@ -1,22 +1,17 @@
 #include "server/server.h"
 
-#include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
-#include <variant>
 
-#include "server/base/bounded_queue.h"
+#include "server/admin/admin_server.h"
 #include "server/base/log.h"
+#include "server/deployment/deployment.h"
 #include "server/fanout/fanout.h"
 #include "server/health/health.h"
-#include "server/ingest/ingest.h"
 #include "server/ingest/yellowstone.h"
 #include "server/progress_line.h"
-#include "server/projector/projector.h"
 #include "server/stack/stack.h"
 #include "server/vm/projection.h"
 #include "storage/entity_store.h"
@@ -24,21 +19,18 @@
 namespace everstate {
 namespace {
 
-using Inbox = BoundedQueue<ingest::LedgerEvent>;
-
-struct Failure {
-  ExitCode code;
-  absl::Status status;
-};
-
 ExitCode Fail(ExitCode code, const absl::Status& status) {
   spdlog::error("{}", std::string(status.message()));
   return code;
 }
 
-// Another stack or other settings are a matter of configuration; everything else about a store is the store's.
-ExitCode StoreExitCode(const absl::Status& status) {
+// Another stack, other settings or a rewind that cannot be are matters of configuration; everything else is the store's.
+ExitCode OpenExitCode(const absl::Status& status) {
   return status.code() == absl::StatusCode::kFailedPrecondition ? ExitCode::kConfiguration : ExitCode::kStore;
+}
+
+ExitCode ListenExitCode(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kAlreadyExists ? ExitCode::kAddressInUse : ExitCode::kConfiguration;
 }
 
 absl::StatusOr<std::shared_ptr<const vm::Projection>> LoadProjection(const Config& config, const vm::Settings& settings) {
@@ -53,55 +45,44 @@ absl::StatusOr<std::shared_ptr<const vm::Projection>> LoadProjection(const Confi
   return projection;
 }
 
-absl::StatusOr<std::unique_ptr<EntityStore>> OpenStore(const Config& config, const vm::Projection& projection) {
-  const stack::Stack& stack = projection.stack();
-  StoreOptions options;
-  options.data_dir = config.data_dir.empty() ? "data/" + stack.name : config.data_dir;
-  StoreIdentity identity{stack.name, stack.hash, stack.text, projection.settings().Canonical(), projection.schema()};
-  auto store = EntityStore::Open(options, identity);
-  if (!store.ok()) return store;
-  const Watermark watermark = (*store)->watermark();
-  if (watermark.number == 0) {
-    spdlog::info("store {}: empty, generation {}", options.data_dir.string(), (*store)->generation());
-  } else {
-    spdlog::info("store {}: generation {}, resuming at slot {} (batch {})", options.data_dir.string(), (*store)->generation(), watermark.block.slot,
-                 watermark.number);
-    if (config.from_slot.has_value()) {
-      spdlog::warn("--from-slot {} is ignored: the store is at slot {} and goes on from there", *config.from_slot, watermark.block.slot);
-    }
-  }
-  return store;
-}
-
-ingest::IngestOptions MakeIngestOptions(const Config& config, const vm::Projection& projection, const EntityStore* store) {
-  ingest::IngestOptions options;
-  options.subscription = {projection.transaction_programs(), projection.account_owners(), config.commitment};
-  options.ledger.commitment = config.commitment;
-  if (const Watermark watermark = store->watermark(); watermark.number != 0) options.ledger.position = watermark.block;
-  options.ledger.from_slot = config.from_slot;
-  options.ledger.applied_blockhash = [store](Slot slot) { return store->BlockhashOf(slot); };
+DeploymentOptions MakeDeploymentOptions(const Config& config, const stack::Stack& stack) {
+  DeploymentOptions options;
+  options.store.data_dir = config.data_dir.empty() ? "data/" + stack.name : config.data_dir;
+  options.endpoint = config.endpoint;
+  options.commitment = config.commitment;
+  options.from_slot = config.from_slot;
+  options.inbox_blocks_max = config.inbox_blocks_max;
+  options.inbox_bytes_max = config.inbox_bytes_max;
+  options.archive_keep_bytes = config.archive_keep_bytes;
+  options.checkpoints = config.checkpoints;
+  options.rewind = config.rewind;
   return options;
 }
 
-// The projector thread: one event after the other until the inbox is closed and drained.
-absl::Status RunProjector(Inbox* inbox, Projector* projector) {
-  while (std::optional<ingest::LedgerEvent> event = inbox->Pop()) {
-    absl::Status status;
-    if (const BlockRef* block = std::get_if<BlockRef>(&*event)) {
-      status = projector->Project(**block);
-    } else {
-      const Gap& gap = std::get<Gap>(*event);
-      spdlog::warn("gap: blocks between slots {} and {} are missing: {}", gap.from, gap.to, gap.cause);
-      status = projector->RecordGap(gap);
-    }
-    if (!status.ok()) return status;
+void SayWhereItStands(const Config& config, const Deployment& deployment) {
+  const std::shared_ptr<const EntityStore> store = deployment.store();
+  const std::string dir = deployment.options().store.data_dir.string();
+  const Watermark watermark = store->watermark();
+  if (watermark.number == 0) {
+    spdlog::info("store {}: empty, generation {}", dir, store->generation());
+    return;
   }
-  return absl::OkStatus();
+  spdlog::info("store {}: generation {}, resuming at slot {} (batch {})", dir, store->generation(), watermark.block.slot, watermark.number);
+  if (config.from_slot.has_value()) {
+    spdlog::warn("--from-slot {} is ignored: the store is at slot {} and goes on from there", *config.from_slot, watermark.block.slot);
+  }
 }
 
-size_t WeightOf(const ingest::LedgerEvent& event) {
-  const BlockRef* block = std::get_if<BlockRef>(&event);
-  return block == nullptr ? 0 : (*block)->bytes;
+ExitCode ExitCodeOf(const Deployment::Failure& failure) {
+  switch (failure.where) {
+    case Deployment::Failure::Where::kStore:
+      return ExitCode::kStore;
+    case Deployment::Failure::Where::kStream:
+      return failure.status.code() == absl::StatusCode::kAborted ? ExitCode::kOtherChain : ExitCode::kConfiguration;
+    case Deployment::Failure::Where::kRewind:
+      return ExitCode::kConfiguration;
+  }
+  return ExitCode::kStore;
 }
 
 void PrintLine(const std::string& line) {
@@ -111,10 +92,10 @@ void PrintLine(const std::string& line) {
 
 // Waits until somebody asks to stop or a thread gives up; says when the server is ready and keeps the progress line alive.
 void WaitWhileRunning(const Config& config, const std::string& address, const Health& health, const std::function<bool()>& stopping,
-                      const std::atomic<bool>& failed) {
+                      const Deployment& deployment) {
   bool said_ready = false;
   ProgressLine line;
-  while (!stopping() && !failed.load()) {
+  while (!stopping() && !deployment.failed()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     if (!said_ready && health.ready()) {
       said_ready = true;
@@ -138,60 +119,41 @@ ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) 
   FanoutOptions fanout_options;
   fanout_options.listen = config.listen;
   auto fanout = Fanout::Start(fanout_options, [&health](std::string_view path) { return health.Answer(path); });
-  if (!fanout.ok()) {
-    const bool in_use = fanout.status().code() == absl::StatusCode::kAlreadyExists;
-    return Fail(in_use ? ExitCode::kAddressInUse : ExitCode::kConfiguration, fanout.status());
-  }
+  if (!fanout.ok()) return Fail(ListenExitCode(fanout.status()), fanout.status());
   PrintLine("listening ws://" + (*fanout)->address());
 
-  auto store = OpenStore(config, **projection);
-  if (!store.ok()) {
+  auto opened = Deployment::Open(MakeDeploymentOptions(config, (*projection)->stack()), *projection, *std::move(source));
+  if (!opened.ok()) {
     (*fanout)->Stop();
-    return Fail(StoreExitCode(store.status()), store.status());
+    return Fail(OpenExitCode(opened.status()), opened.status());
   }
-  (*fanout)->AttachStore(store->get());
+  Deployment& deployment = **opened;
+  SayWhereItStands(config, deployment);
+  (*fanout)->AttachStore(deployment.store());
+  health.Attach({&deployment, fanout->get()});
 
-  Failure failure{ExitCode::kOrderly, absl::OkStatus()};
-  std::mutex failure_mutex;
-  std::atomic<bool> failed{false};
-  const auto report = [&](ExitCode code, const absl::Status& status) {
-    std::lock_guard lock(failure_mutex);
-    if (!failed.exchange(true)) failure = {code, status};
-  };
-
-  {
-    Projector projector({}, *projection, store->get(), [&](const Applied& applied) { (*fanout)->Publish(applied); });
-    Inbox inbox("inbox", config.inbox_blocks_max, config.inbox_bytes_max);
-    ingest::Ingest feed(MakeIngestOptions(config, **projection, store->get()), std::move(*source), [&](ingest::LedgerEvent event) {
-      const size_t bytes = WeightOf(event);
-      return inbox.Push(std::move(event), bytes);
-    });
-    health.Attach({projection->get(), store->get(), &projector, &feed, fanout->get(), [&inbox] { return inbox.stats(); }});
-
-    std::thread projector_thread([&] {
-      if (absl::Status status = RunProjector(&inbox, &projector); !status.ok()) {
-        report(ExitCode::kStore, status);
-        inbox.Close();
-      }
-    });
-    std::thread ingest_thread([&] {
-      if (absl::Status status = feed.Run(); !status.ok()) {
-        report(status.code() == absl::StatusCode::kAborted ? ExitCode::kOtherChain : ExitCode::kConfiguration, status);
-      }
-    });
-
-    WaitWhileRunning(config, (*fanout)->address(), health, stopping, failed);
-
-    // Top-down: no new blocks, then what is queued is applied and published, then the sessions are told.
-    feed.Stop();
-    ingest_thread.join();
-    inbox.Close();
-    projector_thread.join();
-    health.Detach();
-    (*fanout)->Stop();
+  std::unique_ptr<AdminServer> admin;
+  if (config.admin != "off") {
+    auto started = AdminServer::Start({.listen = config.admin}, {&deployment, fanout->get(), &health});
+    if (!started.ok()) {
+      (*fanout)->Stop();
+      return Fail(ListenExitCode(started.status()), started.status());
+    }
+    admin = *std::move(started);
+    PrintLine("admin " + admin->address());
   }
-  if (failed.load()) return Fail(failure.code, failure.status);
-  spdlog::info("stopped at slot {}", (*store)->watermark().block.slot);
+
+  deployment.Start({.publish = [&](const Applied& applied) { (*fanout)->Publish(applied); },
+                    .switch_store = [&](std::shared_ptr<const EntityStore> store) { (*fanout)->SwitchStore(std::move(store)); }});
+  WaitWhileRunning(config, (*fanout)->address(), health, stopping, deployment);
+
+  // Top-down: no commands and no new blocks, then what is queued is applied and published, then the sessions are told.
+  if (admin != nullptr) admin->Stop();
+  deployment.Stop();
+  health.Detach();
+  (*fanout)->Stop();
+  if (deployment.failed()) return Fail(ExitCodeOf(deployment.failure()), deployment.failure().status);
+  spdlog::info("stopped at slot {}", deployment.store()->watermark().block.slot);
   return ExitCode::kOrderly;
 }
 

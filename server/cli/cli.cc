@@ -55,6 +55,8 @@ int Main(int argc, char** argv) {
   AddServeCommand(app, &exit_code);
   AddReplayCommand(app, &exit_code);
   AddInspectCommand(app, &exit_code);
+  AddCheckpointCommand(app, &exit_code);
+  AddArchiveCommand(app, &exit_code);
   AddWatchCommand(app, &exit_code);
   try {
     app.parse(argc, argv);

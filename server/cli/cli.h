@@ -11,6 +11,8 @@ int Main(int argc, char** argv);
 // Each adds its subcommand. When it was chosen its callback runs it and leaves the exit code in *exit_code.
 void AddServeCommand(CLI::App& app, int* exit_code);
 void AddInspectCommand(CLI::App& app, int* exit_code);
+void AddCheckpointCommand(CLI::App& app, int* exit_code);
+void AddArchiveCommand(CLI::App& app, int* exit_code);
 void AddWatchCommand(CLI::App& app, int* exit_code);
 
 // SIGINT and SIGTERM, turned into a question that can be asked. The handlers are set by the first call.

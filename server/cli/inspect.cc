@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -19,8 +20,24 @@ using Json = nlohmann::ordered_json;
 
 struct InspectOptions {
   std::string data_dir, view, key;
+  std::optional<uint64_t> generation;
   bool digest = false;
 };
+
+// What cannot be read of a damaged checkpoint is null.
+Json CheckpointJson(const CheckpointEntry& entry) {
+  Json json = {{"name", entry.info.name}, {"slot", nullptr}, {"lineage", nullptr}, {"entities", nullptr}, {"bytes", nullptr},
+               {"created_at", nullptr}, {"damage", nullptr}};
+  if (entry.info.watermark.number != 0) {
+    json["slot"] = entry.info.watermark.block.slot;
+    json["lineage"] = entry.info.lineage;
+    json["entities"] = entry.info.entities;
+    json["bytes"] = entry.info.bytes;
+    json["created_at"] = entry.info.created_at;
+  }
+  if (!entry.status.ok()) json["damage"] = entry.status.message();
+  return json;
+}
 
 Json ReportJson(const StoreReport& report) {
   Json watermark = nullptr;
@@ -30,17 +47,18 @@ Json ReportJson(const StoreReport& report) {
                  {"blockhash", EncodeBase58(report.watermark.block.blockhash)},
                  {"block_time", report.watermark.block.block_time.has_value() ? Json(*report.watermark.block.block_time) : Json(nullptr)}};
   }
-  Json entities = Json::object(), sizes = Json::object(), gaps = Json::array();
+  Json entities = Json::object(), sizes = Json::object(), gaps = Json::array(), checkpoints = Json::array();
   for (const auto& [name, count] : report.entities) entities[name] = count;
   for (const auto& [name, bytes] : report.sizes) sizes[name] = bytes;
   for (const Gap& gap : report.gaps) gaps.push_back({{"from", gap.from}, {"to", gap.to}, {"cause", gap.cause}});
+  for (const CheckpointEntry& entry : report.checkpoints) checkpoints.push_back(CheckpointJson(entry));
   return {{"stack", {{"name", report.stack_name}, {"hash", report.stack_hash_hex}}},
           {"lineage", report.lineage_hex},
           {"generation", report.generation},
           {"watermark", watermark},
           {"entities", entities},
           {"gaps", gaps},
-          {"checkpoints", Json::array()},
+          {"checkpoints", checkpoints},
           {"sizes", sizes}};
 }
 
@@ -74,7 +92,7 @@ absl::Status PrintView(const InspectOptions& options, StoreInspector* inspector)
 }
 
 absl::Status Inspect(const InspectOptions& options) {
-  auto inspector = StoreInspector::Open(options.data_dir);
+  auto inspector = StoreInspector::Open(options.data_dir, options.generation);
   if (!inspector.ok()) return inspector.status();
   if (!options.view.empty()) return PrintView(options, inspector->get());
   if (options.digest) {
@@ -95,6 +113,7 @@ void AddInspectCommand(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* inspect = app.add_subcommand("inspect", "Read a store, also a running server's, without disturbing it");
   inspect->add_option("--data", options->data_dir, "Data directory of the server")->required()->type_name("DIR");
+  inspect->add_option("--generation", options->generation, "Read this generation instead of the one in force")->type_name("G");
   auto* view = inspect->add_option("--view", options->view, "Print this view's entities as JSON lines, in key order")->type_name("ENTITY/list");
   inspect->add_option("--key", options->key, "Only this entity")->needs(view)->type_name("K");
   inspect->add_flag("--digest", options->digest, "Print one hash over the rows of state")->excludes(view);

@@ -14,6 +14,9 @@ struct ServeOptions {
   Config config;
   std::string token_file;
   std::string commitment = "confirmed";
+  std::string checkpoint_every = "10m", archive_keep = "8GiB";
+  RewindRequest rewind;
+  bool resume = false;  // --resume-from was said
 };
 
 int Serve(ServeOptions options) {
@@ -24,6 +27,14 @@ int Serve(ServeOptions options) {
   const auto commitment = ParseCommitment(options.commitment);
   if (!commitment.ok()) return refuse(commitment.status());
   options.config.commitment = *commitment;
+  const auto schedule = ParseCheckpointEvery(options.checkpoint_every);
+  if (!schedule.ok()) return refuse(schedule.status());
+  options.config.checkpoints.every_slots = schedule->every_slots;
+  options.config.checkpoints.every = schedule->every;
+  const auto archive_keep = ParseBytes("--archive-keep", options.archive_keep);
+  if (!archive_keep.ok()) return refuse(archive_keep.status());
+  options.config.archive_keep_bytes = *archive_keep;
+  if (options.resume) options.config.rewind = options.rewind;
   if (!options.token_file.empty()) {
     auto token = ReadTokenFile(options.token_file);
     if (!token.ok()) return refuse(token.status());
@@ -51,8 +62,29 @@ void AddServeCommand(CLI::App& app, int* exit_code) {
   serve->add_option("--data", options->config.data_dir, "Data directory (default ./data/<stack name>)")->type_name("DIR");
   serve->add_option("--commitment", options->commitment, "confirmed or finalized")->capture_default_str();
   serve->add_option("--from-slot", options->config.from_slot, "Where an empty store begins; ignored when the store has a position")->type_name("N");
+  serve->add_option("--admin", options->config.admin, "Address of the admin service (console, checkpoint); off = none. It has no authentication")
+      ->capture_default_str()
+      ->type_name("ADDR:PORT|off");
+  serve->add_option("--checkpoint-every", options->checkpoint_every,
+                    "Make a checkpoint every so much time (90s, 10m, 6h, 1d) or slots (5000slots); off = on demand only. A checkpoint is hard links: it costs "
+                    "the disk what changes afterwards, and a rewind repeats at most this much more than asked for")
+      ->capture_default_str()
+      ->type_name("TIME|SLOTS|off");
+  serve->add_option("--checkpoints-keep", options->config.checkpoints.keep, "Keep the newest so many checkpoints when one was made")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100000))
+      ->type_name("N");
+  serve->add_option("--archive-keep", options->archive_keep, "Keep so many bytes of raw blocks, so that a rewind needs no provider (8GiB, 512MiB); 0 = no archive")
+      ->capture_default_str()
+      ->type_name("BYTES");
+  auto* resume = serve->add_option("--resume-from", options->rewind.slot, "Rewind: begin again from the newest checkpoint at or before this slot")->type_name("SLOT");
+  serve->add_flag("--again", options->rewind.again, "Rewind also when the present generation was made by the same --resume-from")->needs(resume);
+  serve->add_flag("--accept-gap", options->rewind.accept_gap, "Rewind also when blocks are missing: the hole becomes a recorded gap")->needs(resume);
   serve->add_flag("--progress", options->config.progress, "Keep one line on stdout up to date: slot, lag, updates/s, entities, sessions");
-  serve->callback([options, exit_code] { *exit_code = Serve(*options); });
+  serve->callback([options, resume, exit_code] {
+    options->resume = resume->count() > 0;
+    *exit_code = Serve(*options);
+  });
 }
 
 }  // namespace everstate::cli

@@ -30,6 +30,41 @@ TEST(ConfigTest, ATokenFileIsItsFirstLineAndAnErrorNeverHoldsIt) {
   EXPECT_FALSE(ReadTokenFile(file.string()).ok());
 }
 
+TEST(ConfigTest, AScheduleIsATimeOrSlotsOrOff) {
+  using std::chrono::seconds;
+  const auto every = [](const char* text) { return ParseCheckpointEvery(text)->every; };
+  EXPECT_EQ(every("90s"), seconds(90));
+  EXPECT_EQ(every("10m"), seconds(600));
+  EXPECT_EQ(every("6h"), seconds(6 * 3600));
+  EXPECT_EQ(every("366d"), seconds(366 * 86400));
+  EXPECT_EQ(ParseCheckpointEvery("10m")->every_slots, std::nullopt);
+  EXPECT_EQ(ParseCheckpointEvery("5000slots")->every_slots, 5000u);
+  EXPECT_EQ(every("5000slots"), std::nullopt);
+  EXPECT_EQ(every("off"), std::nullopt);
+  EXPECT_EQ(ParseCheckpointEvery("off")->every_slots, std::nullopt);
+  EXPECT_EQ(Config{}.checkpoints.every, seconds(600));
+  for (const char* text : {"", "m", "10", "-1m", "10 m", "10M", "1.5h", "0m", "0slots", "slots", "367d", "99999999999999999999s", "18446744073709551615d"}) {
+    const auto refused = ParseCheckpointEvery(text);
+    ASSERT_FALSE(refused.ok()) << text;
+    EXPECT_NE(refused.status().message().find(std::string("--checkpoint-every \"") + text + "\""), absl::string_view::npos) << refused.status();
+  }
+}
+
+TEST(ConfigTest, BytesHaveBinaryUnits) {
+  EXPECT_EQ(*ParseBytes("--x", "0"), 0u);
+  EXPECT_EQ(*ParseBytes("--x", "1048576"), 1u << 20);
+  EXPECT_EQ(*ParseBytes("--x", "7B"), 7u);
+  EXPECT_EQ(*ParseBytes("--x", "3KiB"), 3u << 10);
+  EXPECT_EQ(*ParseBytes("--x", "512MiB"), 512u << 20);
+  EXPECT_EQ(*ParseBytes("--x", "8GiB"), 8ull << 30);
+  EXPECT_EQ(*ParseBytes("--x", "16777215TiB"), 16777215ull << 40);
+  for (const char* text : {"", "GiB", "8GB", "8gib", "-1", "1.5GiB", "8 GiB", "16777216TiB", "99999999999999999999"}) {
+    const auto refused = ParseBytes("--archive-keep", text);
+    ASSERT_FALSE(refused.ok()) << text;
+    EXPECT_NE(refused.status().message().find(std::string("--archive-keep \"") + text + "\""), absl::string_view::npos) << refused.status();
+  }
+}
+
 TEST(ProgressLineTest, SaysSlotLagRateEntitiesAndSessionsWithUnits) {
   EXPECT_EQ(ProgressLine::Text({.slot = 5, .lag_slots = 1, .updates = 9, .entities_estimate = 3, .sessions = 2}, 1234.4),
             "slot 5  lag 1 slots  1234 updates/s  3 entities  2 sessions");

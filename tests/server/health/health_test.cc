@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
 
 namespace everstate {
 namespace {
@@ -25,6 +27,95 @@ TEST(HealthTest, WithoutSubjectsItIsAliveAndNotReady) {
   EXPECT_EQ(json["error_count"], 0);
   EXPECT_FALSE(health.ready());
   EXPECT_EQ(health.progress().slot, 0u);
+}
+
+ServerStatus Running() {
+  ServerStatus status;
+  LineStatus& line = status.line.emplace();
+  auto schema =
+      RowSchema::Build({{"Thing", {{.path = "a"}}}}, {},
+                       {{"Thing/list", 0, ViewMode::kList, ""}, {"Thing/top", 0, ViewMode::kList, "it is derived"}});
+  EXPECT_TRUE(schema.ok()) << schema.status();
+  line.schema = *std::move(schema);
+  return status;
+}
+
+TEST(StatusJsonTest, WhatIsNotKnownIsNull) {
+  const auto json = nlohmann::json::parse(StatusJson(Running()));
+  for (const char* key :
+       {"watermark", "newest_slot", "lag_slots", "lineage", "rewind", "archive", "checkpoint_error"}) {
+    ASSERT_TRUE(json.contains(key)) << key;
+    EXPECT_TRUE(json[key].is_null()) << key;
+  }
+  EXPECT_TRUE(json["stream"]["from_slot"].is_null());
+  EXPECT_EQ(json["checkpoints_made"], 0);
+  EXPECT_EQ(json["slots"], nlohmann::json::array());
+}
+
+TEST(StatusJsonTest, WhatIsKnownIsThere) {
+  ServerStatus status = Running();
+  status.ready = true;
+  LineStatus& line = *status.line;
+  line.generation = 2;
+  line.lineage = "00ff";
+  line.watermark.number = 3;
+  line.watermark.block.slot = 100;
+  line.ingest.newest_slot.Set(104);
+  line.ingest.gaps.Add(7);
+  line.deployment.stream.state = ingest::StreamState::kLive;
+  line.deployment.inbox.name = "inbox";
+  line.deployment.slots = {{.slot = 99, .updates = 6, .mutations = 2, .confirm = std::chrono::milliseconds(400)}};
+  RewindStatus& rewind = line.deployment.rewind.emplace();
+  rewind.request.slot = 50;
+  rewind.checkpoint = "40-a-1";
+  rewind.state = RewindState::kDone;
+  line.deployment.archive.emplace().runs.resize(1);
+  line.deployment.archive->runs[0].last.slot = 100;
+  line.deployment.checkpoints_made = 4;
+  line.deployment.faults = {{.entity = "Thing",
+                             .handler = "h",
+                             .reason = vm::FaultReason::kKeyNull,
+                             .count = 5,
+                             .sample_slot = 1,
+                             .sample = "s"},
+                            {.entity = "Thing",
+                             .handler = "i",
+                             .reason = vm::FaultReason::kKeyNull,
+                             .count = 6,
+                             .sample_slot = 1,
+                             .sample = "s"}};
+  line.traffic = {{"Thing/list", 5, 500, 2}};
+  const auto json = nlohmann::json::parse(StatusJson(status));
+  EXPECT_EQ(json["status"], "Connected");
+  EXPECT_EQ(json["healthy"], true);
+  EXPECT_EQ(json["error_count"], 11);
+  EXPECT_EQ(json["generation"], 2);
+  EXPECT_EQ(json["lineage"], "00ff");
+  EXPECT_EQ(json["watermark"]["slot"], 100);
+  EXPECT_TRUE(json["watermark"]["block_time"].is_null());
+  EXPECT_EQ(json["newest_slot"], 104);
+  EXPECT_EQ(json["lag_slots"], 4);
+  EXPECT_EQ(json["ingest"]["gaps"], 7);
+  EXPECT_EQ(json["queues"][0]["name"], "inbox");
+  EXPECT_EQ(json["slots"][0]["confirm_ms"], 400);
+  EXPECT_TRUE(json["slots"][0]["settle_to_apply_us"].is_null());
+  EXPECT_EQ(json["rewind"]["requested_slot"], 50);
+  EXPECT_EQ(json["rewind"]["state"], Name(RewindState::kDone));
+  EXPECT_EQ(json["archive"]["runs"][0]["last"], 100);
+  EXPECT_EQ(json["checkpoints_made"], 4);
+  EXPECT_EQ(json["traffic"][0]["listeners"], 2);
+  EXPECT_EQ(json["views"][0]["id"], "Thing/list");
+  EXPECT_EQ(json["unsupported_views"][0]["view"], "Thing/top");
+}
+
+// A provider's error may be anything; the answer is JSON all the same.
+TEST(StatusJsonTest, BytesThatAreNoTextAreReplaced) {
+  ServerStatus status = Running();
+  status.line->deployment.stream.state = ingest::StreamState::kWaitingToReconnect;
+  status.line->deployment.stream.error = "bad \xff\xfe";
+  const auto json = nlohmann::json::parse(StatusJson(status));
+  EXPECT_EQ(json["stream"]["error"], "bad \uFFFD\uFFFD");
+  EXPECT_EQ(json["status"], "Error(\"bad \uFFFD\uFFFD\")");
 }
 
 TEST(HealthTest, AnUnknownPathIs404) {
