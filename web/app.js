@@ -1,13 +1,16 @@
-// Joins the parts: health above, one live table below, one entity in a drawer.
+// Joins the parts: health above, one live table below, one entity beside it.
 
 import { Client } from './client.js';
-import { Health, Rate, noticesOf } from './health.js';
+import { Detail } from './detail.js';
+import { Health } from './health.js';
+import { Journal } from './journal.js';
+import { Order } from './order.js';
+import { Rate } from './status.js';
 import { EntityStore } from './store.js';
 import { Table } from './table.js';
-import { ageText, prettyJson, setText } from './text.js';
+import { ageText, counted, element, grouped, setText } from './text.js';
+import { startTheme } from './theme.js';
 
-const ROWS_MAX = 200; // in the document
-const ROW_PX_MIN = 24;
 const DRAW_GAP_MS = 100; // nobody reads faster
 const DRAW_GAP_MS_MAX = 1000;
 const TICK_MS = 500;
@@ -18,17 +21,22 @@ const base = new URL('.', location.href);
 const socketUrl = new URL(base);
 socketUrl.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
 
-const store = new EntityStore();
-const table = new Table($('table'), openDetail);
+const journal = new Journal();
+const store = new EntityStore({
+  onChange: (key, before, after) => journal.add({ key, before, after, at: Date.now() }),
+});
+const order = new Order();
+const table = new Table($('scroller'), $('table'), { open: openDetail, sort: sortBy, active: activeChanged });
+const detail = new Detail($('detail'), store, journal, detailClosed);
 const changeRate = new Rate();
 const client = new Client(socketUrl.href, { onFrame: takeFrame, onChange: showConnection });
-const health = new Health($('health'), new URL('status', base), takeStatus);
+const health = new Health($('stream'), new URL('status', base), takeStatus);
 
-let view = '';
+let followed = { id: '', mode: 'list', key: undefined };
 let paused = false;
 let changesAtPause = 0;
 let lastChangeAt;
-let openKey; // of the entity in the drawer
+let rowsText = '';
 let drawDue = false;
 let drawnAt = -Infinity;
 let drawGapMs = DRAW_GAP_MS;
@@ -46,58 +54,80 @@ function requestDraw() {
 function draw() {
   drawDue = false;
   drawnAt = performance.now();
-  if (!paused) drawTable();
-  drawDetail();
+  if (!paused) arrange();
+  drawRows();
+  if (!paused) detail.draw();
   // A task after this frame sees what its layout and paint have cost, too.
   setTimeout(() => {
     drawGapMs = Math.min(DRAW_GAP_MS_MAX, Math.max(DRAW_GAP_MS, 3 * (performance.now() - drawnAt)));
   });
 }
 
-// Rows for what is scrolled into sight and a window more.
-function rowsWanted() {
-  const { scrollTop, clientHeight } = $('scroller');
-  return Math.min(ROWS_MAX, Math.ceil((scrollTop + 2 * clientHeight) / ROW_PX_MIN));
+// Rows hold still while somebody reads further down, or is on one of them with the keyboard.
+function arrange() {
+  const held = $('scroller').scrollTop > 0 || (table.focused && table.activeKey !== undefined);
+  order.update(store, watchedByKey() ? '' : $('search').value, held);
+  $('held').hidden = !held;
+  $('table').hidden = order.rows.length === 0;
+  $('empty').hidden = order.rows.length > 0;
+  if (order.rows.length === 0) setText($('empty'), emptyText());
+  summarise();
 }
 
-function drawTable() {
-  const { rows, matches } = store.newest(rowsWanted(), $('search').value);
-  table.render(rows);
-  $('table').hidden = rows.length === 0;
-  $('empty').hidden = rows.length > 0;
-  if (rows.length === 0) setText($('empty'), emptyText());
-  summarise(matches);
+// What a pause holds is the order and the contents; scrolling goes on.
+function drawRows() {
+  if (!paused || scrolledAt > 0) table.render(order.rows, order.sort, store.closeInterval());
 }
+
+let scrolledAt = 0;
+$('scroller').addEventListener(
+  'scroll',
+  () => {
+    if (scrolledAt > 0) return;
+    scrolledAt = requestAnimationFrame(() => {
+      drawRows();
+      scrolledAt = 0;
+      requestDraw();
+    });
+  },
+  { passive: true },
+);
 
 function emptyText() {
-  if (store.size > 0) return 'No key contains this text.';
-  return client.state === 'live' ? 'This view has no rows yet.' : 'Waiting for the first rows.';
+  if (store.size > 0) return 'No row contains this text.';
+  if (watchedByKey() && !followed.key) return 'A State view follows one entity: type its key above and press Enter.';
+  if (client.state !== 'live') return 'Waiting for the first rows.';
+  return followed.key ? 'There is no entity with this key yet.' : 'This view has no rows yet.';
 }
 
-function summarise(matches) {
-  const number = new Intl.NumberFormat('en-US');
-  const parts = [`${number.format(store.size)} rows`];
-  if (matches !== store.size) parts.push(`${number.format(matches)} match`);
-  if (matches > ROWS_MAX) parts.push(`newest ${ROWS_MAX} listed`);
-  if (table.fieldsLeftOut > 0) parts.push(`${table.fieldsLeftOut} more fields in each entity`);
-  $('summary').dataset.rows = parts.join(' · ');
+function summarise() {
+  const parts = [counted(store.size, 'row')];
+  if (order.rows.length < store.size) parts.push(`${grouped.format(order.rows.length)} listed`);
+  if (table.fieldsLeftOut > 0) parts.push(`${counted(table.fieldsLeftOut, 'more field')} in each entity`);
+  rowsText = parts.join(' · ');
+  $('limit').hidden = store.leftOut === 0;
+  setText(
+    $('limit'),
+    `This view has more rows than the page keeps: these are the ${grouped.format(store.size)} newest. ` +
+      'A key in italics was let go and came back with the fields that changed since.',
+  );
   showActivity();
 }
 
 function showActivity() {
-  const parts = [];
-  if ($('summary').dataset.rows) parts.push($('summary').dataset.rows);
-  if (paused) {
-    parts.push(`paused, ${store.changes - changesAtPause} changes since`);
-  } else {
-    const rate = changeRate.perSecond();
-    parts.push(`${rate === undefined ? '—' : Math.round(rate).toLocaleString('en-US')} changes/s`);
-  }
+  const rate = changeRate.perSecond();
+  const parts = rowsText === '' ? [] : [rowsText];
+  if (paused) parts.push(`paused, ${counted(store.changes - changesAtPause, 'change')} since`);
+  else parts.push(`${rate === undefined ? '—' : grouped.format(rate)} changes/s`);
   if (lastChangeAt !== undefined) parts.push(`last change ${ageText(performance.now() - lastChangeAt)}`);
   setText($('summary'), parts.join(' · '));
 }
 
 // ---- the view
+
+function watchedByKey() {
+  return followed.mode === 'state';
+}
 
 function takeFrame(frame) {
   const changesBefore = store.changes;
@@ -106,27 +136,42 @@ function takeFrame(frame) {
   requestDraw();
 }
 
-function follow(next) {
-  view = next;
-  history.replaceState(null, '', `#view=${encodeURIComponent(view)}`);
-  setPaused(false);
+function follow({ id, mode }, key) {
+  followed = { id, mode, key };
+  const place = new URLSearchParams({ view: id, ...(key ? { key } : {}) });
+  history.replaceState(null, '', `#${place}`);
+  $('view').value = id;
+  $('search').value = key ?? '';
+  $('search').placeholder = watchedByKey() ? 'Key of one entity, then Enter' : 'Search keys and cells';
+  setText($('search-label'), watchedByKey() ? 'Key' : 'Search');
+  $('newest').hidden = $('pause').hidden = watchedByKey();
+  detail.close();
   lastChangeAt = undefined;
   store.clear();
-  table.reset(view);
-  client.follow(view);
-  requestDraw();
+  journal.clear();
+  order.rows = [];
+  order.sort = null;
+  showSort();
+  table.reset(id);
+  setPaused(false);
+  client.follow(id, key || undefined);
 }
 
 function takeStatus() {
-  const lists = (health.status.views ?? []).filter((candidate) => candidate.mode === 'list').map(({ id }) => id);
-  const select = $('view');
-  const known = [...select.options].map((option) => option.value);
-  if (lists.length > 0 && lists.join('\n') !== known.join('\n')) {
-    select.replaceChildren(...lists.map((id) => new Option(id, id)));
-    select.disabled = false;
-    const wanted = view || new URLSearchParams(location.hash.slice(1)).get('view');
-    select.value = lists.includes(wanted) ? wanted : lists[0];
-    if (select.value !== view) follow(select.value);
+  const views = health.status.views ?? [];
+  const ids = views.map(({ id }) => id);
+  const known = [...$('view').options].map((option) => option.value);
+  if (views.length > 0 && ids.join('\n') !== known.join('\n')) {
+    const groups = Map.groupBy(views, ({ entity }) => entity);
+    $('view').replaceChildren(
+      ...[...groups].map(([label, of]) => element('optgroup', { label }, ...of.map(({ id }) => new Option(id, id)))),
+    );
+    $('view').disabled = false;
+    const place = new URLSearchParams(location.hash.slice(1));
+    const wanted = followed.id || place.get('view');
+    const view = views.find(({ id }) => id === wanted) ?? views.find(({ mode }) => mode === 'list') ?? views[0];
+    if (view.id !== followed.id) follow(view, (view.id === place.get('view') && place.get('key')) || undefined);
+    $('view').value = view.id;
   }
   setText(document.querySelector('[data-field="stack"]'), health.status.stack?.name ?? '—');
   if (health.failingMs() > SILENCE_MAX_MS && performance.now() - client.heardAt > SILENCE_MAX_MS) {
@@ -136,15 +181,7 @@ function takeStatus() {
 }
 
 function showNotices() {
-  const notices = noticesOf(health.status);
-  if (health.problem) notices.unshift(health.problem);
-  if (client.problem && client.state !== 'waiting') notices.unshift(`View ${view}: ${client.problem}`);
-  const list = $('notices');
-  const shown = [...list.children].map((item) => item.textContent);
-  if (shown.join('\n') === notices.join('\n')) return;
-  list.replaceChildren(
-    ...notices.map((notice) => Object.assign(document.createElement('li'), { textContent: notice })),
-  );
+  health.showNotices(client.problem && client.state !== 'waiting' ? [`View ${followed.id}: ${client.problem}`] : []);
 }
 
 // ---- the connection
@@ -161,7 +198,7 @@ function showConnection() {
 function connectionText() {
   if (client.state === 'live') return 'Live';
   if (client.state === 'connecting') return store.loading ? 'Reading the snapshot…' : 'Connecting…';
-  return `Not connected: ${client.problem}.`;
+  return `Reconnecting: ${client.problem}.`;
 }
 
 // Beside the text, not in it: a screen reader says each change of that.
@@ -173,57 +210,97 @@ function showCountdown() {
 // ---- one entity
 
 function openDetail(key) {
-  openKey = key;
-  setText($('detail-key'), key);
-  $('detail-json').textContent = '';
-  $('detail').showModal();
-  drawDetail();
+  detail.open(key);
+  $('detail-alone').hidden = watchedByKey() || stateViewOf(followed.id) === undefined;
 }
 
-function drawDetail() {
-  if (openKey === undefined) return;
-  const row = store.get(openKey);
-  const note =
-    row === undefined ? 'This entity is gone; what it last was is below.' : `Cursor ${row.data?._seq ?? '—'}`;
-  setText($('detail-note'), note);
-  const selected = !getSelection().isCollapsed; // a change would take the selection away
-  if (row !== undefined && !selected) setText($('detail-json'), prettyJson(row.data));
+// A detail beside the table follows the keyboard.
+function activeChanged(key) {
+  if (detail.key !== undefined && detail.key !== key) openDetail(key);
 }
 
-$('detail').addEventListener('close', () => {
-  const key = openKey;
-  openKey = undefined;
-  if (!table.focusRow(key)) $('search').focus();
-});
-$('detail').addEventListener('click', (event) => {
-  if (event.target === $('detail')) $('detail').close(); // beside the drawer
-});
+function detailClosed() {
+  if (!$('table').hidden) table.focus();
+}
+
+function stateViewOf(id) {
+  const views = health.status.views ?? [];
+  const entity = views.find((view) => view.id === id)?.entity;
+  return views.find((view) => view.entity === entity && view.mode === 'state');
+}
+
+$('detail-alone').addEventListener('click', () => follow(stateViewOf(followed.id), detail.key));
 
 // ---- controls
 
+function sortBy(column) {
+  const first = column.numeric; // numbers begin with the largest
+  const { sort } = order;
+  if (sort?.column.id !== column.id) order.sort = { column, descending: first };
+  else order.sort = sort.descending === first ? { column, descending: !first } : null;
+  showSort();
+}
+
+function showSort() {
+  $('newest').setAttribute('aria-pressed', String(order.sort === null));
+  toTop();
+}
+
+function toTop() {
+  $('scroller').scrollTo(0, 0);
+  table.activeKey = undefined;
+  if (paused) setPaused(false);
+  requestDraw();
+}
+
 function setPaused(on) {
-  if (on) drawTable(); // what stays to be read is the present, with no drawing owed
+  if (on) draw(); // what stays to be read is the present
   paused = on;
   changesAtPause = store.changes;
   $('pause').setAttribute('aria-pressed', String(on));
   setText($('pause'), on ? 'Resume' : 'Pause');
+  showActivity();
   requestDraw();
 }
 
-$('view').addEventListener('change', () => follow($('view').value));
-$('search').addEventListener('input', () => {
-  if (paused) setPaused(false);
-  requestDraw();
+$('view').addEventListener('change', () => {
+  const view = health.status.views.find(({ id }) => id === $('view').value);
+  // A State view goes on with the entity that was looked at.
+  follow(view, view.mode === 'state' ? (detail.key ?? followed.key) : undefined);
 });
-$('controls').addEventListener('submit', (event) => event.preventDefault());
+$('search').addEventListener('input', () => {
+  if (!watchedByKey()) toTop();
+});
+$('controls').addEventListener('submit', (event) => {
+  event.preventDefault();
+  if (watchedByKey()) follow(followed, $('search').value.trim());
+});
+$('newest').addEventListener('click', () => {
+  order.sort = null;
+  showSort();
+});
+$('held').addEventListener('click', toTop);
 $('pause').addEventListener('click', () => setPaused(!paused));
-$('scroller').addEventListener('scroll', requestDraw, { passive: true });
 $('retry').addEventListener('click', () => client.retryNow());
 window.addEventListener('online', () => client.retryNow());
+window.addEventListener('resize', requestDraw);
+document.addEventListener('keydown', (event) => {
+  const typing = event.target.closest('input, select') !== null;
+  if (event.key === 'Escape' && !event.defaultPrevented && detail.key !== undefined) {
+    event.preventDefault();
+    detail.close();
+  } else if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    detail.closeOver();
+    $('search').focus();
+    $('search').select();
+  }
+});
 
+startTheme($('theme'));
 setInterval(() => {
   changeRate.add(store.changes, performance.now());
-  health.showAges();
+  health.showAge();
   showActivity();
   showCountdown();
 }, TICK_MS);

@@ -23,6 +23,7 @@ export class Client {
   #socket = null;
   #timer = null; // of the wait, or of the opening socket
   #view = null;
+  #key; // of a view that is watched by key
   #joined = false; // the server has answered our last subscribe; frames before that are of an earlier one
 
   state = 'connecting';
@@ -39,17 +40,18 @@ export class Client {
     this.#clock = clock;
   }
 
-  // Leaves the view followed so far. The first call opens the connection.
-  follow(view) {
-    const left = this.#view;
+  // Leaves what was followed so far. The first call opens the connection. Without a key: the whole view.
+  follow(view, key) {
+    const left = { view: this.#view, key: this.#key };
     this.#view = view;
+    this.#key = key;
     this.#joined = false;
     this.problem = '';
     if (this.#socket === null) {
       if (this.state !== 'waiting') this.#connect();
     } else if (this.#socket.readyState === 1) {
-      if (left !== null) this.#send({ type: 'unsubscribe', view: left });
-      this.#send({ type: 'subscribe', view });
+      this.#send({ type: 'unsubscribe', ...left });
+      this.#subscribe();
       this.#become('connecting');
     }
   }
@@ -76,13 +78,13 @@ export class Client {
     socket.onopen = () => {
       if (socket !== this.#socket) return;
       this.#clock.clearTimeout(this.#timer);
-      this.#send({ type: 'subscribe', view: this.#view });
+      this.#subscribe();
     };
     socket.onmessage = (event) => {
       if (socket === this.#socket) this.#take(event.data);
     };
     socket.onclose = (event) => {
-      if (socket === this.#socket) this.#lose(event.reason || `the connection ended (code ${event.code})`);
+      if (socket === this.#socket) this.#lose(closeText(event));
     };
     this.#become('connecting');
   }
@@ -118,7 +120,8 @@ export class Client {
     }
     this.#hooks.onFrame(frame);
     if (frame.op === 'subscribed') this.#become('connecting');
-    if (frame.op === 'snapshot' && frame.complete === true) this.#become('live');
+    // After a rewind the server begins a snapshot by itself.
+    if (frame.op === 'snapshot') this.#become(frame.complete === true ? 'live' : 'connecting');
   }
 
   // An answer that may be better next time is asked for again; any other stands, and is shown.
@@ -130,6 +133,10 @@ export class Client {
     this.#hooks.onChange();
   }
 
+  #subscribe() {
+    this.#send({ type: 'subscribe', view: this.#view, key: this.#key });
+  }
+
   #send(message) {
     this.#socket.send(JSON.stringify(message));
   }
@@ -138,4 +145,10 @@ export class Client {
     this.state = state;
     this.#hooks.onChange();
   }
+}
+
+// 1006 is the browser's word for an end without a close frame (RFC 6455 §7.4.1).
+function closeText({ code, reason }) {
+  if (code === 1006) return 'the connection broke off, or nobody answers';
+  return `closed by the server, code ${code}${reason ? `: ${reason}` : ''}`;
 }

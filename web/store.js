@@ -2,6 +2,9 @@
 //
 // Rows are kept in the order of their last change. Data is never changed in place: a patch makes new objects along its
 // path and shares the rest, so "did this field change" is a comparison of references.
+//
+// At most `rowsMax` rows are kept: of a larger view those with the newest cursors, then those that changed last. A patch for a
+// row that was let go makes a *partial* row: it has only what has changed since.
 
 export function isObject(value) {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
@@ -50,16 +53,27 @@ export function changedFields(before, after) {
   return changed;
 }
 
-// A row is {key, data, touched, epoch, newer, older}: `touched` holds the ids of the fields that live frames have changed
-// since a reader last emptied it; the rest belongs to the store.
+// A row is {key, data, touched, interval, partial, …}: `touched` holds the ids of the fields that live frames have changed in
+// the store's interval number `interval`, `partial` says that fields may be missing; the rest belongs to the store.
 export class EntityStore {
   #rows = new Map();
   #newest = null;
+  #oldest = null;
   #epoch = 0; // counts snapshots: a row of an older epoch is one that the present snapshot has not named
   #loading = false;
+  #resetting = false; // the running snapshot is one that another generation began
+  #rowsMax;
+  #onChange;
 
   changes = 0; // live frames applied, ever
-  version = 0; // grows with everything that can be seen
+  leftOut = 0; // rows let go since the snapshot began
+  interval = 0;
+
+  // onChange(key, before, after): a live frame has changed a row; undefined stands for no row.
+  constructor({ rowsMax = 20_000, onChange = () => {} } = {}) {
+    this.#rowsMax = rowsMax;
+    this.#onChange = onChange;
+  }
 
   get size() {
     return this.#rows.size;
@@ -76,90 +90,108 @@ export class EntityStore {
 
   clear() {
     this.#rows.clear();
-    this.#newest = null;
-    this.#loading = false;
-    this.version++;
+    this.#newest = this.#oldest = null;
+    this.#loading = this.#resetting = false;
+    this.leftOut = 0;
   }
 
-  // The first `limit` rows, most recently changed first, whose key contains `text` (in any case), and how many there are.
-  newest(limit, text = '') {
-    const wanted = text.trim().toLowerCase();
+  // All rows, most recently changed first.
+  newest() {
     const rows = [];
-    let matches = wanted === '' ? this.size : 0;
-    for (let row = this.#newest; row !== null; row = row.older) {
-      if (wanted === '') {
-        if (rows.length === limit) break;
-        rows.push(row);
-      } else if (row.key.toLowerCase().includes(wanted)) {
-        matches++;
-        if (rows.length < limit) rows.push(row);
-      }
-    }
-    return { rows, matches };
+    for (let row = this.#newest; row !== null; row = row.older) rows.push(row);
+    return rows;
+  }
+
+  // Ends the present interval and answers its number: rows that say it have changed in it.
+  closeInterval() {
+    return this.interval++;
   }
 
   // Takes a frame of this store's view; false when it is of no kind that changes rows.
   apply(frame) {
     switch (frame.op) {
       case 'subscribed':
-        this.#beginSnapshot();
-        break;
+        this.#beginSnapshot(false);
+        return true;
       case 'snapshot':
-        if (!this.#loading) this.#beginSnapshot();
-        for (const { key, data } of frame.data) this.#put(key, data);
-        if (frame.complete === true) this.#endSnapshot();
-        break;
+        this.#takeSnapshot(frame);
+        return true;
       case 'patch':
-        this.#change(frame.key, (before) => mergePatch(before, frame.data, new Set(frame.append)));
-        break;
+        this.#change(frame.key, (before) => mergePatch(before, frame.data, new Set(frame.append)), this.leftOut > 0);
+        return true;
       case 'upsert':
-        this.#change(frame.key, () => frame.data);
-        break;
+        this.#change(frame.key, () => frame.data, false);
+        return true;
       case 'delete':
         this.changes++;
         this.#remove(frame.key);
-        break;
+        return true;
       default:
         return false;
     }
-    this.version++;
-    return true;
   }
 
-  #beginSnapshot() {
+  // "reset" begins a snapshot of another generation, of whatever was held or on its way before.
+  #takeSnapshot({ data, complete, reset = false }) {
+    if (!this.#loading || reset !== this.#resetting) this.#beginSnapshot(reset);
+    for (const row of data) this.#put(row.key, row.data, false);
+    if (complete === true) this.#endSnapshot();
+    else if (this.size > 1.5 * this.#rowsMax) this.#keep([...this.#rows.values()]);
+  }
+
+  #beginSnapshot(reset) {
     this.#epoch++;
     this.#loading = true;
+    this.#resetting = reset;
+    this.leftOut = 0;
   }
 
   #endSnapshot() {
-    this.#loading = false;
-    const rows = [...this.#rows.values()].filter((row) => row.epoch === this.#epoch);
-    rows.sort((a, b) => compareCursors(a.data?._seq, b.data?._seq));
+    this.#loading = this.#resetting = false;
+    this.#keep([...this.#rows.values()].filter((row) => row.epoch === this.#epoch));
+  }
+
+  // Keeps the newest of these rows, and none beside them.
+  #keep(rows) {
+    rows.sort((a, b) => a.epoch - b.epoch || compareCursors(a.data?._seq, b.data?._seq));
+    const kept = rows.slice(-this.#rowsMax);
+    this.leftOut += rows.length - kept.length;
     this.#rows.clear();
-    this.#newest = null;
-    for (const row of rows) {
+    this.#newest = this.#oldest = null;
+    for (const row of kept) {
       this.#rows.set(row.key, row);
       this.#link(row);
     }
   }
 
   // A row that the running snapshot has not named yet is of the time before: a patch must not be merged into it.
-  #change(key, next) {
-    const row = this.#rows.get(key);
-    const before = row !== undefined && row.epoch === this.#epoch ? row.data : undefined;
+  #change(key, next, partial) {
+    const held = this.#rows.get(key);
+    const current = held !== undefined && held.epoch === this.#epoch;
+    const before = current ? held.data : undefined;
     const after = next(before);
     this.changes++;
-    const changed = this.#put(key, after);
-    for (const id of changedFields(before, after)) changed.touched.add(id);
+    const row = this.#put(key, after, current ? held.partial && partial : partial);
+    if (row.interval !== this.interval) {
+      row.interval = this.interval;
+      row.touched.clear();
+    }
+    for (const id of changedFields(before, after)) row.touched.add(id);
+    this.#onChange(key, before, after);
+    while (!this.#loading && this.size > this.#rowsMax) {
+      this.leftOut++;
+      this.#drop(this.#oldest);
+    }
   }
 
-  #put(key, data) {
+  #put(key, data, partial) {
     let row = this.#rows.get(key);
     if (row === undefined) {
-      row = { key, data, touched: new Set(), epoch: this.#epoch, newer: null, older: null };
+      row = { key, data, touched: new Set(), interval: -1, partial, epoch: this.#epoch, newer: null, older: null };
       this.#rows.set(key, row);
     } else {
       row.data = data;
+      row.partial = partial;
       row.epoch = this.#epoch;
       this.#unlink(row);
     }
@@ -170,7 +202,12 @@ export class EntityStore {
   #remove(key) {
     const row = this.#rows.get(key);
     if (row === undefined) return;
-    this.#rows.delete(key);
+    this.#drop(row);
+    this.#onChange(key, row.data, undefined);
+  }
+
+  #drop(row) {
+    this.#rows.delete(row.key);
     this.#unlink(row);
   }
 
@@ -178,6 +215,7 @@ export class EntityStore {
     row.newer = null;
     row.older = this.#newest;
     if (this.#newest !== null) this.#newest.newer = row;
+    else this.#oldest = row;
     this.#newest = row;
   }
 
@@ -185,5 +223,6 @@ export class EntityStore {
     if (row.newer !== null) row.newer.older = row.older;
     else this.#newest = row.older;
     if (row.older !== null) row.older.newer = row.newer;
+    else this.#oldest = row.newer;
   }
 }

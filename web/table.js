@@ -1,128 +1,240 @@
-// The table of rows: one column for each field that was seen, two levels deep (section, field). It keeps one element a
-// row and touches only what changed, because it is drawn several times a second.
+// The table of rows. Only the rows in sight are in the document, and of these only what changed is touched, because the table
+// is drawn several times a second. All rows are of one height, so what is out of sight is two empty spaces.
+//
+// The keyboard stays on the table and names the active row (aria-activedescendant): rows may come and go beneath it.
 
-import { isObject } from './store.js';
-import { setText } from './text.js';
+import { Columns, widthOf } from './columns.js';
+import { valueOf } from './order.js';
+import { element, setText, shortKey, valueText } from './text.js';
 
-const COLUMNS_MAX = 40;
-const COLUMN_CH_MIN = 7;
-const COLUMN_CH_MAX = 26;
+const ROW_PX = 28;
+const OVERSCAN_ROWS = 6;
+const ROWS_MAX = 200; // in the document, whatever the height of the window
 const KEY_CH = 14; // a shortened public key and a little air
 const SLOT_CH = 10;
-const PADDING_CH = 3;
+const PADDING_CH = 2.4;
 
-const publicKey = /^[1-9A-HJ-NP-Za-km-z]{32,}$/;
-const wideNumber = /^-?\d+$/; // 64-bit numbers may come as decimal text
-
-export function shortKey(key) {
-  return publicKey.test(key) ? `${key.slice(0, 6)}…${key.slice(-6)}` : key;
-}
-
-export function cellText(value) {
-  if (value === undefined) return '';
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return value.length === 1 ? '1 item' : `${value.length} items`;
-  if (isObject(value)) return JSON.stringify(value).slice(0, 200);
-  return typeof value === 'string' ? shortKey(value) : String(value);
-}
+const KEY_COLUMN = { id: 'key', field: 'Key', numeric: false };
+const SLOT_COLUMN = { id: 'slot', field: 'Changed in slot', numeric: true };
+const wideNumber = /^-?\d+$/;
 
 function isNumeric(value) {
   return typeof value === 'number' || Array.isArray(value) || (typeof value === 'string' && wideNumber.test(value));
 }
 
-function element(tag, properties = {}) {
-  return Object.assign(document.createElement(tag), properties);
-}
-
-// Sections and fields in name order, so that columns do not depend on what came first; then what has no section; `id`
-// last, as it mostly repeats the key.
-function compareColumns(a, b) {
-  return rank(a) - rank(b) || compareText(a.section, b.section) || compareText(a.field, b.field);
-}
-function rank({ section }) {
-  return section === 'id' ? 2 : section === '' ? 1 : 0;
-}
-function compareText(a, b) {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
 export class Table {
+  #scroller;
   #table;
   #colgroup;
   #head;
   #body;
-  #columns = []; // {id, section, field, width, numeric, heading}, in the order shown
-  #columnIds = new Set();
-  #fieldsLeftOut = new Set();
-  #drawn = new Map(); // key -> {node, button, slot, cells: [td], texts: [string], data}, cells as the columns
+  #spaces;
+  #columns = new Columns();
+  #drawn = new Map(); // key -> {node, key, slot, cells: [td], texts: [string], data}, cells as the columns
+  #rows = []; // all of them, as last rendered
+  #sort = null;
+  #on;
 
-  // onOpen(key): somebody chose a row.
-  constructor(table, onOpen) {
+  activeKey; // the row that the keyboard is on
+
+  // on: open(key, byKeyboard), sort(column), active(key)
+  constructor(scroller, table, on) {
+    this.#scroller = scroller;
     this.#table = table;
+    this.#on = on;
     this.#colgroup = table.querySelector('colgroup');
     this.#head = table.querySelector('thead');
-    this.#body = table.querySelector('tbody');
-    this.#body.addEventListener('click', (event) => {
+    const [above, body, below] = table.tBodies;
+    this.#spaces = [above, below].map((space) => space.rows[0]);
+    this.#body = body;
+    table.style.setProperty('--row', `${ROW_PX}px`);
+    body.addEventListener('click', (event) => {
       const row = event.target.closest('tr');
-      if (row !== null) onOpen(row.dataset.key);
+      if (row === null) return;
+      this.activate(row.dataset.key);
+      on.open(row.dataset.key);
     });
+    this.#head.addEventListener('click', (event) => {
+      const id = event.target.closest('button')?.dataset.column;
+      if (id !== undefined) on.sort(this.#allColumns().find((column) => column.id === id));
+    });
+    table.addEventListener('keydown', (event) => this.#pressed(event));
+    table.addEventListener('blur', () => this.#showActive());
+    table.addEventListener('focus', () => this.#showActive());
     this.reset('');
   }
 
   get fieldsLeftOut() {
-    return this.#fieldsLeftOut.size;
+    return this.#columns.leftOut;
+  }
+  get focused() {
+    return document.activeElement === this.#table;
+  }
+  focus() {
+    this.#table.focus({ preventScroll: true });
   }
 
   reset(view) {
     this.#table.dataset.view = view;
-    this.#table.querySelector('caption').textContent = `${view}, most recently changed first`;
-    this.#columns = [];
-    this.#columnIds.clear();
-    this.#fieldsLeftOut.clear();
+    this.#columns = new Columns();
+    this.#rows = [];
+    this.activeKey = undefined;
+    this.#scroller.scrollTo(0, 0);
     this.#dropRows();
     this.#drawHead();
   }
 
-  // Draws exactly these rows in this order, and takes note of what they say has changed.
-  render(rows) {
-    const focused = document.activeElement;
-    const focusedKey = this.#body.contains(focused) ? focused.closest('tr').dataset.key : undefined;
-    if (this.#learnColumns(rows)) {
-      this.#dropRows();
+  // Draws what is in sight of these rows. Cells that changed in `interval` flash.
+  render(rows, sort, interval) {
+    this.#rows = rows;
+    const { scrollTop, clientHeight } = this.#scroller;
+    const first = Math.max(0, Math.min(Math.floor(scrollTop / ROW_PX) - OVERSCAN_ROWS, rows.length - 1));
+    const count = Math.min(ROWS_MAX, Math.ceil(clientHeight / ROW_PX) + 2 * OVERSCAN_ROWS);
+    const shown = rows.slice(first, first + count);
+    this.#setSpace(0, first);
+    this.#setSpace(1, rows.length - first - shown.length);
+    this.#table.ariaRowCount = String(rows.length + 2);
+
+    let learnt = false;
+    for (const { key, data } of shown) {
+      if (this.#drawn.get(key)?.data !== data) learnt = this.#columns.learn(data) || learnt;
+    }
+    if (learnt) this.#dropRows();
+    if (learnt || sort !== this.#sort) {
+      this.#sort = sort;
       this.#drawHead();
     }
+    this.#place(shown, first, interval);
+    this.#showActive();
+  }
 
-    const spare = this.#takeSpare(new Set(rows.map(({ key }) => key)));
+  #place(shown, first, interval) {
+    const spare = this.#takeSpare(new Set(shown.map(({ key }) => key)));
     let widened = false;
     let place = this.#body.firstChild;
-    for (const row of rows) {
+    shown.forEach((row, i) => {
       let drawn = this.#drawn.get(row.key);
       if (drawn === undefined) {
         drawn = spare.shift() ?? this.#makeRow();
-        this.#nameRow(drawn, row.key);
+        this.#nameRow(drawn, row);
       }
-      widened = this.#fill(drawn, row) || widened;
+      widened = this.#fill(drawn, row, interval) || widened;
+      const index = String(first + i + 3); // after the two rows of the head, from 1
+      if (drawn.node.ariaRowIndex !== index) drawn.node.ariaRowIndex = index;
       if (drawn.node === place) place = place.nextSibling;
       else this.#body.insertBefore(drawn.node, place);
-    }
+    });
     for (const { node } of spare) node.remove();
     if (widened) this.#setWidths();
-    if (focusedKey !== undefined) this.#keepFocus(focusedKey);
   }
 
-  focusRow(key) {
-    const drawn = this.#drawn.get(key);
-    drawn?.button.focus({ preventScroll: true });
-    return drawn !== undefined;
+  #setSpace(which, rows) {
+    const height = `${rows * ROW_PX}px`;
+    if (this.#spaces[which].style.height !== height) this.#spaces[which].style.height = height;
   }
 
-  // A moved element loses the focus, and one that is used again has it for another row.
-  #keepFocus(key) {
-    if (document.activeElement.closest('tr')?.dataset.key === key) return;
-    if (!this.focusRow(key)) this.#table.parentElement.focus({ preventScroll: true });
+  // ---- the active row
+
+  // Makes a row the active one and brings it into sight.
+  activate(key) {
+    this.activeKey = key;
+    const index = this.#rows.findIndex((row) => row.key === key);
+    if (index >= 0) {
+      const scroller = this.#scroller;
+      const bottom = (index + 1) * ROW_PX + this.#head.offsetHeight;
+      if (index * ROW_PX < scroller.scrollTop) scroller.scrollTop = index * ROW_PX;
+      else if (bottom > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = bottom - scroller.clientHeight;
+      this.render(this.#rows, this.#sort);
+    }
+    this.#showActive();
+    this.#on.active(key);
   }
 
-  // Elements of rows that are shown no more, from the top: used again in this order most of them stay where they are.
+  #showActive() {
+    const active = this.focused ? this.#drawn.get(this.activeKey)?.node : undefined;
+    const before = this.#body.querySelector('#active-row');
+    if (before === (active ?? null)) return;
+    if (before !== null) {
+      before.removeAttribute('id');
+      before.ariaSelected = null;
+    }
+    if (active === undefined) {
+      this.#table.removeAttribute('aria-activedescendant');
+      return;
+    }
+    active.id = 'active-row';
+    active.ariaSelected = 'true';
+    this.#table.setAttribute('aria-activedescendant', 'active-row');
+  }
+
+  #pressed(event) {
+    if (event.target !== this.#table || event.ctrlKey || event.altKey || event.metaKey) return;
+    const last = this.#rows.length - 1;
+    const at = this.#rows.findIndex((row) => row.key === this.activeKey);
+    const page = Math.max(1, Math.floor(this.#scroller.clientHeight / ROW_PX) - 3);
+    const top = Math.ceil(this.#scroller.scrollTop / ROW_PX);
+    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page }[event.key];
+    let target;
+    if (step !== undefined) target = at < 0 ? top : at + step;
+    else if (event.key === 'Home') target = 0;
+    else if (event.key === 'End') target = last;
+    else if (event.key === 'Enter' && at >= 0) this.#on.open(this.activeKey, true);
+    else return;
+    event.preventDefault();
+    if (target !== undefined && last >= 0) this.activate(this.#rows[Math.max(0, Math.min(last, target))].key);
+  }
+
+  // ---- the head
+
+  #allColumns() {
+    return [KEY_COLUMN, SLOT_COLUMN, ...this.#columns.list];
+  }
+
+  #drawHead() {
+    const focused = document.activeElement?.dataset.column;
+    const sections = element('tr', { ariaRowIndex: '1' }, this.#heading(KEY_COLUMN, 2), this.#heading(SLOT_COLUMN, 2));
+    const fields = element('tr', { ariaRowIndex: '2' });
+    let group;
+    for (const column of this.#columns.list) {
+      if (group === undefined || group.textContent !== column.section) {
+        // What has no section has no heading above its own.
+        const heading = column.section === '' ? element('td') : element('th', { scope: 'colgroup' });
+        group = Object.assign(heading, { className: 'section', colSpan: 1, textContent: column.section });
+        sections.append(group);
+      } else {
+        group.colSpan++;
+      }
+      column.heading = this.#heading(column, 1);
+      fields.append(column.heading);
+    }
+    this.#head.replaceChildren(sections, fields);
+    this.#colgroup.replaceChildren(...this.#allColumns().map(() => element('col')));
+    for (const space of this.#spaces) space.cells[0].colSpan = this.#allColumns().length;
+    this.#setWidths();
+    if (focused !== undefined) this.#head.querySelector(`[data-column="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  #heading(column, rowSpan) {
+    const button = element('button', { type: 'button', title: `Sort by ${column.field}`, textContent: column.field });
+    button.dataset.column = column.id;
+    const heading = element('th', { scope: 'col', rowSpan }, button);
+    if (column.id === 'key' || column.id === 'slot') heading.classList.add(column.id);
+    heading.classList.toggle('number', column.numeric);
+    if (this.#sort?.column.id === column.id) heading.ariaSort = this.#sort.descending ? 'descending' : 'ascending';
+    return heading;
+  }
+
+  // The layout is fixed: a browser that had to measure all cells for each drawing would do nothing else.
+  #setWidths() {
+    const widths = [KEY_CH, SLOT_CH, ...this.#columns.list.map((column) => column.width)];
+    widths.forEach((width, i) => (this.#colgroup.children[i].style.width = `${width + PADDING_CH}ch`));
+    const total = widths.reduce((sum, width) => sum + width + PADDING_CH, 0);
+    this.#table.style.width = `max(100%, ${total}ch)`;
+  }
+
+  // ---- rows
+
+  // Elements of rows that are in sight no more, from the top: used again in this order most of them stay where they are.
   #takeSpare(keysShown) {
     const spare = [];
     for (const { dataset } of this.#body.children) {
@@ -138,121 +250,63 @@ export class Table {
     this.#drawn.clear();
   }
 
-  #learnColumns(rows) {
-    const before = this.#columns.length;
-    for (const { key, data } of rows) {
-      if (this.#drawn.get(key)?.data === data || !isObject(data)) continue;
-      for (const section of Object.keys(data)) {
-        const value = data[section];
-        if (!isObject(value)) {
-          if (section !== '_seq') this.#learnColumn(section, '', section);
-        } else {
-          for (const field of Object.keys(value)) this.#learnColumn(`${section}.${field}`, section, field);
-        }
-      }
-    }
-    if (this.#columns.length === before) return false;
-    this.#columns.sort(compareColumns);
-    return true;
-  }
-
-  #learnColumn(id, section, field) {
-    if (this.#columnIds.has(id)) return;
-    if (this.#columns.length >= COLUMNS_MAX) {
-      this.#fieldsLeftOut.add(id);
-      return;
-    }
-    this.#columnIds.add(id);
-    const width = Math.max(COLUMN_CH_MIN, Math.min(COLUMN_CH_MAX, field.length));
-    this.#columns.push({ id, section, field, width, numeric: false, heading: null });
-  }
-
-  #drawHead() {
-    const sections = element('tr');
-    const fields = element('tr');
-    sections.append(element('th', { scope: 'col', rowSpan: 2, className: 'key', textContent: 'Key' }));
-    sections.append(element('th', { scope: 'col', rowSpan: 2, className: 'slot', textContent: 'Changed in slot' }));
-    let group;
-    for (const column of this.#columns) {
-      const { section, field, numeric } = column;
-      if (group === undefined || group.textContent !== section) {
-        group = element('th', { scope: 'colgroup', className: 'section', colSpan: 1, textContent: section });
-        sections.append(group);
-      } else {
-        group.colSpan++;
-      }
-      column.heading = element('th', {
-        scope: 'col',
-        className: numeric ? 'number' : '',
-        textContent: field,
-        title: field,
-      });
-      fields.append(column.heading);
-    }
-    this.#head.replaceChildren(sections, fields);
-    this.#colgroup.replaceChildren(...Array.from({ length: this.#columns.length + 2 }, () => element('col')));
-    this.#setWidths();
-  }
-
-  // The layout is fixed: a browser that had to measure all cells for each drawing would do nothing else.
-  #setWidths() {
-    const widths = [KEY_CH, SLOT_CH, ...this.#columns.map((column) => column.width)];
-    widths.forEach((width, i) => (this.#colgroup.children[i].style.width = `${width + PADDING_CH}ch`));
-    const total = widths.reduce((sum, width) => sum + width + PADDING_CH, 0);
-    this.#table.style.width = `max(100%, ${total}ch)`;
-  }
-
   #makeRow() {
-    const node = element('tr');
-    const button = element('button', { type: 'button' });
-    const heading = element('th', { scope: 'row', className: 'key' });
-    heading.append(button);
+    const key = element('th', { scope: 'row', className: 'key' });
     const slot = element('td', { className: 'slot number' });
-    const cells = this.#columns.map(() => element('td'));
-    node.append(heading, slot, ...cells);
-    return { node, button, slot, cells, texts: cells.map(() => ''), data: undefined };
+    const cells = this.#columns.list.map(() => element('td'));
+    return {
+      node: element('tr', {}, key, slot, ...cells),
+      key,
+      slot,
+      cells,
+      texts: cells.map(() => ''),
+      data: undefined,
+    };
   }
 
-  #nameRow(drawn, key) {
-    drawn.node.dataset.key = key;
-    drawn.button.textContent = shortKey(key);
-    drawn.button.title = key;
-    this.#drawn.set(key, drawn);
+  #nameRow(drawn, row) {
+    drawn.node.dataset.key = row.key;
+    setText(drawn.key, shortKey(row.key));
+    drawn.key.title = row.key;
+    drawn.data = undefined;
+    for (const cell of drawn.cells) flash(cell, false);
+    this.#drawn.set(row.key, drawn);
   }
 
   // True when a column had to become wider.
-  #fill(drawn, row) {
+  #fill(drawn, row, interval) {
     if (drawn.data === row.data) return false;
     drawn.data = row.data;
-    const data = isObject(row.data) ? row.data : {};
-    setText(drawn.slot, String(data._seq ?? '').split(':')[0]);
+    drawn.node.classList.toggle('partial', row.partial);
+    setText(drawn.slot, valueOf(row, SLOT_COLUMN));
+    const fresh = row.interval === interval;
     let widened = false;
-    this.#columns.forEach((column, i) => {
-      const cell = drawn.cells[i];
-      const outer = column.section === '' ? data : data[column.section];
-      const value = isObject(outer) && Object.hasOwn(outer, column.field) ? outer[column.field] : undefined;
-      const text = cellText(value);
+    this.#columns.list.forEach((column, i) => {
+      const value = valueOf(row, column);
+      const text = valueText(value);
       if (drawn.texts[i] !== text) {
         drawn.texts[i] = text;
-        cell.textContent = text;
-        cell.title = typeof value === 'string' && value !== text ? value : '';
-        const numeric = isNumeric(value);
-        cell.classList.toggle('number', numeric);
-        if (numeric && !column.numeric) {
-          column.numeric = true;
-          column.heading.classList.add('number');
-        }
-        cell.classList.toggle('nothing', value === null);
-        const width = Math.min(COLUMN_CH_MAX, text.length);
-        if (width > column.width) {
-          column.width = width;
-          widened = true;
-        }
+        widened = this.#write(drawn.cells[i], column, value, text) || widened;
       }
-      flash(cell, row.touched.has(column.id));
+      flash(drawn.cells[i], fresh && row.touched.has(column.id));
     });
-    row.touched.clear();
     return widened;
+  }
+
+  #write(cell, column, value, text) {
+    cell.textContent = text;
+    cell.title = typeof value === 'string' && value !== text ? value : '';
+    const numeric = isNumeric(value);
+    cell.classList.toggle('number', numeric);
+    cell.classList.toggle('nothing', value === null);
+    if (numeric && !column.numeric) {
+      column.numeric = true;
+      column.heading.classList.add('number');
+    }
+    const width = widthOf(text.length);
+    if (width <= column.width) return false;
+    column.width = width;
+    return true;
   }
 }
 

@@ -1,22 +1,58 @@
 // Small helpers for text in the document.
 
+export const grouped = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
+
 // Leaves the node alone when it says this already: a write costs a layout, and a selection.
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-export function ageText(ms) {
-  if (ms < 2000) return 'just now';
-  const seconds = Math.floor(ms / 1000);
-  if (seconds < 120) return `${seconds} s ago`;
-  return seconds < 7200 ? `${Math.floor(seconds / 60)} min ago` : `${Math.floor(seconds / 3600)} h ago`;
+export function element(tag, properties = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
 }
 
-// Objects with their names in order, as the server writes them; merging puts new names last.
-export function prettyJson(value) {
-  const ordered = (_, part) =>
-    part !== null && typeof part === 'object' && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort())
-      : part;
-  return JSON.stringify(value, ordered, 2);
+export function counted(count, one, many = `${one}s`) {
+  return `${grouped.format(count)} ${count === 1 ? one : many}`;
+}
+
+export function durationText(ms) {
+  const seconds = ms / 1000;
+  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 120) return `${Math.floor(seconds)} s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
+}
+
+export function ageText(ms) {
+  return ms < 2000 ? 'just now' : `${durationText(Math.floor(ms / 1000) * 1000).replace('.0', '')} ago`;
+}
+
+const publicKey = /^[1-9A-HJ-NP-Za-km-z]{32,}$/;
+
+export function shortKey(key) {
+  return publicKey.test(key) ? `${key.slice(0, 6)}…${key.slice(-6)}` : key;
+}
+
+// A value on one line. Data may be of any size: what is long is cut here, and whole in the entity's JSON.
+export function valueText(value) {
+  if (value === undefined) return '';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return counted(value.length, 'item');
+  if (typeof value === 'object') return objectText(value);
+  return typeof value === 'string' ? shortKey(value) : String(value);
+}
+
+function objectText(object) {
+  const parts = [];
+  for (const [name, value] of Object.entries(object)) {
+    if (parts.length === 6) {
+      parts.push('…');
+      break;
+    }
+    const nested = value !== null && typeof value === 'object' && !Array.isArray(value);
+    parts.push(`${name} ${nested ? '{…}' : valueText(value)}`);
+  }
+  return parts.join(', ').slice(0, 200);
 }

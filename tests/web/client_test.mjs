@@ -99,8 +99,56 @@ test('comes back for ever; the waits begin anew only after an answer', () => {
   }
   last().say(subscribed('A/list'));
   last().end(1012, 'shutdown');
-  assert.equal(client.problem, 'shutdown');
+  assert.equal(client.problem, 'closed by the server, code 1012: shutdown');
   assert.equal(client.retryAt - clock.now(), 1000);
+});
+
+test('why a connection ended: with code and reason, or that nobody answers', () => {
+  const { client, clock, last } = make();
+  client.follow('A/list');
+  last().open();
+  last().end(1013, 'too slow');
+  assert.equal(client.problem, 'closed by the server, code 1013: too slow');
+  clock.advance(1000);
+  last().end(1009);
+  assert.equal(client.problem, 'closed by the server, code 1009');
+  clock.advance(2000);
+  last().end(1006);
+  assert.equal(client.problem, 'the connection broke off, or nobody answers');
+});
+
+test('a view that is watched by key: the key goes with subscribe and unsubscribe, and along into the next connection', () => {
+  const { client, clock, last } = make();
+  client.follow('A/state', 'k1');
+  last().open();
+  client.follow('A/state', 'k2');
+  client.follow('B/list');
+  client.follow('A/state', 'k3');
+  assert.deepEqual(last().sent, [
+    { type: 'subscribe', view: 'A/state', key: 'k1' },
+    { type: 'unsubscribe', view: 'A/state', key: 'k1' },
+    { type: 'subscribe', view: 'A/state', key: 'k2' },
+    { type: 'unsubscribe', view: 'A/state', key: 'k2' },
+    { type: 'subscribe', view: 'B/list' },
+    { type: 'unsubscribe', view: 'B/list' },
+    { type: 'subscribe', view: 'A/state', key: 'k3' },
+  ]);
+  last().end(1012, 'shutdown');
+  clock.advance(1000);
+  last().open();
+  assert.deepEqual(last().sent, [{ type: 'subscribe', view: 'A/state', key: 'k3' }]);
+});
+
+test('a snapshot that the server begins by itself', () => {
+  const { client, last } = make();
+  client.follow('A/list');
+  last().open();
+  last().say(subscribed('A/list'));
+  last().say(snapshot('A/list'));
+  last().say({ ...snapshot('A/list', false), reset: true });
+  assert.equal(client.state, 'connecting');
+  last().say({ ...snapshot('A/list'), reset: true });
+  assert.equal(client.state, 'live');
 });
 
 test('a retry by hand, and a socket that does not open in time', () => {

@@ -1,5 +1,5 @@
-// A small server for working on the page: the files of web/, /status, and a WebSocket that serves two views made from
-// recorded entities. It changes its entities by plain code, so that what it holds is no work of the page's merging.
+// A small server for working on the page: the files of web/, /status, and a WebSocket that serves the List, State and Append
+// views of two recorded entities. It changes its entities by plain code, so that what it holds is no work of the page's merging.
 //
 //   node fake_page_server.mjs [--port N] [--rate CHANGES_PER_SECOND]
 import fs from 'node:fs';
@@ -17,17 +17,21 @@ const csp =
   "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const firstSlot = 398_210_030;
 const snapshotChunk = 50;
+const modes = ['list', 'state', 'append'];
+
+const entityOf = (view) => view.split('/')[0];
+const modeOf = (view) => view.split('/')[1];
 
 export class FakePageServer {
   #port = 0;
   #http = null;
-  #sockets = new Set(); // {socket, views: Set}
+  #sockets = new Set(); // {socket, views: Map of view -> key or undefined}
   #slot = firstSlot;
   #index = 0;
   #updates = 0;
   #noise = 1;
 
-  entities = {}; // view -> {key: data}
+  entities = {}; // list view -> {key: data}; the entity's other views have the same rows
   statusExtra = {};
   notAttached = false;
 
@@ -55,8 +59,8 @@ export class FakePageServer {
     this.#port = this.#http.address().port;
   }
 
-  async goAway() {
-    for (const { socket } of this.#sockets) socket.close(1012, 'shutdown');
+  async goAway(code = 1012, reason = 'shutdown') {
+    for (const { socket } of this.#sockets) socket.close(code, reason);
     this.#http.closeAllConnections();
     await new Promise((resolve) => this.#http.close(resolve));
     for (const { socket } of this.#sockets) socket.terminate();
@@ -77,10 +81,29 @@ export class FakePageServer {
     const seq = this.#nextSeq();
     if (data !== null) data._seq = seq;
     this.#updates++;
-    const frame = { mode: 'list', entity: view, op, key, data, ...(append.length > 0 ? { append } : {}), seq };
-    const text = JSON.stringify(frame);
-    for (const { socket, views } of this.#sockets) if (views.has(view)) socket.send(text);
+    const frame = { op, key, data, ...(append.length > 0 ? { append } : {}), seq };
+    this.#toListeners(view, key, (socket, heading) => socket.send(JSON.stringify({ ...heading, ...frame })));
     return seq;
+  }
+
+  // key: undefined for what concerns every key.
+  #toListeners(view, key, send) {
+    for (const { socket, views } of this.#sockets) {
+      for (const [listened, only] of views) {
+        if (entityOf(listened) !== entityOf(view) || ![undefined, key].includes(only)) continue;
+        send(socket, { mode: modeOf(listened), entity: listened }, listened);
+      }
+    }
+  }
+
+  // Serves these rows from now on, as after a rewind: deletes first, then the whole view again.
+  rewind(view, rows) {
+    const gone = Object.keys(this.entities[view]).filter((key) => !Object.hasOwn(rows, key));
+    this.entities[view] = rows;
+    this.#toListeners(view, undefined, (socket, heading, listened) => {
+      for (const key of gone) socket.send(JSON.stringify({ ...heading, op: 'delete', key, data: null }));
+      this.#sendSnapshot(socket, listened, undefined, { reset: true });
+    });
   }
 
   // A transfer of a token account: numbers that move, and an element that is appended.
@@ -122,50 +145,48 @@ export class FakePageServer {
   }
 
   #accept(socket) {
-    const session = { socket, views: new Set() };
+    const session = { socket, views: new Map() };
     this.#sockets.add(session);
     socket.on('close', () => this.#sockets.delete(session));
     socket.on('message', (text) => {
-      const { type, view } = JSON.parse(text);
+      const { type, view, key } = JSON.parse(text);
       if (type === 'unsubscribe') session.views.delete(view);
-      else if (type === 'subscribe') this.#subscribe(session, view);
+      else if (type === 'subscribe') this.#subscribe(session, view, key);
     });
   }
 
-  #subscribe({ socket, views }, view) {
-    const rows = this.entities[view];
-    if (rows === undefined) {
+  #subscribe({ socket, views }, view, key) {
+    if (!this.#views().some(({ id }) => id === view)) {
+      const code = 'unknown-view';
       const message = `There is no view "${view}".`;
-      socket.send(
-        JSON.stringify({
-          type: 'error',
-          error: 'unknown-view',
-          message,
-          code: 'unknown-view',
-          retryable: false,
-          fatal: false,
-          view,
-        }),
-      );
+      socket.send(JSON.stringify({ type: 'error', error: code, message, code, retryable: false, fatal: false, view }));
       return;
     }
-    views.add(view);
-    socket.send(JSON.stringify({ op: 'subscribed', view, mode: 'list', sort: { field: ['_seq'], order: 'desc' } }));
-    const data = Object.keys(rows)
-      .sort()
-      .map((key) => ({ key, data: rows[key] }));
-    for (let at = 0; at === 0 || at < data.length; at += snapshotChunk) {
-      const complete = at + snapshotChunk >= data.length;
-      socket.send(
-        JSON.stringify({
-          mode: 'list',
-          entity: view,
-          op: 'snapshot',
-          data: data.slice(at, at + snapshotChunk),
-          complete,
-        }),
-      );
+    const mode = modeOf(view);
+    const only = mode === 'state' ? (key ?? '') : key;
+    views.set(view, only);
+    const sort = mode === 'list' ? { sort: { field: ['_seq'], order: 'desc' } } : {};
+    socket.send(JSON.stringify({ op: 'subscribed', view, mode, ...sort }));
+    this.#sendSnapshot(socket, view, only, {});
+  }
+
+  #sendSnapshot(socket, view, only, extra) {
+    const rows = this.entities[`${entityOf(view)}/list`];
+    const keys = Object.keys(rows)
+      .filter((key) => only === undefined || key === only)
+      .sort();
+    for (let from = 0; from === 0 || from < keys.length; from += snapshotChunk) {
+      const data = keys.slice(from, from + snapshotChunk).map((key) => ({ key, data: rows[key] }));
+      const complete = from + snapshotChunk >= keys.length;
+      socket.send(JSON.stringify({ mode: modeOf(view), entity: view, op: 'snapshot', data, complete, ...extra }));
     }
+  }
+
+  #views() {
+    return Object.keys(this.entities).flatMap((id) => {
+      const entity = entityOf(id);
+      return modes.map((mode) => ({ id: `${entity}/${mode}`, entity, mode }));
+    });
   }
 
   #answer(request, response) {
@@ -194,8 +215,6 @@ export class FakePageServer {
 
   #status() {
     if (this.notAttached) return { status: 'Disconnected', healthy: false, error_count: 0 };
-    const views = Object.keys(this.entities).map((id) => ({ id, entity: id.split('/')[0], mode: 'list' }));
-    for (const { entity } of [...views]) views.push({ id: `${entity}/state`, entity, mode: 'state' });
     const count = Object.values(this.entities).reduce((sum, rows) => sum + Object.keys(rows).length, 0);
     return {
       status: 'Connected',
@@ -207,17 +226,18 @@ export class FakePageServer {
         number: 30,
         slot: this.#slot,
         blockhash: '11111111111111111111111111111111',
-        block_time: 1785328584,
+        block_time: Math.floor(Date.now() / 1000) - 1,
       },
       newest_slot: this.#slot + 1,
       lag_slots: 1,
       stream: { state: 'live', proven: true, error: '', from_slot: null, reconnects: 0 },
       gaps: [],
       faults: [],
-      views,
+      views: this.#views(),
       unsupported_views: [],
       projector: { updates: this.#updates },
-      fanout: { sessions: this.#sockets.size },
+      fanout: { sessions: this.#sockets.size, subscriptions: this.#sockets.size },
+      rewind: null,
       store: { entities_estimate: count },
       ...this.statusExtra,
     };

@@ -1,6 +1,6 @@
 // The page of a running server, in a browser.
 //
-//   node page_test.mjs URL [EXPECTED.jsonl] [--view VIEW] [--shots FOLDER] [--seconds N]
+//   node page_test.mjs URL [EXPECTED.jsonl] [--view VIEW [--key KEY]] [--shots FOLDER] [--seconds N]
 //
 // Waits until the page is live and has rows; with EXPECTED.jsonl, lines {"key","seq","data"} as `everstate inspect` writes
 // them, until it holds exactly those entities. Exit 0, or 1 with what is wrong: also with any error on the console. A
@@ -24,24 +24,27 @@ function readExpected(file) {
 
 const text = { type: 'string' };
 const { values, positionals } = parseArgs({
-  options: { view: text, shots: text, seconds: { type: 'string', default: '60' } },
+  options: { view: text, key: text, shots: text, seconds: { type: 'string', default: '60' } },
   allowPositionals: true,
 });
 const [url, expectedFile] = positionals;
 if (url === undefined) {
-  process.stderr.write('usage: page_test.mjs URL [EXPECTED.jsonl] [--view VIEW] [--shots FOLDER] [--seconds N]\n');
+  process.stderr.write(
+    'usage: page_test.mjs URL [EXPECTED.jsonl] [--view VIEW [--key KEY]] [--shots FOLDER] [--seconds N]\n',
+  );
   process.exit(2);
 }
 
 const expected = expectedFile === undefined ? undefined : readExpected(expectedFile);
 const timeoutMs = 1000 * Number(values.seconds);
 const target = new URL(url);
-if (values.view !== undefined) target.hash = `view=${encodeURIComponent(values.view)}`;
+const { view, key } = values;
+if (view !== undefined) target.hash = new URLSearchParams({ view, ...(key === undefined ? {} : { key }) });
 
 const { page, errors, refusals, close } = await openPage(target.href);
 try {
   await waitForState(page, 'live', timeoutMs);
-  if (values.view !== undefined) assert.equal(await page.locator('table').getAttribute('data-view'), values.view);
+  if (view !== undefined) assert.equal(await page.locator('table').getAttribute('data-view'), view);
   if (expected === undefined || Object.keys(expected).length > 0) {
     await page.waitForFunction(() => window.everstate.rows() > 0, undefined, { timeout: timeoutMs });
     await page.waitForSelector('tr[data-key]', { timeout: timeoutMs });

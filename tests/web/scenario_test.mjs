@@ -15,7 +15,13 @@ let page;
 
 const field = (name) => page.locator(`[data-field="${name}"]`);
 const rowOf = (key) => page.locator(`tr[data-key="${key}"]`);
-const topKey = () => page.locator('tbody tr').first().getAttribute('data-key');
+const rowsShown = () => page.locator('tbody.rows tr').count();
+const keysShown = () => page.locator('tbody.rows tr').evaluateAll((rows) => rows.map((row) => row.dataset.key));
+const topKey = async () => (await keysShown())[0];
+const activeKey = () => page.evaluate(() => document.querySelector('#active-row')?.dataset.key);
+const focusedId = () => page.evaluate(() => document.activeElement.id);
+const keyAt = (n) => Object.keys(server.entities[accounts])[n];
+const scrollTo = (top) => page.evaluate((to) => document.getElementById('scroller').scrollTo(0, to), top);
 
 async function waitUntil(condition, what) {
   const deadline = Date.now() + 60_000;
@@ -26,6 +32,13 @@ async function waitUntil(condition, what) {
 }
 const waitForField = (name, text) =>
   waitUntil(async () => (await field(name).textContent()) === text, `${name} is ${text}`);
+const held = () => waitForEntities(page, server.entities[accounts]);
+
+async function chooseView(view) {
+  await page.locator('#view').selectOption(view);
+  await waitUntil(async () => (await page.locator('table').getAttribute('data-view')) === view, `${view} is chosen`);
+  await waitForState(page, 'live');
+}
 
 before(async () => {
   server.notAttached = true;
@@ -41,19 +54,24 @@ after(async () => {
 
 test('a server that is not ready yet: everything is unknown, nothing is zero', async () => {
   await waitUntil(
-    async () => (await page.locator('#health .age').first().textContent()) === 'unknown',
+    async () => /^Status read/.test(await page.locator('#status-age').textContent()),
     'a status was read',
   );
-  for (const value of await page.locator('#health .value').allTextContents()) assert.equal(value, '—');
+  for (const value of await page.locator('#health b').allTextContents()) assert.equal(value, '—');
+  for (const unit of await page.locator('#health .unit').allTextContents()) assert.equal(unit, '');
   assert.equal(await page.locator('body').getAttribute('data-connection'), 'connecting');
   server.notAttached = false;
 });
 
 test('the snapshot is shown, newest first, with the health beside it', async () => {
   await waitForState(page, 'live');
-  await waitForEntities(page, server.entities[accounts]);
+  await held();
   await page.waitForSelector('tr[data-key]');
-  assert.deepEqual(await page.locator('#view option').allTextContents(), [accounts, mints]);
+  const options = await page.locator('#view option').allTextContents();
+  assert.deepEqual(
+    options,
+    [accounts, mints].flatMap((id) => ['list', 'state', 'append'].map((mode) => id.replace('list', mode))),
+  );
   assert.equal(await page.locator('table').getAttribute('data-view'), accounts);
   await waitForField('lag', '1');
   await waitForField('sessions', '1');
@@ -61,8 +79,11 @@ test('the snapshot is shown, newest first, with the health beside it', async () 
   await waitForField('state', 'live');
   await waitForField('updates_per_second', '0');
   await waitForField('entities', '140');
-  const newest = Object.keys(server.entities[accounts]).at(-1);
-  assert.equal(await topKey(), newest);
+  await waitForField('heard', '—');
+  assert.match(await field('lag_seconds').textContent(), /^block time \d+\.\d s ago$/);
+  server.nextSlot();
+  await waitForField('heard', 'just now');
+  assert.equal(await topKey(), Object.keys(server.entities[accounts]).at(-1));
 });
 
 test('patches, appends, nulls, upserts and deletes', async () => {
@@ -76,7 +97,7 @@ test('patches, appends, nulls, upserts and deletes', async () => {
     id: { address: '<img src=x>' },
     state: { amount: '18446744073709551615' },
   });
-  await waitForEntities(page, server.entities[accounts]);
+  await held();
   await waitUntil(async () => (await topKey()) === 'new<b>key</b>', 'the newest row is on top');
   assert.equal(await rowOf(c).count(), 0);
   assert.equal(await page.locator('tbody b, tbody img').count(), 0, 'keys and values are text');
@@ -85,63 +106,161 @@ test('patches, appends, nulls, upserts and deletes', async () => {
   assert.equal(await rowOf(a).locator('.flash-a, .flash-b').count(), 3, 'the changed cells flash');
 });
 
-test('search, and one entity by keyboard', async () => {
-  const key = Object.keys(server.entities[accounts])[5];
+test('search by key and by cell, and one entity with its changes, by keyboard alone', async () => {
+  const key = keyAt(5);
+  const row = () => server.entities[accounts][key];
+  await page.keyboard.press('/');
+  assert.equal(await focusedId(), 'search');
+  await page.keyboard.type(String(row().state.owner).toLowerCase());
+  await waitUntil(async () => (await keysShown()).includes(key), 'a cell is found');
   await page.locator('#search').fill(key.slice(3, 12).toLowerCase());
-  await waitUntil(async () => (await page.locator('tbody tr').count()) === 1, 'one row is left');
-  await page.keyboard.press('Tab'); // Pause
-  await page.keyboard.press('Tab'); // the table
-  await page.keyboard.press('Tab'); // the row
+  await waitUntil(async () => (await rowsShown()) === 1, 'one row is left');
+  while ((await focusedId()) !== 'table') await page.keyboard.press('Tab');
+  await page.keyboard.press('ArrowDown');
+  assert.equal(await activeKey(), key);
+  server.transfer(accounts, key);
   await page.keyboard.press('Enter');
   await page.waitForSelector('dialog[open]');
-  const shown = () => page.locator('#detail-json').textContent().then(JSON.parse);
-  assert.deepEqual(await shown(), server.entities[accounts][key]);
+  assert.equal(await page.locator('#detail-key').textContent(), key);
+  for (let i = 0; i < 2; i++) server.transfer(accounts, key);
+  const newest = page.locator('#detail-changes li').first();
+  const shows = (what) =>
+    waitUntil(async () => (await newest.textContent()).includes(what), `the newest change says ${what}`);
+  await shows(`transfers_total ${row().transfers_total - 1} → ${row().transfers_total}`);
+  await shows('transfers + amount');
+  await shows(`slot ${row()._seq.split(':')[0]}`);
+  await waitUntil(async () => (await page.locator('#detail-changes li').count()) >= 3, 'earlier ones, too');
+  const json = page.locator('#detail-json');
+  assert.match(await json.textContent(), new RegExp(`transfers_total: ${row().transfers_total}$`));
+  assert.ok(!(await json.textContent()).includes('last_sent_slot: 0'));
+  const list = json.locator('details[data-path="/transfers"]');
+  const elements = list.locator('> .children > *');
+  assert.equal(await elements.count(), 0, 'what is folded is not there');
+  await list.locator('> summary').focus();
+  await page.keyboard.press('Enter');
+  await waitUntil(async () => (await elements.count()) === row().transfers.length, 'it is unfolded');
   server.transfer(accounts, key);
-  await waitUntil(async () => (await shown())._seq === server.entities[accounts][key]._seq, 'the open entity follows');
-  assert.deepEqual(await shown(), server.entities[accounts][key]);
+  await waitUntil(async () => (await elements.count()) === row().transfers.length, 'it stays unfolded and follows');
+  assert.equal(await page.evaluate(() => document.activeElement.tagName), 'SUMMARY', 'and keeps the focus');
   if (shots) await takeShots(page, shots, 'detail');
+  await page.setViewportSize({ width: 1600, height: 1000 });
   await page.keyboard.press('Escape');
   await page.waitForSelector('dialog', { state: 'hidden' });
-  assert.equal(
-    await page.evaluate(() => document.activeElement.closest('tr')?.dataset.key),
-    key,
-    'the focus comes back',
-  );
-  await page.locator('#search').fill('no such key');
+  assert.equal(await focusedId(), 'table', 'the focus comes back');
+  await page.locator('#search').fill('no such text');
   await waitUntil(
-    async () => (await page.locator('#empty').textContent()) === 'No key contains this text.',
+    async () => (await page.locator('#empty').textContent()) === 'No row contains this text.',
     'nothing is found',
   );
   await page.locator('#search').fill('');
 });
 
+test('the arrow keys choose a row, which the entity beside the table follows', async () => {
+  await waitUntil(async () => (await rowsShown()) > 10, 'the rows are back');
+  await page.locator('table').focus();
+  const order = await keysShown();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowDown');
+  assert.equal(await activeKey(), order[1]);
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('ArrowDown');
+  assert.equal(await page.locator('#detail-key').textContent(), order[2]);
+  server.transfer(accounts, keyAt(12));
+  await held();
+  await page.waitForTimeout(300);
+  assert.deepEqual((await keysShown()).slice(0, 5), order.slice(0, 5), 'rows hold still under the keyboard');
+  await page.keyboard.press('End');
+  const { length } = Object.keys(server.entities[accounts]);
+  await waitUntil(
+    async () => (await page.locator('#active-row').getAttribute('aria-rowindex')) === String(length + 2),
+    'the last row is active',
+  );
+  assert.equal(
+    await page.locator('#active-row').evaluate((row) => {
+      const [box, around] = [row, document.getElementById('scroller')].map((node) => node.getBoundingClientRect());
+      return box.top >= around.top && box.bottom <= around.bottom;
+    }),
+    true,
+    'and in sight',
+  );
+  await page.keyboard.press('Home');
+  assert.equal(await activeKey(), order[0]);
+  await page.keyboard.press('Escape');
+  await page.locator('#held').click();
+  await waitUntil(async () => (await topKey()) === keyAt(12), 'the newest row is on top again');
+});
+
+test('the place that was scrolled to is kept', async () => {
+  await scrollTo(1400);
+  await waitUntil(
+    async () => (await page.locator('#held').isVisible()) && (await topKey()) !== keyAt(12),
+    'it has scrolled',
+  );
+  const order = await keysShown();
+  for (let n = 60; n < 90; n++) server.transfer(accounts, keyAt(n));
+  server.delete(accounts, keyAt(59));
+  await held();
+  await page.waitForTimeout(300);
+  assert.equal(await page.evaluate(() => document.getElementById('scroller').scrollTop), 1400);
+  const now = await keysShown();
+  assert.deepEqual(
+    order.filter((key) => now.includes(key)),
+    now.filter((key) => order.includes(key)),
+    'no row changed its place',
+  );
+  await page.locator('#held').click();
+  await waitUntil(async () => (await topKey()) === keyAt(88), 'back at the top is the newest row');
+});
+
+test('sorted by a column, in both directions, and newest first again', async () => {
+  const heading = page.locator('thead th', { has: page.locator('[data-column="transfers_total"]') });
+  const column = heading.locator('button');
+  const totals = async () =>
+    (await keysShown()).map((key) => server.entities[accounts][key].transfers_total).filter((n) => n !== undefined);
+  const isSorted = (values, sign) =>
+    values.length > 5 && values.every((value, i) => i === 0 || sign * (value - values[i - 1]) >= 0);
+  await column.click();
+  await waitUntil(async () => isSorted(await totals(), -1), 'the largest is on top');
+  assert.equal(await heading.getAttribute('aria-sort'), 'descending');
+  assert.equal(await page.locator('#newest').getAttribute('aria-pressed'), 'false');
+  await column.focus();
+  await page.keyboard.press('Enter');
+  await waitUntil(async () => isSorted(await totals(), 1), 'the smallest is on top');
+  assert.equal(await heading.getAttribute('aria-sort'), 'ascending');
+  await page.locator('#newest').click();
+  await waitUntil(async () => (await topKey()) === keyAt(88), 'the newest is on top');
+  assert.equal(await heading.getAttribute('aria-sort'), null);
+});
+
 test('pause holds the table, not the data', async () => {
   await page.locator('#pause').click();
   const top = await topKey();
-  const key = Object.keys(server.entities[accounts])[9];
+  const key = keyAt(9);
   server.transfer(accounts, key);
-  await waitForEntities(page, server.entities[accounts]);
+  await held();
   await page.waitForTimeout(300);
   assert.equal(await topKey(), top);
   await page.locator('#pause').click();
   await waitUntil(async () => (await topKey()) === key, 'the table goes on');
 });
 
-test('gaps, faults and an ailing stream are said', async () => {
+test('gaps, faults, a rewind and an ailing stream are said', async () => {
+  const fault = {
+    entity: 'TokenMint',
+    handler: 'transfer',
+    reason: 'sum over a non-number',
+    count: 1234,
+    sample_slot: 398210041,
+    sample: '',
+  };
   server.statusExtra = {
-    gaps: [{ from: 398210040, to: 398210055, cause: 'the provider cannot replay' }],
+    gaps: [
+      { from: 398210001, to: 398210001, cause: 'the archive was off' },
+      { from: 398210040, to: 398210055, cause: 'the provider cannot replay' },
+    ],
     unsupported_views: [{ view: 'TokenMint/top', reason: 'derived views are not built' }],
     error_count: 1234,
-    faults: [
-      {
-        entity: 'TokenMint',
-        handler: 'transfer',
-        reason: 'sum over a non-number',
-        count: 1234,
-        sample_slot: 398210041,
-        sample: '',
-      },
-    ],
+    faults: [fault],
     stream: {
       state: 'waiting to reconnect',
       proven: false,
@@ -149,16 +268,43 @@ test('gaps, faults and an ailing stream are said', async () => {
       from_slot: 1,
       reconnects: 2,
     },
+    rewind: {
+      requested_slot: 398210000,
+      generation: 2,
+      from_slot: 100,
+      slot: 150,
+      target_slot: 200,
+      state: 'filling',
+      error: '',
+    },
     lag_slots: null,
   };
-  await waitForField('gaps', '1');
+  await waitForField('gaps', '2');
   await waitForField('faults', '1,234');
   await waitForField('lag', '—');
   await waitForField('state', 'waiting to reconnect');
   assert.equal(await page.locator('#notices li').count(), 4);
+  await page.locator('#gaps summary').click();
+  assert.deepEqual(await page.locator('#gaps li').allTextContents(), [
+    'slots 398210040 to 398210055 (the provider cannot replay)',
+    'slot 398210001 (the archive was off)',
+  ]);
   if (shots) await takeShots(page, shots, 'ailing');
   server.statusExtra = {};
   await waitUntil(async () => (await page.locator('#notices li').count()) === 0, 'the notices are gone');
+  assert.ok(await page.locator('#gaps').isHidden());
+  await page.setViewportSize({ width: 1600, height: 1000 });
+});
+
+test('a rewind replaces the rows', async () => {
+  const rows = structuredClone(server.entities[accounts]);
+  for (const key of Object.keys(rows).slice(0, 70)) delete rows[key];
+  rows.other = { id: { address: 'other' } };
+  server.rewind(accounts, rows);
+  await held();
+  await waitForState(page, 'live');
+  server.transfer();
+  await held();
 });
 
 test('the server goes away and comes back with other rows', async () => {
@@ -166,14 +312,17 @@ test('the server goes away and comes back with other rows', async () => {
     opened.refusals.filter((refusal) => !/ 503 .*\/status\)$/.test(refusal)),
     [],
   );
-  await page.setViewportSize({ width: 1600, height: 1000 });
-  await server.goAway();
+  await server.goAway(1013, 'too slow');
   await waitForState(page, 'waiting');
-  assert.match(await page.locator('.connection').textContent(), /^Not connected: shutdown\. Try \d+ in \d+ s$/);
+  assert.match(
+    await page.locator('.connection').textContent(),
+    /^Reconnecting: closed by the server, code 1013: too slow\. Try \d+ in \d+ sTry now$/,
+  );
   assert.ok(await page.locator('#retry').isVisible());
-  await waitUntil(async () => (await page.locator('#health .stale').count()) === 8, 'the numbers are marked as old');
-  assert.ok((await page.evaluate(() => window.everstate.rows())) > 100, 'the rows stay to be read');
+  await waitUntil(async () => (await page.locator('body.stale').count()) === 1, 'the numbers are marked as old');
+  assert.ok((await page.evaluate(() => window.everstate.rows())) > 50, 'the rows stay to be read');
   if (shots) await takeShots(page, shots, 'away');
+  await page.setViewportSize({ width: 1600, height: 1000 });
   const [a, b] = Object.keys(server.entities[accounts]);
   delete server.entities[accounts][a];
   server.entities[accounts][b].state = { amount: 1 };
@@ -183,73 +332,168 @@ test('the server goes away and comes back with other rows', async () => {
     .click({ timeout: 2000 })
     .catch(() => {}); // it may have come back by itself
   await waitForState(page, 'live');
-  await waitForEntities(page, server.entities[accounts]);
-  await waitUntil(async () => (await page.locator('#health .stale').count()) === 0, 'the numbers are new');
+  await held();
+  await waitUntil(async () => (await page.locator('body.stale').count()) === 0, 'the numbers are new');
   server.transfer();
-  await waitForEntities(page, server.entities[accounts]);
+  await held();
 });
 
 test('another view, kept in the address', async () => {
-  await page.locator('#view').selectOption(mints);
-  await waitForState(page, 'live');
+  await chooseView(mints);
   await waitForEntities(page, server.entities[mints]);
-  assert.equal(await page.locator('table').getAttribute('data-view'), mints);
-  await waitUntil(async () => (await page.locator('tbody tr').count()) === 6, 'its rows are shown');
+  await waitUntil(async () => (await rowsShown()) === 6, 'its rows are shown');
   if (shots) await takeShots(page, shots, 'mints');
+  await page.setViewportSize({ width: 1600, height: 1000 });
   server.transfer(accounts); // is not ours any more
   await page.reload();
   await waitForState(page, 'live');
   assert.equal(await page.locator('table').getAttribute('data-view'), mints);
-  await page.locator('#view').selectOption(accounts);
-  await waitForEntities(page, server.entities[accounts]);
+  await chooseView('TokenAccount/append');
+  await held();
 });
 
-test('1,000 changes a second of 3,000 rows', async (t) => {
-  await page.setViewportSize({ width: 1600, height: 1000 });
+test('a State view follows one entity', async () => {
+  await chooseView('TokenAccount/state');
+  await waitUntil(
+    async () => /^A State view follows one entity/.test(await page.locator('#empty').textContent()),
+    'a key is asked for',
+  );
+  const key = keyAt(3);
+  await page.locator('#search').fill(key);
+  await page.keyboard.press('Enter');
+  await waitForEntities(page, { [key]: server.entities[accounts][key] });
+  server.transfer(accounts, key);
+  server.transfer(accounts, keyAt(4));
+  await waitForEntities(page, { [key]: server.entities[accounts][key] });
+  await page.reload();
+  await waitForEntities(page, { [key]: server.entities[accounts][key] });
+  await page.locator('#search').fill('no such key');
+  await page.keyboard.press('Enter');
+  await waitUntil(
+    async () => (await page.locator('#empty').textContent()) === 'There is no entity with this key yet.',
+    'it is not there',
+  );
+  await chooseView(accounts);
+  await rowOf(key).click();
+  await page.locator('#detail-alone').click();
+  await waitForEntities(page, { [key]: server.entities[accounts][key] });
+  assert.equal(await page.locator('#view').inputValue(), 'TokenAccount/state');
+  await chooseView(accounts);
+});
+
+test('light, dark or as the system says', async () => {
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   await page.emulateMedia({ colorScheme: 'light' });
-  for (let i = 0; i < 3000; i++) {
-    server.upsert(accounts, `row${String(i).padStart(5, '0')}`, {
+  const light = await ground();
+  await page.emulateMedia({ colorScheme: 'dark' });
+  const dark = await ground();
+  assert.notEqual(light, dark);
+  await page.locator('#theme').click();
+  assert.equal(await ground(), light);
+  await page.reload();
+  await waitForState(page, 'live');
+  assert.equal(await ground(), light, 'it is remembered');
+  await page.locator('#theme').click();
+  await page.emulateMedia({ colorScheme: 'light' });
+  assert.equal(await ground(), dark);
+  await page.locator('#theme').click();
+  assert.equal(await ground(), light);
+});
+
+test('1,000 changes a second of 5,000 rows', async (t) => {
+  for (let i = 0; i < 5000; i++) {
+    const key = `row${String(i).padStart(5, '0')}`;
+    server.entities[accounts][key] = {
       id: { address: `row${i}` },
       state: { amount: i },
       transfers: [],
-    });
+      _seq: `1:${String(i).padStart(12, '0')}`,
+    };
   }
-  await waitForEntities(page, server.entities[accounts]);
+  server.rewind(accounts, server.entities[accounts]);
+  await held();
   await page.evaluate(() => {
     window.frames_ = [];
+    window.tasks_ = [];
+    window.rowsMax_ = 0;
     const note = (now) => {
       window.frames_.push(now);
+      window.rowsMax_ = Math.max(window.rowsMax_, document.querySelectorAll('tbody.rows tr').length);
       requestAnimationFrame(note);
     };
     requestAnimationFrame(note);
+    new PerformanceObserver((list) => window.tasks_.push(...list.getEntries().map(({ duration }) => duration))).observe(
+      { type: 'longtask' },
+    );
   });
+  const keys = Object.keys(server.entities[accounts]);
   const started = Date.now();
   let sent = 0;
-  for (let tick = 1; tick <= 100; tick++) {
-    for (; sent < tick * 50; sent++) server.transfer();
+  for (let tick = 1; tick <= 160; tick++) {
+    for (; sent < tick * 50; sent++) server.transfer(accounts, keys[server.random(keys.length)]);
     if (tick % 8 === 0) server.nextSlot();
-    if (tick === 60 && shots) await takeShots(page, shots, 'busy');
+    if (tick === 60) await scrollTo(50_000);
+    if (tick === 90) await scrollTo(0);
+    if (tick === 110) await page.locator('thead button[data-column="state.amount"]').click();
+    if (tick === 140 && shots) await takeShots(page, shots, 'busy');
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, started + tick * 50 - Date.now())));
   }
   const seconds = (Date.now() - started) / 1000;
-  await waitForEntities(page, server.entities[accounts]);
-  assert.ok((await page.locator('tbody tr').count()) < 200, 'rows out of sight are not drawn');
-  await waitUntil(async () => {
-    await page.evaluate(() => document.getElementById('scroller').scrollBy(0, 1e6));
-    return (await page.locator('tbody tr').count()) === 200;
-  }, 'all 200 rows were scrolled to');
-  await page.waitForTimeout(500);
-  assert.equal(await page.locator('tbody tr').count(), 200);
-  const gaps = await page.evaluate(() =>
-    window.frames_
-      .slice(1)
-      .map((time, i) => time - window.frames_[i])
-      .sort((x, y) => x - y),
-  );
+  const { frames, tasks, rowsMax, elements } = await page.evaluate(() => ({
+    frames: window.frames_,
+    tasks: window.tasks_,
+    rowsMax: window.rowsMax_,
+    elements: document.querySelectorAll('*').length,
+  }));
+  const gaps = frames.slice(1).map((time, i) => time - frames[i]);
+  gaps.sort((x, y) => x - y);
   const at = (part) => Math.round(gaps[Math.floor((gaps.length - 1) * part)]);
+  const sum = tasks.reduce((total, ms) => total + ms, 0);
   t.diagnostic(
-    `${Math.round(sent / seconds)} changes/s; animation frames: median ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms`,
+    `${Math.round(sent / seconds)} changes/s for ${seconds.toFixed(1)} s; animation frames: ${gaps.length}, median ${at(0.5)} ms, ` +
+      `p95 ${at(0.95)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms; long tasks: ${tasks.length}, ${Math.round(sum)} ms together, ` +
+      `longest ${Math.round(Math.max(0, ...tasks))} ms; in the document at most ${rowsMax} rows, now ${elements} elements`,
   );
+  await held();
+  assert.ok(rowsMax > 10 && rowsMax <= 60, `${rowsMax} rows in the document`);
+  assert.ok(elements < 1500, `${elements} elements in the document`);
+  await page.locator('#newest').click();
+  await waitUntil(
+    async () =>
+      (await page.locator('table').getAttribute('aria-rowcount')) ===
+      String(Object.keys(server.entities[accounts]).length + 2),
+    'all rows are listed',
+  );
+  await scrollTo(1e7);
+  await waitUntil(async () => {
+    const index = await page.locator('tbody.rows tr').last().getAttribute('aria-rowindex');
+    return index === String(Object.keys(server.entities[accounts]).length + 2);
+  }, 'the last row was scrolled to');
+});
+
+test('a view with more rows than the page keeps', async () => {
+  const big = 'Big/list';
+  server.entities[big] = {};
+  for (let i = 0; i < 25_000; i++) {
+    server.entities[big][`k${i}`] = { n: i, _seq: `${1000 + (i % 5000)}:${String(i).padStart(12, '0')}` };
+  }
+  await waitUntil(async () => (await page.locator(`#view option[value="${big}"]`).count()) === 1, 'the view is known');
+  await chooseView(big);
+  assert.equal(await page.evaluate(() => window.everstate.rows()), 20_000);
+  await waitUntil(
+    async () => /these are the 20,000 newest/.test(await page.locator('#limit').textContent()),
+    'it is said',
+  );
+  const { k0 } = server.entities[big];
+  assert.equal(await page.evaluate(() => window.everstate.entities().k0), undefined);
+  k0._seq = server.send(big, 'patch', 'k0', { m: 1 });
+  await waitUntil(async () => (await topKey()) === 'k0', 'what changes comes back');
+  assert.deepEqual(await page.locator('thead button').allTextContents(), ['Key', 'Changed in slot', 'm', 'n']);
+  assert.match(await rowOf('k0').getAttribute('class'), /partial/);
+  assert.equal(await page.evaluate(() => window.everstate.rows()), 20_000);
+  if (shots) await takeShots(page, shots, 'limit');
+  await chooseView(mints);
+  await waitUntil(() => page.locator('#limit').isHidden(), 'nothing is left out');
 });
 
 test('the console has no error', () => {

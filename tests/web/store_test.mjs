@@ -7,7 +7,8 @@ const view = 'E/list';
 const row = (key, data) => ({ key, data });
 const snapshot = (data, complete = true) => ({ op: 'snapshot', entity: view, data, complete });
 const patch = (key, data, append) => ({ op: 'patch', entity: view, key, data, ...(append ? { append } : {}) });
-const keys = (store, limit = 100, text = '') => store.newest(limit, text).rows.map(({ key }) => key);
+const keys = (store) => store.newest().map(({ key }) => key);
+const deletion = (key) => ({ op: 'delete', entity: view, key, data: null });
 
 test('objects merge deeply, other values replace, null is stored', () => {
   const before = { a: { b: { c: 1, d: 2 }, e: [1] }, f: 5 };
@@ -101,18 +102,75 @@ test('a second snapshot rebuilds the store: rows it does not name go when it is 
   assert.deepEqual(keys(store).sort(), ['a', 'c', 'd']);
 });
 
-test('the newest rows, limited and searched', () => {
-  const store = new EntityStore();
-  store.apply(snapshot([]));
-  for (const key of ['Abc', 'abd', 'xyz', 'ABE']) store.apply(patch(key, {}));
-  assert.deepEqual(keys(store, 2), ['ABE', 'xyz']);
-  assert.deepEqual(
-    store.newest(2, ' ab ').rows.map(({ key }) => key),
-    ['ABE', 'abd'],
-  );
-  assert.equal(store.newest(2, 'ab').matches, 3);
+test('a reset replaces what is held, also when it comes into a snapshot that is on its way', () => {
+  for (const begun of [
+    [snapshot([row('a', { x: 1 }), row('b', { x: 1 })])],
+    [snapshot([row('a', { x: 1 }), row('b', { x: 1 })], false)],
+  ]) {
+    const store = new EntityStore();
+    store.apply({ op: 'subscribed', view });
+    for (const frame of begun) store.apply(frame);
+    store.apply(deletion('a'));
+    store.apply({ ...snapshot([row('c', { x: 2 })], false), reset: true });
+    store.apply(patch('c', { y: 1 }));
+    store.apply({ ...snapshot([row('d', { x: 2 })]), reset: true });
+    assert.equal(store.loading, false);
+    assert.deepEqual(store.entities(), { c: { x: 2, y: 1 }, d: { x: 2 } }, '"b" was not named again');
+    store.apply({ ...snapshot([row('e', {})]), reset: true });
+    assert.deepEqual(store.entities(), { e: {} });
+  }
+});
+
+test('of a view that is too large the newest rows are kept; what changes later comes back, marked as partial', () => {
+  const store = new EntityStore({ rowsMax: 10 });
+  store.apply({ op: 'subscribed', view });
+  for (let chunk = 0; chunk < 20; chunk++) {
+    const rows = [];
+    for (let i = 0; i < 5; i++) {
+      const n = chunk * 5 + i;
+      rows.push(row(`k${n}`, { n, _seq: `${(n * 37) % 100}:000000000001` }));
+    }
+    store.apply(snapshot(rows, chunk === 19));
+    assert.ok(store.size <= 20, 'never much more than it may keep');
+  }
+  const slots = store.newest().map(({ data }) => Number(data._seq.split(':')[0]));
+  assert.deepEqual(slots, [99, 98, 97, 96, 95, 94, 93, 92, 91, 90]);
+  assert.equal(store.leftOut, 90);
+  const [oldest] = store.newest().slice(-1);
+  const again = store.get(oldest.key);
+  store.apply(patch('k0', { n: 7 }));
+  assert.equal(store.size, 10);
+  assert.equal(store.get(again.key), undefined, 'the one that changed least lately goes');
+  assert.equal(store.get('k0').partial, true);
+  store.apply(patch('k0', { m: 7 }));
+  assert.equal(store.get('k0').partial, true, 'it does not become whole by more patches');
+  store.apply({ op: 'upsert', entity: view, key: 'k0', data: { n: 8 } });
+  assert.equal(store.get('k0').partial, false);
+  assert.equal(store.newest()[1].partial, false, 'rows of the snapshot are whole');
   store.clear();
-  assert.deepEqual(store.newest(2), { rows: [], matches: 0 });
+  assert.deepEqual([store.size, store.leftOut, store.newest()], [0, 0, []]);
+  store.apply(patch('k0', { n: 7 }));
+  assert.equal(store.get('k0').partial, false);
+});
+
+test('what changed in the present interval; changes are told with before and after', () => {
+  const told = [];
+  const store = new EntityStore({ onChange: (...change) => told.push(change) });
+  store.apply(snapshot([row('a', { x: 1, y: 1 })]));
+  assert.deepEqual(told, []);
+  store.apply(patch('a', { x: 2 }));
+  const interval = store.closeInterval();
+  assert.equal(store.get('a').interval, interval);
+  assert.deepEqual([...store.get('a').touched], ['x']);
+  store.apply(patch('a', { y: 2 }));
+  assert.deepEqual([...store.get('a').touched], ['y'], 'what the last interval has shown is over');
+  store.apply(deletion('a'));
+  store.apply(deletion('a'));
+  assert.deepEqual(told, [
+    ['a', { x: 1, y: 1 }, { x: 2, y: 1 }],
+    ['a', { x: 2, y: 1 }, { x: 2, y: 2 }],
+    ['a', { x: 2, y: 2 }, undefined],
+  ]);
 });
 
 // Against a second way of saying the same: whole values, changed in place, and recency as a list.

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Rate, noticesOf } from '../../web/health.js';
-import { cellText, shortKey } from '../../web/table.js';
-import { ageText, prettyJson } from '../../web/text.js';
+import { LastChange, Rate, gapText, noticesOf, tilesOf } from '../../web/status.js';
+import { ageText, durationText, shortKey, valueText } from '../../web/text.js';
 
-test('ages', () => {
+test('ages and durations', () => {
   assert.deepEqual([0, 1999, 2000, 119_999, 120_000, 7_199_999, 7_200_000].map(ageText), [
     'just now',
     'just now',
@@ -14,6 +13,13 @@ test('ages', () => {
     '2 min ago',
     '119 min ago',
     '2 h ago',
+  ]);
+  assert.deepEqual([-5, 840, 9_960, 10_000, 172_800_000].map(durationText), [
+    '0.0 s',
+    '0.8 s',
+    '10.0 s',
+    '10 s',
+    '2 d',
   ]);
 });
 
@@ -32,11 +38,26 @@ test('a rate needs two readings, covers the last five seconds, and is unknown af
   assert.equal(rate.perSecond(), undefined);
 });
 
-test('cells', () => {
+test('the last change of a value is known only when it was seen', () => {
+  const heard = new LastChange();
+  assert.equal(heard.ageMs(0), undefined);
+  heard.add(undefined, 0);
+  heard.add(7, 1000);
+  heard.add(7, 2000);
+  assert.equal(heard.ageMs(2000), undefined, '7 may be older than the first reading');
+  heard.add(8, 3000);
+  heard.add(8, 9000);
+  assert.equal(heard.ageMs(9500), 6500);
+  heard.add(null, 10_000);
+  heard.add(8, 11_000);
+  assert.equal(heard.ageMs(12_000), undefined, 'another server may stand still');
+});
+
+test('values on one line', () => {
   const key = '21iTuRCm12GkYjSi6AXWJKCwjoXZMXeafH1nB3kXaPYn';
   assert.equal(shortKey(key), '21iTuR…kXaPYn');
   assert.equal(shortKey('398210029'), '398210029');
-  assert.deepEqual([undefined, null, 0, false, '', '18446744073709551615', [], [1], [1, 2], { a: 1 }].map(cellText), [
+  assert.deepEqual([undefined, null, 0, false, '', '18446744073709551615', [], [1], [1, 2]].map(valueText), [
     '',
     'null',
     '0',
@@ -46,27 +67,67 @@ test('cells', () => {
     '0 items',
     '1 item',
     '2 items',
-    '{"a":1}',
   ]);
-});
-
-test('JSON with ordered names; arrays keep their order, and "__proto__" is a name', () => {
   assert.equal(
-    prettyJson(JSON.parse('{"b":[2,1,{"d":1,"c":2}],"a":null,"__proto__":1}')).replace(/\s/g, ''),
-    '{"__proto__":1,"a":null,"b":[2,1,{"c":2,"d":1}]}',
+    valueText({ a: 1, who: key, list: [1], deep: { x: 1 } }),
+    'a 1, who 21iTuR…kXaPYn, list 1 item, deep {…}',
   );
+  assert.ok(valueText({ a: 'x'.repeat(9999) }).length <= 200);
 });
 
-test('notices: none for a sound or unknown server, the newest gaps first, long lists are cut and counted', () => {
+const tiles = (status, heardMs) => {
+  const list = tilesOf(status, { updates: new Rate(), heardMs, now: 1_000_000 });
+  return Object.fromEntries(list.map((tile) => [tile.field, tile]));
+};
+
+test('tiles: nothing known is nothing shown, never 0', () => {
+  for (const tile of Object.values(tiles({}))) assert.equal(tile.value ?? '', '');
+  assert.deepEqual(tiles({}).lag.noteField, ['lag_seconds', undefined]);
+  for (const tile of Object.values(tiles({ lag_slots: null, watermark: null, stream: undefined })))
+    assert.equal(tile.value ?? '', '');
+});
+
+test('tiles: units, lag in seconds, the colour of the stream', () => {
+  const status = {
+    stream: { state: 'live', proven: true },
+    watermark: { slot: 5, block_time: 997 },
+    lag_slots: 1,
+    gaps: [{ from: 3, to: 4, cause: 'c' }],
+    fanout: { sessions: 1, subscriptions: 2 },
+    generation: 3,
+  };
+  const shown = tiles(status, 500);
+  assert.deepEqual([shown.lag.value, shown.lag.unit, shown.lag.note], [1, 'slot', 'block time 3.0 s ago']);
+  assert.deepEqual(shown.lag.noteField, ['lag_seconds', 3]);
+  assert.equal(shown.slot.note, 'applied last · generation 3');
+  assert.equal(shown.heard.value, 'just now');
+  assert.equal(shown.gaps.note, '2 slots missing');
+  assert.equal(shown.sessions.note, '2 subscriptions');
+  assert.equal(shown.state.level, 'good');
+  assert.equal(tiles(status, 31_000).state.level, 'busy', 'live, but nothing is heard');
+  assert.equal(tiles({ stream: { state: 'provider behind' } }).state.level, 'busy');
+  assert.equal(tiles({ stream: { state: 'stopped' } }).state.level, 'bad');
+  const recorded = { lag_slots: 0, watermark: { slot: 1, block_time: -200_000 } };
+  assert.equal(tiles(recorded).lag.note, 'recorded 2 d ago');
+  assert.equal(tiles({ ...recorded, lag_slots: 500_000 }).lag.note, 'block time 2 d ago');
+});
+
+test('gaps', () => {
+  assert.equal(gapText({ from: 5, to: 5, cause: 'c' }), 'slot 5 (c)');
+  assert.equal(gapText({ from: 5, to: 9, cause: 'c' }), 'slots 5 to 9 (c)');
+});
+
+test('notices: none for a sound or unknown server, long lists are cut and counted', () => {
   assert.deepEqual(noticesOf({}), []);
-  assert.deepEqual(noticesOf({ gaps: [], faults: [], stream: { error: '' }, unsupported_views: [] }), []);
-  const gaps = [1, 2, 3, 4, 5].map((n) => ({ from: n, to: n, cause: 'c' }));
-  assert.deepEqual(noticesOf({ gaps, stream: { error: 'refused' } }), [
+  assert.deepEqual(noticesOf({ faults: [], stream: { error: '' }, unsupported_views: [], rewind: null }), []);
+  const faults = [1, 2, 3, 4, 5].map((n) => ({ entity: 'E', handler: `h${n}`, reason: 'r', count: n, sample_slot: 7 }));
+  assert.deepEqual(noticesOf({ faults, stream: { error: 'refused' }, checkpoint_error: 'disk full' }), [
     'Stream: refused',
-    'Gap: slots 5 to 5 are missing (c).',
-    'Gap: slots 4 to 4 are missing (c).',
-    'Gap: slots 3 to 3 are missing (c).',
-    '2 more gaps.',
+    'The last checkpoint failed: disk full',
+    'Fault: E h1: r, 1 time, first kept at slot 7.',
+    'Fault: E h2: r, 2 times, first kept at slot 7.',
+    'Fault: E h3: r, 3 times, first kept at slot 7.',
+    '2 more kinds of faults.',
   ]);
   const unsupported_views = [
     { view: 'A/x', reason: 'r' },
@@ -74,4 +135,26 @@ test('notices: none for a sound or unknown server, the newest gaps first, long l
     { view: 'B/x', reason: 'r' },
   ];
   assert.deepEqual(noticesOf({ unsupported_views }), ['Not served: A/x, B/x (r).', 'Not served: A/y (q).']);
+});
+
+test('notices: a rewind, how far it is and how it ended', () => {
+  const rewind = {
+    requested_slot: 10,
+    generation: 4,
+    from_slot: 8,
+    slot: 9,
+    target_slot: 12,
+    state: 'filling',
+    error: '',
+  };
+  assert.deepEqual(noticesOf({ rewind }), ['Rewinding to slot 10: generation 4 is at slot 9 of 12, 25 %.']);
+  assert.deepEqual(noticesOf({ rewind: { ...rewind, target_slot: 8 } }), [
+    'Rewinding to slot 10: generation 4 is at slot 9 of 8.',
+  ]);
+  assert.deepEqual(noticesOf({ rewind: { ...rewind, state: 'done' } }), [
+    'Rewound to slot 10: generation 4 is served.',
+  ]);
+  assert.deepEqual(noticesOf({ rewind: { ...rewind, state: 'failed', error: 'Slots 5 to 7 are missing.' } }), [
+    'The rewind to slot 10 failed: Slots 5 to 7 are missing. The generation before it goes on.',
+  ]);
 });
