@@ -2,14 +2,14 @@
 """The straight line: replay -> serve -> store and clients, each judged by programs that share no code with the server."""
 
 import json
-import os
 import pathlib
 import subprocess
 import threading
 import unittest
 
 import harness
-from harness import Process, Replay, Server
+from clients import node
+from harness import OtherGeyser, Process, Replay, Server
 
 import counting
 import entities
@@ -21,13 +21,6 @@ import recording as oracle_recording
 def settled_slots(path):
     """Slots of the blocks that a recording confirms, in order."""
     return [block.slot for block in oracle_recording.blocks(path)]
-
-
-def node():
-    """Node 22 with the pinned clients, or None."""
-    root = pathlib.Path(os.environ.get("EVERSTATE_NPM_ROOT", harness.HERE))
-    path = root / "node_modules" / "node" / "bin" / "node"
-    return str(path) if path.exists() else None
 
 
 def live_frames(frames):
@@ -62,17 +55,24 @@ class FinalStateTest(harness.EndToEndTest):
         entities.print_report(report)
         self.assertEqual(report.differences, [])
 
-    def check_whole_line(self, name):
+    def replay(self, path):
+        return Replay(path, options=["--slots-per-second", "max", "--wait-subscribers", "2"])
+
+    def other_geyser(self, path):
+        return OtherGeyser(path, options=["--start-on-subscribers", "2"])
+
+    def check_whole_line(self, name, provider):
         path = places.recording(name)
         if path is None:
             self.skipTest(f"{name}.updates is not here")
         last = settled_slots(path)[-1]
-        replay = self.start(Replay(path, options=["--slots-per-second", "max", "--wait-subscribers", "2"]))
+        replay = self.start(provider(path))
         server = self.start(Server(replay.endpoint, self.folder / "a").listening())
 
-        # Both are there before the first slot: the replay waits for a second subscriber, which is another server.
+        # Both are there before the first slot: the provider waits for a second subscriber, which is another server.
         watchers = {view: Subscriber(server.url, view) for view in ("TokenMint/list", "TokenAccount/list")}
         for watcher in watchers.values():
+            self.addCleanup(watcher.socket.sock.close)
             self.assertEqual(watcher.snapshot(), [])
         watch = self.start(Process(harness.EVERSTATE, "watch", server.url, "TokenMint/list", "--raw"))
         watch.line('"complete":true')
@@ -104,11 +104,11 @@ class FinalStateTest(harness.EndToEndTest):
             file = self.folder / (view.replace("/", "-") + ".frames.jsonl")
             file.write_text("".join(json.dumps(f) + "\n" for f in list(watcher.frames)))
             files.append(str(file))
-        self.check_judged(path, files)
+        self.check_judged("raw client", path, files)
 
-    def check_judged(self, path, files):
+    def check_judged(self, who, path, files):
         judge = counting.compare(path, files)
-        print(f"{judge.frames} frames received, {len(judge.due)} due, differences {dict(judge.differences)}")
+        print(f"{who}: {judge.frames} frames received, {len(judge.due)} due, differences {dict(judge.differences)}")
         self.assertEqual(dict(judge.differences), {}, "\n".join(judge.lines[:20]))
 
     def frames_due(self, path, *views):
@@ -121,7 +121,7 @@ class FinalStateTest(harness.EndToEndTest):
 
     def start_npm_client(self, url):
         if node() is None:
-            print("the npm client did not run: node_modules is not installed in tests/end_to_end")
+            print("the npm client did not run: its packages are not installed")
             return None
         client = self.start(
             Process(node(), harness.HERE / "oracle" / "npm_client.mjs", url, "TokenMint/list", "TokenAccount/list", "--out", self.folder, "--raw", self.folder / "npm.raw.jsonl",
@@ -136,14 +136,22 @@ class FinalStateTest(harness.EndToEndTest):
         harness.wait_for("the npm client to have every frame", lambda: raw.read_text().count('"op":"patch"') >= wanted)
         client.process.stdin.close()
         self.assertEqual(client.wait(), 0, "\n".join(client.lines[-20:]))
-        self.check_judged(path, [str(raw)])
+        self.check_judged("npm client", path, [str(raw)])
         self.check_entities(expected, {entity: self.folder / f"{entity}.list.jsonl" for entity in ("TokenMint", "TokenAccount")})
 
     def test_small_recording(self):
-        self.check_whole_line("spl-small")
+        self.check_whole_line("spl-small", self.replay)
 
     def test_full_recording(self):
-        self.check_whole_line("spl")
+        self.check_whole_line("spl", self.replay)
+
+    @harness.needs_geyser
+    def test_small_recording_from_another_geyser(self):
+        self.check_whole_line("spl-small", self.other_geyser)
+
+    @harness.needs_geyser
+    def test_full_recording_from_another_geyser(self):
+        self.check_whole_line("spl", self.other_geyser)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Runs the program as its users do: real processes on free ports of the loopback interface, real files, real signals.
 
-EVERSTATE names the program; EVERSTATE_GEYSER may name another Geyser server that takes --recording, --listen,
---slots-per-second, --replay-slots and --report, to be followed instead of our own replay.
+EVERSTATE names the program; EVERSTATE_GEYSER may name another Geyser server, which shares no code with our replay: one that takes
+--recording, --listen, --slots-per-second, --replay-slots, --start-on-subscribers and --report. Tests that need it do not run without.
 """
 
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -25,6 +26,8 @@ sys.path.insert(0, str(HERE / "oracle"))
 
 EVERSTATE = os.environ.get("EVERSTATE", str(TESTS.parent / "build" / "test" / "everstate"))
 STACK = TESTS / "stacks" / "SplStream.stack.json"
+GEYSER = os.environ.get("EVERSTATE_GEYSER")
+needs_geyser = unittest.skipUnless(GEYSER, "EVERSTATE_GEYSER names no other Geyser server")
 DEADLINE_S = 120
 
 
@@ -43,6 +46,20 @@ def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+def quiet_port():
+    """A free port that the kernel gives to nobody else while a server that is to come back on it is away."""
+    low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(low // 2, low)
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Process:
@@ -86,6 +103,9 @@ class Process:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.reader.join(5)
+        self.process.stdout.close()
+        if self.process.stdin:
+            self.process.stdin.close()
 
     def stop(self, deadline_s=30):
         """SIGTERM; the exit code."""
@@ -122,26 +142,22 @@ class Replay(Process):
 
 
 class OtherGeyser(Replay):
-    """Another Geyser server, named by EVERSTATE_GEYSER: it judges our ingest without sharing code with our replay."""
+    """The Geyser server that EVERSTATE_GEYSER names: it judges our ingest without sharing code with our replay."""
 
     def __init__(self, recording, options=()):
         port = free_port()
-        Process.__init__(self, os.environ["EVERSTATE_GEYSER"], "--recording", recording, "--listen", f"127.0.0.1:{port}", "--report", *options, name="geyser")
+        Process.__init__(self, GEYSER, "--recording", recording, "--listen", f"127.0.0.1:{port}", "--report", *options, name="geyser")
         self.line('"event":"ready"')
         self.endpoint = f"http://127.0.0.1:{port}"
-
-
-def provider(recording, slots_per_second, replay_slots):
-    """Our replay, or the server that EVERSTATE_GEYSER names, at this pace and with this reach."""
-    options = ["--slots-per-second", str(slots_per_second), "--replay-slots", str(replay_slots)]
-    return OtherGeyser(recording, options) if "EVERSTATE_GEYSER" in os.environ else Replay(recording, options=options)
 
 
 class Server(Process):
     """`everstate serve`."""
 
     def __init__(self, endpoint, data, options=(), stack=STACK, port=0):
-        super().__init__(EVERSTATE, "serve", "--stack", stack, "--endpoint", endpoint, "--data", data, "--listen", f"127.0.0.1:{port}", *options, name="serve")
+        # Tests run side by side: none takes the default port of the admin service.
+        admin = () if "--admin" in options else ("--admin", "off")
+        super().__init__(EVERSTATE, "serve", "--stack", stack, "--endpoint", endpoint, "--data", data, "--listen", f"127.0.0.1:{port}", *admin, *options, name="serve")
 
     def listening(self):
         self.url = self.line(r"listening (ws://\S+)")[1]

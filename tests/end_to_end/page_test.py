@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The page in a real Chromium against a real server ends with the state that the store has."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -21,18 +22,40 @@ NODE = NPM_ROOT / "node_modules" / "node" / "bin" / "node"
 @unittest.skipUnless(shutil.which("chromium"), "chromium is not installed")
 @unittest.skipUnless(NODE.exists(), "the pinned npm packages are not installed")
 class PageTest(harness.EndToEndTest):
+    def check_page(self, server, *arguments):
+        done = subprocess.run([NODE, harness.TESTS / "web" / "page_test.mjs", server.http + "/", *arguments], capture_output=True, text=True, timeout=300,
+                              env={**os.environ, "EVERSTATE_NPM_ROOT": str(NPM_ROOT)})
+        print(done.stdout)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def shots(self, name):
+        """Pictures at two widths, light and dark, in a folder of EVERSTATE_SHOTS when that is set."""
+        return ["--shots", pathlib.Path(SHOTS) / name] if SHOTS else []
+
     def test_page_ends_with_the_state(self):
         path = places.recording("spl-small")
         replay = self.start(Replay(path, options=["--slots-per-second", "20"]))
         server = self.start(Server(replay.endpoint, self.folder / "data").listening())
         server.wait_for_slot([block.slot for block in oracle_recording.blocks(path)][-1])
-        expected = harness.dump_views(self.folder / "data", self.folder)["TokenMint"]
-        shots = ["--shots", SHOTS] if SHOTS else []
-        done = subprocess.run([NODE, harness.TESTS / "web" / "page_test.mjs", server.http + "/", expected, *shots], capture_output=True, text=True, timeout=300,
-                              env={**os.environ, "EVERSTATE_NPM_ROOT": str(NPM_ROOT)})
-        print(done.stdout)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        dumps = harness.dump_views(self.folder / "data", self.folder)
+        self.check_page(server, dumps["TokenMint"], "--view", "TokenMint/list", *self.shots("end"))
+        self.check_page(server, dumps["TokenAccount"], "--view", "TokenAccount/append")
+        # A State view has one entity, whichever was asked for.
+        line = pathlib.Path(dumps["TokenAccount"]).read_text().splitlines()[7]
+        alone = self.folder / "alone.jsonl"
+        alone.write_text(line + "\n")
+        self.check_page(server, alone, "--view", "TokenAccount/state", "--key", json.loads(line)["key"])
         self.assertEqual(server.stop(), 0)
+
+    def test_page_under_load(self):
+        """Every row changes several times a second: the page stays live and complains about nothing."""
+        for view in ("TokenMint/list", "TokenAccount/list"):
+            replay = self.start(Replay(places.recording("spl-small"), options=["--slots-per-second", "50", "--loop"]))
+            server = self.start(Server(replay.endpoint, self.folder / view.split("/")[0]).ready())
+            server.wait_for_slot(server.status()["newest_slot"] + 100)
+            self.check_page(server, "--view", view, *self.shots(view.split("/")[0]))
+            self.assertEqual(server.stop(), 0)
+            replay.stop()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // The real npm client, unmodified, as a program: it subscribes, merges with its own code, and dumps what it then holds.
 //
-//   node npm_client.mjs URL VIEW... --out FOLDER [--raw FILE] [--options JSON] [--until-seq SEQ]
+//   node npm_client.mjs URL VIEW... --out FOLDER [--raw FILE] [--options JSON] [--until-seq SEQ] [--reconnects]
 //
 // VIEW is `Entity/list`, `Entity/state@KEY` or a derived view. `--options` are subscribe options for all of them (take,
 // skip, after, ...). The dump is FOLDER/<view with / as .>.jsonl, a line {"key","data"} per entity, in key order. It is
@@ -8,7 +8,10 @@
 // `--raw` gets every message of the server as it came, one a line, in order.
 //
 // On stdout, for a test to wait on: `state connected`, `subscribed VIEW`, `complete VIEW` (a snapshot's end),
-// `issue {...}`, `dumped N`. The exit code is 0, 1 when the client's state was `error`, 2 for wrong arguments.
+// `issue {...}`, `dumped N`. The exit code is 0, 1 when the client's state was `error`, 2 for wrong arguments. With
+// `--reconnects` the server may go and come back: then only a client that is not connected when it ends has failed, and
+// the global WebSocket is that of the package `ws`. Node 22's own fires no `close` after a connection that was refused, as
+// the standard and browsers do, and the client waits for it before it tries again.
 //
 // It needs a Node with a WebSocket of its own (22). EVERSTATE_NPM_ROOT names the folder whose node_modules holds the
 // client, by default the one above this file's.
@@ -19,14 +22,14 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
 function usage(message) {
-  const usageLine = 'npm_client.mjs URL VIEW... --out FOLDER [--raw FILE] [--options JSON] [--until-seq SEQ]';
+  const usageLine = 'npm_client.mjs URL VIEW... --out FOLDER [--raw FILE] [--options JSON] [--until-seq SEQ] [--reconnects]';
   process.stderr.write(`${message}\nusage: ${usageLine}\n`);
   process.exit(2);
 }
 
 function readArguments() {
   const text = { type: 'string' };
-  const options = { out: text, raw: text, options: text, 'until-seq': text };
+  const options = { out: text, raw: text, options: text, 'until-seq': text, reconnects: { type: 'boolean' } };
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const [url, ...views] = positionals;
   if (!url || views.length === 0 || !values.out) usage('URL, at least one VIEW and --out are needed');
@@ -35,7 +38,7 @@ function readArguments() {
     const [view, key] = name.split('@');
     return { view, ...(key === undefined ? {} : { key }), ...JSON.parse(values.options ?? '{}') };
   });
-  return { url, subscriptions, out: values.out, raw: values.raw, untilSeq: values['until-seq'] };
+  return { url, subscriptions, out: values.out, raw: values.raw, untilSeq: values['until-seq'], reconnects: values.reconnects };
 }
 
 // Writes down every message before the client sees it; the client gets it unchanged.
@@ -96,11 +99,14 @@ function dump(client, views, folder) {
 }
 
 async function main() {
-  const { url, subscriptions, out, raw, untilSeq } = readArguments();
+  const { url, subscriptions, out, raw, untilSeq, reconnects } = readArguments();
   const here = path.dirname(fileURLToPath(import.meta.url));
   const root = process.env.EVERSTATE_NPM_ROOT ?? path.dirname(here);
   const entry = path.join(root, 'node_modules', 'hyperstack-typescript', 'dist', 'index.esm.js');
   const { HyperStack } = await import(pathToFileURL(entry));
+  if (reconnects) {
+    globalThis.WebSocket = (await import(pathToFileURL(path.join(root, 'node_modules', 'ws', 'wrapper.mjs')))).WebSocket;
+  }
   if (raw) recordMessages(raw);
 
   const views = [...new Set(subscriptions.map((s) => s.view))];
@@ -118,7 +124,7 @@ async function main() {
   };
   client.onConnectionStateChange((state, error) => {
     if (finished) return;
-    failed ||= state === 'error';
+    failed = reconnects ? state !== 'connected' : failed || state === 'error';
     process.stdout.write(`state ${state}${error ? ' ' + error : ''}\n`);
   });
   client.onSocketIssue((issue) => process.stdout.write(`issue ${JSON.stringify(issue)}\n`));

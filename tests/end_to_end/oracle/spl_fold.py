@@ -5,7 +5,6 @@ file: each line of a handler below stands for one mapping or hook of it, so that
 hide here.
 """
 
-import copy
 import struct
 from dataclasses import dataclass, field
 
@@ -110,7 +109,7 @@ class Fold:
     def touch(self, entity, key):
         row = self.rows[entity].setdefault(key, {})
         if (entity, key) not in self.touched:
-            self.touched[(entity, key)] = copy.deepcopy(row)
+            self.touched[(entity, key)] = copied(row)
         return row
 
     def block(self, block):
@@ -250,7 +249,7 @@ class Fold:
                 patch["transfers"] = self.appended[(entity, key)]
                 append = ["transfers"]
             if patch:
-                change = Change(entity, key, block.slot, len(changes) + 1, patch, append, copy.deepcopy(row))
+                change = Change(entity, key, block.slot, len(changes) + 1, patch, append, copied(row))
                 self.seqs[(entity, key)] = change.seq
                 changes.append(change)
         return changes
@@ -261,6 +260,11 @@ class Fold:
             return False
         row["transfers"] = row["transfers"][-APPEND_KEEP:]
         return True
+
+
+def copied(row):
+    """A row that does not change with the original: lists grow in place, every other value is only ever replaced."""
+    return {path: list(value) if isinstance(value, list) else value for path, value in row.items()}
 
 
 def count(row, path):

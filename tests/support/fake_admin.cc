@@ -1,0 +1,343 @@
+#include "tests/support/fake_admin.h"
+
+#include <algorithm>
+#include <deque>
+#include <stdexcept>
+#include <thread>
+
+namespace everstate {
+namespace {
+
+using std::chrono::steady_clock;
+constexpr std::chrono::seconds kDeadline{60};
+
+bool Wants(const admin::v1::TailRequest& request, const admin::v1::TailFrame& frame) {
+  if (request.paused()) return false;
+  if (!request.views().empty() && std::find(request.views().begin(), request.views().end(), frame.view()) == request.views().end()) return false;
+  if (!request.key().empty() && request.key() != frame.key()) return false;
+  if (!request.ops().empty() && std::find(request.ops().begin(), request.ops().end(), frame.op()) == request.ops().end()) return false;
+  return frame.json().find(request.text()) != std::string::npos;
+}
+
+}  // namespace
+
+struct FakeAdmin::Tail {
+  admin::v1::TailRequest request;
+  std::deque<admin::v1::TailChunk> pending;
+  bool ended = false;
+};
+
+FakeAdmin::FakeAdmin() = default;
+FakeAdmin::~FakeAdmin() { Stop(); }
+
+void FakeAdmin::Start() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = false;
+    started_ = steady_clock::now();
+  }
+  grpc::ServerBuilder builder;
+  int bound = 0;
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddListeningPort("127.0.0.1:" + std::to_string(port_), grpc::InsecureServerCredentials(), &bound);
+  builder.RegisterService(this);
+  server_ = builder.BuildAndStart();
+  if (!server_ || bound == 0) throw std::runtime_error("the fake admin server cannot listen on port " + std::to_string(port_));
+  port_ = bound;
+}
+
+void FakeAdmin::Stop() {
+  if (!server_) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  server_->Shutdown(std::chrono::system_clock::now());
+  server_->Wait();
+  server_.reset();
+}
+
+std::string FakeAdmin::address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+void FakeAdmin::Configure(const std::function<void(FakeAdmin&)>& change) {
+  const std::lock_guard lock(mutex_);
+  change(*this);
+  changed_.notify_all();
+}
+
+bool FakeAdmin::WaitFor(const std::function<bool()>& condition) const {
+  const auto deadline = steady_clock::now() + kDeadline;
+  while (!condition()) {
+    if (steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+void FakeAdmin::SendFrames(const std::vector<admin::v1::TailFrame>& frames) {
+  const std::lock_guard lock(mutex_);
+  for (Tail* tail : tails_) {
+    admin::v1::TailChunk chunk;
+    for (const admin::v1::TailFrame& frame : frames) {
+      if (Wants(tail->request, frame)) *chunk.add_frames() = frame;
+    }
+    if (!chunk.frames().empty()) tail->pending.push_back(std::move(chunk));
+  }
+  changed_.notify_all();
+}
+
+#define FAKE_ADMIN_GETTER(type, name)        \
+  type FakeAdmin::name() const {             \
+    const std::lock_guard lock(mutex_);      \
+    return name##_;                          \
+  }
+FAKE_ADMIN_GETTER(std::vector<admin::v1::TailRequest>, tail_requests)
+FAKE_ADMIN_GETTER(std::vector<admin::v1::ResumeFromRequest>, resume_requests)
+FAKE_ADMIN_GETTER(std::vector<std::string>, verified)
+FAKE_ADMIN_GETTER(std::vector<uint32_t>, pruned)
+FAKE_ADMIN_GETTER(int, created)
+FAKE_ADMIN_GETTER(int, watchers)
+FAKE_ADMIN_GETTER(int, watched)
+FAKE_ADMIN_GETTER(uint64_t, chunks_sent)
+#undef FAKE_ADMIN_GETTER
+
+grpc::Status FakeAdmin::GetInfo(grpc::ServerContext*, const admin::v1::GetInfoRequest*, admin::v1::Info* reply) {
+  const std::lock_guard lock(mutex_);
+  if (!knows_info) return {grpc::UNIMPLEMENTED, ""};
+  *reply = info;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::WatchStatus(grpc::ServerContext* context, const admin::v1::WatchStatusRequest* request, grpc::ServerWriter<admin::v1::Status>* writer) {
+  const std::chrono::milliseconds interval(request->interval_ms() == 0 ? 250 : request->interval_ms());
+  std::unique_lock lock(mutex_);
+  ++watchers_;
+  ++watched_;
+  for (uint64_t n = 0; !stopping_ && !context->IsCancelled(); ++n) {
+    if (changed_.wait_for(lock, pause_before_status, [&] { return stopping_; })) break;
+    admin::v1::Status now = status;
+    now.set_at_unix_ms(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+    now.set_uptime_us(uptime_base_us + static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - started_).count()));
+    if (tick) tick(&now, n);
+    lock.unlock();
+    const bool written = writer->Write(now);
+    lock.lock();
+    if (!written || changed_.wait_for(lock, interval, [&] { return stopping_; })) break;
+  }
+  --watchers_;
+  return stopping_ ? grpc::Status::CANCELLED : grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::TailBus(grpc::ServerContext*, grpc::ServerReaderWriter<admin::v1::TailChunk, admin::v1::TailRequest>* stream) {
+  Tail tail;
+  std::thread reader([&] {
+    admin::v1::TailRequest request;
+    while (stream->Read(&request)) {
+      const std::lock_guard lock(mutex_);
+      tail_requests_.push_back(request);
+      if (std::find(tails_.begin(), tails_.end(), &tail) == tails_.end()) tails_.push_back(&tail);
+      tail.request = request;
+      admin::v1::TailChunk answer;
+      answer.set_paused(request.paused());
+      tail.pending.push_back(std::move(answer));
+      changed_.notify_all();
+    }
+    const std::lock_guard lock(mutex_);
+    tail.ended = true;
+    changed_.notify_all();
+  });
+  {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return stopping_ || tail.ended || !tail.pending.empty(); });
+      if (stopping_ || tail.ended) break;
+      admin::v1::TailChunk chunk = std::move(tail.pending.front());
+      tail.pending.pop_front();
+      chunk.set_paused(tail.request.paused());
+      lock.unlock();
+      const bool written = stream->Write(chunk);
+      lock.lock();
+      if (!written) break;
+      ++chunks_sent_;
+    }
+    std::erase(tails_, &tail);
+  }
+  reader.join();  // its read ends when the client or the server goes
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::CreateCheckpoint(grpc::ServerContext*, const admin::v1::CreateCheckpointRequest*, admin::v1::Checkpoint* reply) {
+  const std::lock_guard lock(mutex_);
+  ++created_;
+  if (!create_answer.ok()) return create_answer;
+  *reply = FakeCheckpoint(status.store().slot());
+  *checkpoints.add_checkpoints() = *reply;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::ListCheckpoints(grpc::ServerContext*, const admin::v1::ListCheckpointsRequest*, admin::v1::Checkpoints* reply) {
+  const std::lock_guard lock(mutex_);
+  *reply = checkpoints;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::VerifyCheckpoint(grpc::ServerContext*, const admin::v1::VerifyCheckpointRequest* request, admin::v1::Checkpoint* reply) {
+  const std::lock_guard lock(mutex_);
+  verified_.push_back(request->name());
+  if (!verify_answer.ok()) return verify_answer;
+  for (const admin::v1::Checkpoint& one : checkpoints.checkpoints()) {
+    if (one.name() == request->name()) *reply = one;
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::PruneCheckpoints(grpc::ServerContext*, const admin::v1::PruneCheckpointsRequest* request, admin::v1::PrunedCheckpoints* reply) {
+  const std::lock_guard lock(mutex_);
+  pruned_.push_back(request->keep());
+  while (checkpoints.checkpoints_size() > static_cast<int>(request->keep())) {
+    reply->add_names(checkpoints.checkpoints(0).name());
+    checkpoints.mutable_checkpoints()->DeleteSubrange(0, 1);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::ResumeFrom(grpc::ServerContext*, const admin::v1::ResumeFromRequest* request, admin::v1::ResumeFromReply* reply) {
+  const std::lock_guard lock(mutex_);
+  resume_requests_.push_back(*request);
+  if (!resume_answer.ok()) return resume_answer;
+  reply->set_checkpoint("checkpoint-of-" + std::to_string(request->slot()));
+  reply->set_generation(status.store().generation() + 1);
+  return grpc::Status::OK;
+}
+
+admin::v1::TailFrame FakeFrame(const std::string& view, const std::string& key, const std::string& op, uint64_t number, const std::string& text) {
+  admin::v1::TailFrame frame;
+  frame.set_view(view);
+  frame.set_key(key);
+  frame.set_op(op);
+  frame.set_number(number);
+  frame.set_at_unix_ms(1764083403120 + static_cast<int64_t>(number) * 400);
+  frame.set_json(R"({"mode":"list","entity":")" + view + R"(","op":")" + op + R"(","key":")" + key + R"(","data":{"supply":"1000000","note":")" + text +
+                 R"(","holders":12},"append":[],"seq":")" + std::to_string(number) + R"(:000000000001"})");
+  return frame;
+}
+
+admin::v1::Checkpoint FakeCheckpoint(uint64_t slot) {
+  admin::v1::Checkpoint checkpoint;
+  checkpoint.set_name(std::to_string(slot) + "-4kLmN9pQ-a1b2");
+  checkpoint.set_slot(slot);
+  checkpoint.set_blockhash("4kLmN9pQ7rStUvWxYz2AbCdEfGhJkMnPqRsTuVwXyZ12");
+  checkpoint.set_lineage("a1b2c3d4e5f60718");
+  checkpoint.set_number(slot - 300000000);
+  checkpoint.set_entities(1200 + slot % 1000);
+  checkpoint.set_bytes(3456789 + slot % 100000);
+  checkpoint.set_created_at(1764080000 + static_cast<int64_t>(slot % 100000));
+  checkpoint.set_ours(true);
+  return checkpoint;
+}
+
+void ConfigureHealthy(FakeAdmin* server) {
+  server->Configure([](FakeAdmin& s) {
+    s.info.set_version("0.1.0");
+    s.info.set_stack_name("SplStream");
+    s.info.set_stack_hash("8f14e45fceea167a5a36dedd4bea2543");
+    s.info.set_endpoint("https://solana.example:443");
+    s.info.set_commitment("confirmed");
+    s.info.set_data_dir("/srv/everstate");
+    s.info.set_listen("0.0.0.0:8877");
+    s.info.set_started_at(1764079000);
+    s.info.set_interface_version(1);
+    for (const char* id : {"TokenMint/list", "TokenMint/state", "TokenAccount/list"}) {
+      auto* view = s.info.add_views();
+      view->set_id(id);
+      view->set_mode(std::string(id).substr(std::string(id).find('/') + 1));
+    }
+    admin::v1::Status& status = s.status;
+    status.set_ready(true);
+    auto* stream = status.mutable_stream();
+    stream->set_state("live");
+    stream->set_proven(true);
+    stream->set_connects(3);
+    stream->set_reconnects(2);
+    stream->set_newest_slot(300001002);
+    stream->set_since_heard_ms(120);
+    auto* store = status.mutable_store();
+    store->set_generation(4);
+    store->set_slot(300001000);
+    store->set_number(1000);
+    store->set_blockhash("9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin");
+    store->set_block_time(1764083400);
+    store->set_lag_slots(2);
+    store->set_lag_seconds(0.9);
+    store->set_entities(12345);
+    store->set_sst_bytes(45678901);
+    store->set_memtable_bytes(1234567);
+    store->set_wal_bytes(234567);
+    const struct { const char *name, *unit; } stages[] = {{"receive", "updates"}, {"project", "updates"}, {"apply", "blocks"}, {"publish", "frames"}, {"archive", "blocks"}};
+    for (const auto& stage : stages) {
+      auto* added = status.add_stages();
+      added->set_name(stage.name);
+      added->set_unit(stage.unit);
+    }
+    const struct { const char* name; uint64_t count, count_max, bytes, bytes_max; } queues[] = {{"ledger", 3, 64, 1500000, 268435456}, {"projector", 1, 16, 400000, 67108864}};
+    for (const auto& queue : queues) {
+      auto* added = status.add_queues();
+      added->set_name(queue.name);
+      added->set_count(queue.count);
+      added->set_count_max(queue.count_max);
+      added->set_bytes(queue.bytes);
+      added->set_bytes_max(queue.bytes_max);
+    }
+    for (const char* id : {"TokenMint/list", "TokenMint/state", "TokenAccount/list"}) status.add_views()->set_id(id);
+    auto* gap = status.add_gaps();
+    gap->set_from(299990000);
+    gap->set_to(299990012);
+    gap->set_cause("the provider had forgotten them");
+    auto* sessions = status.mutable_sessions();
+    sessions->set_sessions(7);
+    sessions->set_subscriptions(11);
+    sessions->set_queued_bytes(2048);
+    auto* archive = status.mutable_archive();
+    archive->set_bytes(734003200);
+    archive->set_keep_bytes(8589934592);
+    archive->set_segments(12);
+    archive->set_first_slot(299995000);
+    archive->set_last_slot(300001000);
+    for (uint64_t slot = 299999000; slot <= 300000800; slot += 600) *s.checkpoints.add_checkpoints() = FakeCheckpoint(slot);
+    // Time passes: 2.5 slots a second, 40 updates each.
+    s.tick = [](admin::v1::Status* now, uint64_t) {
+      const uint64_t ms = now->uptime_us() / 1000;
+      const uint64_t blocks = ms / 400;
+      now->mutable_store()->set_slot(300000900 + blocks);
+      now->mutable_store()->set_number(900 + blocks);
+      now->mutable_stream()->set_newest_slot(300000902 + blocks);
+      now->mutable_stream()->set_messages(blocks * 45);
+      now->mutable_stream()->set_bytes(blocks * 52000);
+      now->mutable_stream()->set_blocks_settled(blocks);
+      const uint64_t units[] = {blocks * 40, blocks * 40, blocks, blocks * 22, blocks};
+      const uint64_t busy_us[] = {blocks * 9000, blocks * 21000, blocks * 4000, blocks * 1500, blocks * 900};
+      for (int i = 0; i < now->stages_size() && i < 5; ++i) {
+        now->mutable_stages(i)->set_units(units[i]);
+        now->mutable_stages(i)->set_busy_us(busy_us[i]);
+      }
+      for (int i = 0; i < now->views_size(); ++i) {
+        now->mutable_views(i)->set_frames(blocks * static_cast<uint64_t>(10 - 3 * std::min(i, 3)));
+        now->mutable_views(i)->set_bytes(now->views(i).frames() * 640);
+        now->mutable_views(i)->set_listeners(static_cast<uint64_t>(3 + i));
+      }
+      now->clear_slots();
+      for (uint64_t back = 64; back-- > 0;) {
+        auto* slot = now->add_slots();
+        slot->set_slot(300000900 + blocks - back);
+        const uint64_t random = (slot->slot() * 2654435761u) >> 7;
+        slot->set_updates(30 + random % 25);
+        slot->set_mutations(15 + random % 11);
+        if (random % 13 != 0) slot->set_confirm_ms(240 + random % 180);
+        slot->set_settle_to_apply_us(2000 + random % 900);
+      }
+    };
+  });
+}
+
+}  // namespace everstate
