@@ -4,7 +4,7 @@
     layering.py ROOT        prints each include that turns an arrow, exits 1 when there is one
 
 A room may include its own headers, and of the rooms it may see only the door headers. System libraries are bound to
-rooms: RocksDB to storage, Boost to fanout and cli, gRPC to the rooms that speak it.
+rooms: RocksDB to storage, Boost to fanout and cli, gRPC to the rooms that speak it, ImGui to the console.
 """
 import pathlib
 import re
@@ -22,39 +22,51 @@ MAY_SEE = {
     "ingest": {"base", "model", "vm", "proto"},
     "projector": {"base", "model", "storage", "stack", "idl", "vm"},
     "fanout": {"base", "model", "storage"},
-    "health": {"base", "model", "storage", "stack", "vm", "ingest", "projector", "fanout"},
-    "server": {"base", "model", "storage", "stack", "vm", "ingest", "projector", "fanout", "health"},
-    "cli": {"base", "model", "storage", "stack", "vm", "ingest", "projector", "fanout", "health", "server"},
+    "deployment": {"base", "model", "storage", "stack", "vm", "ingest", "projector"},
+    "health": {"base", "model", "storage", "stack", "vm", "ingest", "projector", "fanout", "deployment"},
+    "admin": {"base", "model", "storage", "vm", "proto", "fanout", "deployment", "health"},
+    "server": {"base", "model", "storage", "stack", "vm", "ingest", "projector", "fanout", "deployment", "health", "admin"},
+    "cli": {"base", "model", "storage", "stack", "vm", "ingest", "projector", "fanout", "deployment", "health", "admin", "server", "proto"},
     "main": {"cli"},
+    # The console knows a server by proto/admin.proto only, and gRPC is spoken in one file of it.
+    "console": {"proto"},
+    "console_client": {"console", "proto"},
 }
 
 # What another room may include of a room; rooms that are not listed here have only doors.
 DOORS = {
     "base": None,
     "proto": None,
-    "model": {"model.h", "value.h", "row_schema.h", "row.h", "utf8.h"},
-    "storage": {"entity_store.h", "entity_writer.h", "snapshot.h", "inspect.h", "journal.h"},
+    "model": {"model.h", "value.h", "row_schema.h", "row.h", "row_change.h", "utf8.h"},
+    "storage": {"entity_store.h", "entity_writer.h", "snapshot.h", "inspect.h", "journal.h", "checkpoint.h", "data_dir.h"},
     "stack": {"stack.h", "idl.h"},
     "idl": {"layout.h", "extract.h"},
     "vm": {"block.h", "state_view.h", "projection.h", "machine.h"},
-    "ingest": {"source.h", "ledger.h", "ingest.h", "yellowstone.h", "recording.h", "replay.h"},
+    "ingest": {"source.h", "ledger.h", "ingest.h", "yellowstone.h", "recording.h", "replay.h", "archive.h"},
     "projector": {"projector.h", "state_cache.h"},
     "fanout": {"fanout.h"},
-    "health": {"health.h"},
+    "deployment": {"deployment.h"},
+    "health": {"health.h", "status.h"},
+    "admin": {"admin_server.h"},
     "server": {"server.h", "config.h", "progress_line.h"},
     "cli": {"cli.h"},
+    "console": None,
 }
 
-FILES_OF_MODEL = ("model", "value", "value_codec", "utf8", "row", "row_json", "row_schema")
+FILES_OF_MODEL = ("model", "value", "value_codec", "utf8", "row", "row_codec", "row_change", "row_json", "row_schema")
 
 # pattern of a system include -> rooms that may have it
 LIBRARIES = [
     (re.compile(r"rocksdb/"), {"storage"}),
     (re.compile(r"boost/"), {"fanout", "cli"}),
-    (re.compile(r"grpc(pp)?/|google/protobuf|\.(grpc\.)?pb\.h"), {"ingest", "proto"}),
-    (re.compile(r"nlohmann/"), {"model", "stack", "fanout", "health", "cli"}),
-    (re.compile(r"CLI/"), {"cli", "main"}),
-    (re.compile(r"^(thread|mutex|condition_variable)$"), {"base", "storage", "ingest", "projector", "fanout", "health", "server", "cli"}),
+    (re.compile(r"grpc(pp)?/|\.grpc\.pb\.h"), {"ingest", "proto", "admin", "cli", "console_client"}),
+    (re.compile(r"google/protobuf|\.pb\.h"), {"ingest", "proto", "admin", "cli", "console", "console_client"}),
+    (re.compile(r"proto/(geyser|solana-storage)\."), {"ingest", "proto"}),
+    (re.compile(r"imgui|GLFW/"), {"console"}),
+    (re.compile(r"nlohmann/"), {"model", "stack", "fanout", "health", "cli", "console"}),
+    (re.compile(r"^(zstd|zlib)\.h$"), {"ingest"}),
+    (re.compile(r"CLI/"), {"cli", "main", "console"}),
+    (re.compile(r"^(thread|mutex|condition_variable)$"), {"base", "storage", "ingest", "projector", "fanout", "deployment", "health", "admin", "server", "cli", "console_client"}),
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
@@ -70,12 +82,14 @@ def room_of(path: pathlib.PurePosixPath) -> str | None:
         if len(parts) == 2:
             return "main" if path.name == "main.cc" else "server"
         return parts[1]
+    if parts[0] == "admin-gui":
+        return "console_client" if path.name == "console_client.cc" else "console"
     return None
 
 
 def violations(root: pathlib.Path) -> list[str]:
     found = []
-    for top in ("server", "storage"):
+    for top in ("server", "storage", "admin-gui"):
         for file in sorted((root / top).rglob("*")):
             if file.suffix not in (".h", ".cc"):
                 continue

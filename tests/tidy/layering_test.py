@@ -18,6 +18,15 @@ class LayeringTest(unittest.TestCase):
         self.assertIn("no door", layering.judge("projector", '"', "storage/keys.h"))
         self.assertIsNone(layering.judge("projector", '"', "storage/entity_store.h"))
 
+    def test_the_console_sees_the_admin_interface_only(self):
+        for included in ("server/health/health.h", "storage/row.h", "server/base/log.h", "proto/geyser.pb.h", "proto/admin.grpc.pb.h"):
+            self.assertIsNotNone(layering.judge("console", '"', included), included)
+        self.assertIsNone(layering.judge("console", '"', "proto/admin.pb.h"))
+        self.assertIsNone(layering.judge("console_client", '"', "proto/admin.grpc.pb.h"))
+        self.assertIsNotNone(layering.judge("console", "<", "grpcpp/grpcpp.h"))
+        self.assertIsNotNone(layering.judge("console_client", "<", "imgui.h"))
+        self.assertIsNotNone(layering.judge("health", "<", "imgui.h"))
+
     def test_the_tree_has_none(self):
         self.assertEqual(layering.violations(HERE.parent.parent), [])
 

@@ -1,0 +1,337 @@
+// Checkpoints: what there is to go back to, and the rewind.
+#include <algorithm>
+#include <charconv>
+
+#include "admin-gui/format.h"
+#include "admin-gui/panel.h"
+
+namespace everstate::console {
+namespace {
+
+using Text = std::optional<std::string>;
+
+constexpr std::chrono::seconds kListEvery{5};
+constexpr char kRewindTitle[] = "Rewind";
+constexpr char kPruneTitle[] = "Prune checkpoints";
+
+std::optional<uint64_t> ParseNumber(const std::string& text) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  return number;
+}
+
+class CheckpointsPanel final : public Panel {
+ public:
+  const char* title() const override { return "Checkpoints"; }
+
+  void Draw(DrawContext& context) override {
+    const bool busy = Busy(context.model);
+    const bool up = context.model.link().state == Link::State::kUp;
+    // Listing is cheap, and what a command changed is shown at once.
+    if (up && (context.now >= list_at_ || (was_busy_ && !busy) || !was_up_)) {
+      context.client.ListCheckpoints();
+      list_at_ = context.now + kListEvery;
+    }
+    was_busy_ = busy;
+    was_up_ = up;
+
+    Widgets& ui = context.ui;
+    ui.SetSource(context.model.status_at(), context.model.stale(context.now));
+    DrawRewindProgress(context);
+    const float width = ImGui::GetContentRegionAvail().x;
+    DrawTimeline(context, {width, ui.px(128)});
+    ui.SetSource(context.model.checkpoints_at(), !up);
+    DrawButtons(context, up);
+    if (!context.model.checkpoints_error().empty()) ui.Text("list error", "The list could not be read: " + context.model.checkpoints_error(), ui.palette().bad, true);
+    DrawTable(context);
+    DrawRewindDialog(context);
+    DrawPruneDialog(context);
+  }
+
+ private:
+  static bool Busy(const ConsoleModel& model) {
+    return model.under_way(kCreateCheckpoint) || model.under_way(kVerifyCheckpoint) || model.under_way(kPruneCheckpoints) || model.under_way(kRewind);
+  }
+  const api::Checkpoint* Selected(const ConsoleModel& model) const;
+  static const api::Checkpoint* NearestUsable(const ConsoleModel& model, uint64_t slot);
+
+  void DrawButtons(DrawContext& context, bool up);
+  static void DrawRewindProgress(DrawContext& context);
+  void DrawTimeline(DrawContext& context, ImVec2 size);
+  void DrawTable(DrawContext& context);
+  void DrawRow(DrawContext& context, const api::Checkpoint& checkpoint);
+  void DrawRewindDialog(DrawContext& context);
+  void DrawPruneDialog(DrawContext& context);
+
+  Time list_at_{};
+  bool was_busy_ = false, was_up_ = false;
+  std::string selected_;  // a name
+  std::string slot_text_, typed_, keep_text_ = "5";
+  bool again_ = false, accept_gap_ = false;
+};
+
+const api::Checkpoint* CheckpointsPanel::Selected(const ConsoleModel& model) const {
+  if (!model.checkpoints()) return nullptr;
+  for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
+    if (one.name() == selected_) return &one;
+  }
+  return nullptr;
+}
+
+const api::Checkpoint* CheckpointsPanel::NearestUsable(const ConsoleModel& model, uint64_t slot) {
+  const api::Checkpoint* nearest = nullptr;
+  if (!model.checkpoints()) return nullptr;
+  for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
+    if (one.ours() && one.damage().empty() && one.slot() <= slot && (!nearest || one.slot() > nearest->slot())) nearest = &one;
+  }
+  return nearest;
+}
+
+void CheckpointsPanel::DrawButtons(DrawContext& context, bool up) {
+  Widgets& ui = context.ui;
+  const ConsoleModel& model = context.model;
+  const api::Checkpoint* selected = Selected(model);
+  const bool creating = model.under_way(kCreateCheckpoint), verifying = model.under_way(kVerifyCheckpoint);
+  if (ui.Button("create", creating ? "Creating…" : "Create", up && !creating, "Makes a checkpoint of the state as it is now")) context.client.CreateCheckpoint();
+  ImGui::SameLine();
+  if (ui.Button("verify", verifying ? "Verifying…" : "Verify", up && selected && !verifying, "Reads the chosen checkpoint whole and compares its checksums")) context.client.VerifyCheckpoint(selected_);
+  ImGui::SameLine();
+  if (ui.Button("prune", "Prune…", up && model.checkpoints() && !model.under_way(kPruneCheckpoints), "Deletes all but the newest")) ImGui::OpenPopup(kPruneTitle);
+  ImGui::SameLine();
+  const bool rewinding = model.status() && model.status()->has_rewind() && model.status()->rewind().state() == "filling";
+  if (ui.Button("rewind", "Rewind…", up && !rewinding && !model.under_way(kRewind), rewinding ? "One is under way" : "Makes the state anew from a checkpoint")) {
+    slot_text_ = selected ? std::to_string(selected->slot()) : "";
+    typed_.clear();
+    again_ = accept_gap_ = false;
+    ImGui::OpenPopup(kRewindTitle);
+  }
+  ImGui::SameLine();
+  if (selected) {
+    ui.Text("chosen", "chosen: " + selected->name(), ui.palette().dim);
+  } else {
+    ui.Text("chosen", "choose a checkpoint in the table to verify it or to rewind to it", ui.palette().dim);
+  }
+}
+
+void CheckpointsPanel::DrawRewindProgress(DrawContext& context) {
+  Widgets& ui = context.ui;
+  const auto& status = context.model.status();
+  if (!status || !status->has_rewind()) return;
+  const api::Rewind& rewind = status->rewind();
+  const bool failed = rewind.state() == "failed", done = rewind.state() == "done";
+  const std::string words = "Rewind to slot " + std::to_string(rewind.requested_slot()) + " from " + Clip(rewind.checkpoint(), 60) + " into generation " + std::to_string(rewind.generation()) + ": " + Clip(rewind.state(), 40);
+  ui.Name("rewind state", "Status.rewind.state", words, 300, failed ? ui.palette().bad : done ? ui.palette().good : ui.palette().warn);
+  if (!rewind.error().empty()) ui.Text("rewind error", rewind.error(), ui.palette().bad, true);
+  if (failed) return;
+  std::optional<double> share;
+  if (done) {
+    share = 1;
+  } else if (rewind.target_slot() > rewind.from_slot() && rewind.slot() >= rewind.from_slot()) {
+    share = static_cast<double>(rewind.slot() - rewind.from_slot()) / static_cast<double>(rewind.target_slot() - rewind.from_slot());
+  }
+  const std::string text = "slot " + std::to_string(rewind.slot()) + " of " + std::to_string(rewind.target_slot()) + (share ? ", " + Percent(*share) : "");
+  ui.Bar("rewind progress", "Status.rewind.slot", share, text, done ? ui.palette().good : ui.palette().accent);
+}
+
+void CheckpointsPanel::DrawTimeline(DrawContext& context, ImVec2 size) {
+  Widgets& ui = context.ui;
+  const ConsoleModel& model = context.model;
+  ImDrawList& draw = *ImGui::GetWindowDrawList();
+  const ImVec2 at = ImGui::GetCursorScreenPos(), end(at.x + size.x, at.y + size.y);
+  ImGui::InvisibleButton("timeline", size);
+  const bool hovered = ImGui::IsItemHovered(), clicked = ImGui::IsItemClicked();
+  draw.AddRectFilled(at, end, ui.palette().panel, ui.px(5));
+  draw.AddRect(at, end, ui.palette().grid, ui.px(5));
+  draw.AddText({at.x + ui.px(10), at.y + ui.px(6)}, ui.palette().dim, "Slots that can be gone back to");
+
+  std::string words;
+  if (model.status() && model.status()->has_store()) {
+    words = "generation " + std::to_string(model.status()->store().generation());
+    draw.AddText({end.x - ui.px(10) - ImGui::CalcTextSize(words.c_str()).x, at.y + ui.px(6)}, ui.stale() ? ui.palette().stale : ui.palette().text, words.c_str());
+    words += "; ";
+  }
+  uint64_t low = UINT64_MAX, high = 0;
+  const auto spread = [&](uint64_t slot) { low = std::min(low, slot), high = std::max(high, slot); };
+  const auto& status = model.status();
+  const api::Store* store = status && status->has_store() && status->store().has_slot() ? &status->store() : nullptr;
+  const api::Archive* archive = status && status->has_archive() && status->archive().has_first_slot() && status->archive().has_last_slot() ? &status->archive() : nullptr;
+  if (model.checkpoints()) {
+    for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) spread(one.slot());
+  }
+  if (store) spread(store->slot());
+  if (archive) spread(archive->last_slot());
+  if (low > high) {
+    draw.AddText({at.x + ui.px(10), at.y + ui.px(50)}, ui.palette().dim, ui.theme().unknown());
+    return ui.NoteRect("timeline", "timeline", ui.theme().unknown(), at, end);
+  }
+  // A long archive must not press the checkpoints together: it runs out of the picture at the left.
+  const double width = std::max<double>(static_cast<double>(high - low), 1);
+  const float left = at.x + ui.px(40), right = end.x - ui.px(70), line = at.y + ui.px(70);
+  const auto x = [&](uint64_t slot) {
+    const double share = slot >= low ? static_cast<double>(slot - low) / width : -static_cast<double>(low - slot) / width;
+    return std::max(left + static_cast<float>(share) * (right - left), at.x + ui.px(10));
+  };
+  const auto grey = [&](ImU32 colour) { return ui.stale() ? ui.palette().stale : colour; };
+  draw.AddLine({at.x + ui.px(10), line}, {end.x - ui.px(10), line}, ui.palette().grid, ui.px(2));
+  if (archive) {
+    draw.AddRectFilled({x(archive->first_slot()), line + ui.px(10)}, {x(archive->last_slot()), line + ui.px(18)}, (grey(ui.palette().good) & 0x00FFFFFF) | 0x70000000, ui.px(3));
+    draw.AddText({x(archive->first_slot()), line + ui.px(22)}, ui.palette().dim, ("archive from slot " + std::to_string(archive->first_slot())).c_str());
+    words += "archive " + std::to_string(archive->first_slot()) + " to " + std::to_string(archive->last_slot()) + "; ";
+  }
+  if (status && status->has_rewind() && status->rewind().state() == "filling") {
+    draw.AddLine({x(status->rewind().from_slot()), line}, {x(status->rewind().slot()), line}, grey(ui.palette().warn), ui.px(4));
+  }
+  if (store) {
+    const float here = x(store->slot());
+    draw.AddLine({here, line - ui.px(26)}, {here, line + ui.px(8)}, grey(ui.palette().accent), ui.px(2));
+    draw.AddText({here - ui.px(10), line - ui.px(46)}, grey(ui.palette().accent), "now");
+    words += "now " + std::to_string(store->slot()) + "; ";
+  }
+  size_t count = 0;
+  float labelled = 0;  // up to where labels reach
+  if (model.checkpoints()) {
+    for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
+      const ImVec2 centre(x(one.slot()), line);
+      const bool chosen = one.name() == selected_;
+      const ImU32 colour = grey(!one.damage().empty() ? ui.palette().bad : !one.ours() ? ui.palette().dim : !one.reach().empty() ? ui.palette().warn : ui.palette().good);
+      draw.AddCircleFilled(centre, ui.px(chosen ? 8 : 6), colour);
+      if (chosen) draw.AddCircle(centre, ui.px(11), ui.palette().text, 0, ui.px(1.5f));
+      const std::string label = std::to_string(one.slot());
+      const float label_width = ImGui::CalcTextSize(label.c_str()).x;
+      if (centre.x - label_width / 2 > labelled && centre.x + label_width / 2 < right + ui.px(40)) {
+        draw.AddText({std::max(centre.x - label_width / 2, at.x + ui.px(10)), line - ui.px(30)}, ui.palette().dim, label.c_str());
+        labelled = centre.x + label_width / 2 + ui.px(12);
+      }
+      const ImVec2 mouse = ImGui::GetIO().MousePos;
+      if (hovered && std::abs(mouse.x - centre.x) < ui.px(8) && std::abs(mouse.y - centre.y) < ui.px(12)) {
+        ImGui::SetTooltip("%s\nslot %llu", Clip(one.name(), 80).c_str(), static_cast<unsigned long long>(one.slot()));
+        if (clicked) selected_ = one.name();
+      }
+      ++count;
+    }
+  }
+  ui.NoteRect("timeline", "timeline", words + std::to_string(count) + " checkpoints", at, end, "Checkpoints.slot");
+}
+
+void CheckpointsPanel::DrawTable(DrawContext& context) {
+  Widgets& ui = context.ui;
+  const auto& checkpoints = context.model.checkpoints();
+  if (!checkpoints) return ui.Value("checkpoints", "Checkpoints", std::nullopt);
+  if (checkpoints->checkpoints().empty()) return ui.Text("checkpoints", "There is no checkpoint yet.", ui.palette().dim);
+  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_Resizable | ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_PadOuterX | ImGuiTableFlags_BordersOuterH;
+  if (!ImGui::BeginTable("checkpoints", 7, kFlags, ImGui::GetContentRegionAvail())) return;
+  ImGui::TableSetupScrollFreeze(0, 1);
+  ImGui::TableSetupColumn("name", 0, 2.2f);
+  ImGui::TableSetupColumn("slot", 0, 1.0f);
+  ImGui::TableSetupColumn("made", 0, 1.5f);
+  ImGui::TableSetupColumn("entities", 0, 0.9f);
+  ImGui::TableSetupColumn("size", 0, 0.7f);
+  ImGui::TableSetupColumn("can be used", 0, 1.6f);
+  ImGui::TableSetupColumn("reach to the head", 0, 2.2f);
+  ImGui::TableHeadersRow();
+  // The newest first.
+  std::vector<const api::Checkpoint*> rows;
+  for (const api::Checkpoint& one : checkpoints->checkpoints()) rows.push_back(&one);
+  std::stable_sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) { return a->slot() > b->slot(); });
+  ImGuiListClipper clipper;
+  clipper.Begin(static_cast<int>(rows.size()));
+  while (clipper.Step()) {
+    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
+      ImGui::PushID(i);
+      DrawRow(context, *rows[static_cast<size_t>(i)]);
+      ImGui::PopID();
+    }
+  }
+  ImGui::EndTable();
+}
+
+void CheckpointsPanel::DrawRow(DrawContext& context, const api::Checkpoint& one) {
+  Widgets& ui = context.ui;
+  const std::string id = std::to_string(one.slot());
+  ImGui::TableNextRow();
+  ImGui::TableNextColumn();
+  if (ui.Row("checkpoint " + id, one.name(), one.name() == selected_)) selected_ = one.name();
+  ImGui::TableNextColumn();
+  ui.Value(id + " slot", "Checkpoint.slot", id);
+  ImGui::TableNextColumn();
+  ui.Value(id + " made", "Checkpoint.created_at", one.created_at() ? Text(DateAndTime(one.created_at())) : Text());
+  ImGui::TableNextColumn();
+  ui.Value(id + " entities", "Checkpoint.entities", Count(one.entities()));
+  ImGui::TableNextColumn();
+  ui.Value(id + " size", "Checkpoint.bytes", Bytes(static_cast<double>(one.bytes())));
+  ImGui::TableNextColumn();
+  if (!one.damage().empty()) {
+    ui.Name(id + " use", "Checkpoint.damage", "damaged: " + one.damage(), 200, ui.palette().bad);
+  } else {
+    ui.Name(id + " use", "Checkpoint.ours", one.ours() ? "yes" : "no, of another lineage", 200, one.ours() ? ui.palette().good : ui.palette().dim);
+  }
+  ImGui::TableNextColumn();
+  ui.Name(id + " reach", "Checkpoint.reach", one.reach().empty() ? "whole" : one.reach(), 200, one.reach().empty() ? ui.palette().good : ui.palette().warn);
+}
+
+void CheckpointsPanel::DrawRewindDialog(DrawContext& context) {
+  Widgets& ui = context.ui;
+  ImGui::SetNextWindowSize({ui.px(620), 0});
+  const ImVec2 centre = ImGui::GetMainViewport()->GetCenter();
+  ImGui::SetNextWindowPos(centre, ImGuiCond_Appearing, {0.5f, 0.5f});
+  if (!ImGui::BeginPopupModal(kRewindTitle, nullptr, ImGuiWindowFlags_NoResize)) return;
+  ui.Text("rewind words", "The state is made anew from the nearest checkpoint at or before the slot. Until it has caught up, what is served now stays readable but applies nothing more; then everyone is switched at once.",
+          0, true);
+  ui.Input("rewind slot", &slot_text_, "slot", ui.px(200), ImGuiInputTextFlags_CharsDecimal);
+  const std::optional<uint64_t> slot = ParseNumber(slot_text_);
+  ImGui::SameLine();
+  const api::Checkpoint* nearest = slot ? NearestUsable(context.model, *slot) : nullptr;
+  if (!slot) {
+    ui.Text("rewind from", "a slot is a whole number", ui.palette().dim);
+  } else if (nearest) {
+    ui.Text("rewind from", "from checkpoint " + nearest->name(), ui.palette().dim);
+  } else {
+    ui.Text("rewind from", "no usable checkpoint at or before it: the server will refuse", ui.palette().warn);
+  }
+  ui.Check("again", &again_, "Even if the present generation was made by the same rewind");
+  ImGui::SameLine();
+  ui.Check("accept a gap", &accept_gap_, "Even if slots are missing between the checkpoint and the head: they are lost");
+  ImGui::Separator();
+  ui.Text("rewind ask", "To confirm, type the slot once more:");
+  const bool entered = ui.Input("rewind confirmation", &typed_, "slot", ui.px(200), ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_CharsDecimal);
+  const bool confirmed = slot && typed_ == slot_text_;
+  ImGui::SameLine();
+  const bool pressed = ui.Button("rewind now", "Rewind now", confirmed);
+  ImGui::SameLine();
+  const bool cancelled = ui.Button("rewind cancel", "Cancel");
+  if (confirmed && (pressed || entered)) {
+    context.client.ResumeFrom(*slot, again_, accept_gap_);
+    ImGui::CloseCurrentPopup();
+  } else if (cancelled || ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape))) {
+    ImGui::CloseCurrentPopup();
+  }
+  ImGui::EndPopup();
+}
+
+void CheckpointsPanel::DrawPruneDialog(DrawContext& context) {
+  Widgets& ui = context.ui;
+  ImGui::SetNextWindowSize({ui.px(560), 0});
+  ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5f, 0.5f});
+  if (!ImGui::BeginPopupModal(kPruneTitle, nullptr, ImGuiWindowFlags_NoResize)) return;
+  ui.Input("keep", &keep_text_, "how many to keep", ui.px(120), ImGuiInputTextFlags_CharsDecimal);
+  const std::optional<uint64_t> keep = ParseNumber(keep_text_);
+  const bool valid = keep && *keep > 0 && *keep <= UINT32_MAX;
+  const uint64_t count = context.model.checkpoints() ? static_cast<uint64_t>(context.model.checkpoints()->checkpoints_size()) : 0;
+  ImGui::SameLine();
+  ui.Text("prune words", !valid ? "at least one is kept" : "of " + Count(count) + " are kept, the newest; " + Count(count > *keep ? count - *keep : 0) + " are deleted for good", ui.palette().dim);
+  const bool pressed = ui.Button("prune now", "Delete", valid && count > *keep);
+  ImGui::SameLine();
+  if (ui.Button("prune cancel", "Cancel") || ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape))) ImGui::CloseCurrentPopup();
+  if (pressed) {
+    context.client.PruneCheckpoints(static_cast<uint32_t>(*keep));
+    ImGui::CloseCurrentPopup();
+  }
+  ImGui::EndPopup();
+}
+
+}  // namespace
+
+std::unique_ptr<Panel> MakeCheckpointsPanel() { return std::make_unique<CheckpointsPanel>(); }
+
+}  // namespace everstate::console

@@ -1,0 +1,250 @@
+// Stream health: is the stream alive, how far behind is it, where does the time go.
+#include <algorithm>
+#include <array>
+
+#include "admin-gui/format.h"
+#include "admin-gui/panel.h"
+#include "admin-gui/plot.h"
+
+namespace everstate::console {
+namespace {
+
+constexpr std::chrono::seconds kPlotSpan{120};
+
+using Text = std::optional<std::string>;
+
+// The states of a connection as Status.stream.state names them, and where they stand in the drawing (in columns and rows).
+struct StateBox {
+  const char* state;
+  float column, row;
+};
+constexpr std::array<StateBox, 5> kStates = {{{"connecting", 0, 0}, {"live", 1, 0}, {"provider behind", 2, 0}, {"waiting to reconnect", 0, 1}, {"stopped", 2, 1}}};
+struct StateArrow {
+  size_t from, to;
+};
+constexpr std::array<StateArrow, 6> kArrows = {{{0, 1}, {1, 2}, {2, 1}, {1, 3}, {3, 0}, {1, 4}}};
+
+class StreamHealthPanel final : public Panel {
+ public:
+  const char* title() const override { return "Stream health"; }
+
+  void Draw(DrawContext& context) override {
+    Widgets& ui = context.ui;
+    ui.SetSource(context.model.status_at(), context.model.stale(context.now));
+    const float width = ImGui::GetContentRegionAvail().x;
+    const float gap = ImGui::GetStyle().ItemSpacing.x;
+
+    const float top_height = ui.px(154);
+    ImGui::BeginChild("states", {width * 0.46f, top_height}, true, ImGuiWindowFlags_NoScrollbar);
+    DrawStates(context);
+    ImGui::EndChild();
+    ImGui::SameLine();
+    ImGui::BeginChild("numbers", {0, top_height}, true);
+    DrawNumbers(context);
+    ImGui::EndChild();
+
+    const float third = (width - 2 * gap) / 3;
+    DrawSlots(ui, context.model.slots(), {width, ui.px(118)});
+    const ConsoleModel& model = context.model;
+    const auto slots = [](double value) { return Number(value) + " slots"; };
+    Draw3(context, third, {{{"Lag in slots", "Status.store.lag_slots", &model.lag_slots(), slots, ui.palette().series[2]},
+                            {"Updates received", "Status.stages[receive].units, per second", &model.updates_per_s(), PerSecond, ui.palette().series[1]},
+                            {"Bytes from the stream", "Status.stream.bytes, per second", &model.stream_bytes_per_s(), BytesPerSecond, ui.palette().series[0]}}});
+
+    ImGui::BeginChild("stages", {width * 0.42f, 0}, true);
+    DrawStages(context);
+    ImGui::EndChild();
+    ImGui::SameLine();
+    ImGui::BeginChild("queues", {width * 0.27f, 0}, true);
+    DrawQueues(context);
+    ImGui::EndChild();
+    ImGui::SameLine();
+    ImGui::BeginChild("faults", {0, 0}, true);
+    DrawGapsAndFaults(context);
+    ImGui::EndChild();
+  }
+
+ private:
+  static void Draw3(DrawContext& context, float width, const std::array<LinePlot, 3>& plots) {
+    for (size_t i = 0; i < plots.size(); ++i) {
+      if (i > 0) ImGui::SameLine();
+      console::Draw(context.ui, plots[i], {width, context.ui.px(112)}, kPlotSpan);
+    }
+  }
+
+  static void DrawStates(DrawContext& context);
+  static void DrawNumbers(DrawContext& context);
+  static void DrawStages(DrawContext& context);
+  static void DrawQueues(DrawContext& context);
+  static void DrawGapsAndFaults(DrawContext& context);
+};
+
+void Arrow(ImDrawList& draw, ImVec2 from, ImVec2 to, ImU32 colour, float head) {
+  draw.AddLine(from, to, colour, head / 4);
+  const float dx = to.x - from.x, dy = to.y - from.y;
+  const float length = std::max(std::hypot(dx, dy), 1.0f);
+  const ImVec2 along(dx / length * head, dy / length * head);
+  draw.AddTriangleFilled(to, {to.x - along.x - along.y / 2, to.y - along.y + along.x / 2}, {to.x - along.x + along.y / 2, to.y - along.y - along.x / 2}, colour);
+}
+
+ImU32 StateColour(const Palette& palette, std::string_view state) {
+  if (state == "live") return palette.good;
+  if (state == "stopped") return palette.bad;
+  return palette.warn;
+}
+
+void StreamHealthPanel::DrawStates(DrawContext& context) {
+  Widgets& ui = context.ui;
+  const auto& status = context.model.status();
+  const std::string state = status && status->has_stream() ? status->stream().state() : "";
+  ui.Heading("Connection to the provider");
+  ImDrawList& draw = *ImGui::GetWindowDrawList();
+  const ImVec2 origin = ImGui::GetCursorScreenPos();
+  const float room = ImGui::GetContentRegionAvail().x;
+  const ImVec2 box(std::min(ui.px(148), room * 0.29f), ui.px(30));
+  const ImVec2 step((room - box.x) / 2, ui.px(52));
+  const auto corner = [&](const StateBox& one) { return ImVec2(origin.x + one.column * step.x, origin.y + one.row * step.y); };
+
+  for (const StateArrow& arrow : kArrows) {
+    const ImVec2 a = corner(kStates[arrow.from]), b = corner(kStates[arrow.to]);
+    ImVec2 from(a.x + box.x / 2, a.y + box.y / 2), to(b.x + box.x / 2, b.y + box.y / 2);
+    if (kStates[arrow.from].row == kStates[arrow.to].row) {
+      const bool forth = b.x > a.x;
+      from.x = forth ? a.x + box.x : a.x;
+      to.x = forth ? b.x : b.x + box.x;
+      // The two ways between neighbours lie side by side.
+      from.y = to.y = a.y + box.y / 2 + (arrow.from + arrow.to == 3 ? (forth ? -ui.px(5) : ui.px(5)) : 0);
+    } else {
+      const bool down = b.y > a.y;
+      from.y = down ? a.y + box.y : a.y;
+      to.y = down ? b.y : b.y + box.y;
+      if (a.x != b.x) from.x = a.x + box.x * (b.x < a.x ? 0.25f : 0.75f), to.x = b.x + box.x * (b.x < a.x ? 0.75f : 0.25f);
+    }
+    Arrow(draw, from, to, ui.palette().dim, ui.px(7));
+  }
+  bool known = false;
+  for (const StateBox& one : kStates) {
+    const ImVec2 min = corner(one), max(min.x + box.x, min.y + box.y);
+    const bool lit = state == one.state;
+    known |= lit;
+    const ImU32 colour = ui.stale() ? ui.palette().stale : StateColour(ui.palette(), one.state);
+    draw.AddRectFilled(min, max, lit ? (colour & 0x00FFFFFF) | 0x38000000 : ui.palette().raised, ui.px(6));
+    draw.AddRect(min, max, lit ? colour : ui.palette().grid, ui.px(6), 0, lit ? ui.px(2) : 1);
+    const ImVec2 size = ImGui::CalcTextSize(one.state);
+    draw.PushClipRect(min, max, true);
+    draw.AddText({std::max(min.x + ui.px(4), (min.x + max.x - size.x) / 2), (min.y + max.y - size.y) / 2}, lit ? ui.palette().text : ui.palette().dim, one.state);
+    draw.PopClipRect();
+    ui.NoteRect(std::string("state ") + one.state, "state", lit ? "lit" : "dark", min, max, "Status.stream.state");
+  }
+  ImGui::SetCursorScreenPos({origin.x, origin.y + step.y + box.y + ui.px(9)});
+  std::string line = ui.theme().unknown();
+  if (!state.empty()) {
+    const auto& states = context.model.stream_states();
+    line = state + " for " + Seconds(std::chrono::duration<double>(context.now - states.back().since).count());
+    if (states.size() > 1) line += ", before that " + states[states.size() - 2].state;
+    if (!known) line = "a state that this console does not know: " + line;
+    if (!status->stream().error().empty()) line += ": " + status->stream().error();
+  }
+  ui.Name("stream state", "Status.stream.state", line, 300);
+}
+
+void StreamHealthPanel::DrawNumbers(DrawContext& context) {
+  Widgets& ui = context.ui;
+  const auto& status = context.model.status();
+  const api::Stream* stream = status && status->has_stream() ? &status->stream() : nullptr;
+  const api::Store* store = status && status->has_store() ? &status->store() : nullptr;
+  const Rates& rates = context.model.rates();
+  if (!ui.BeginGrid("numbers", std::clamp(static_cast<int>(ImGui::GetContentRegionAvail().x / ui.px(130)), 1, 4))) return;
+  const ImU32 late = store && store->has_lag_slots() && store->lag_slots() > 50 ? ui.palette().warn : 0;
+  ui.Tile("lag", "Status.store.lag_slots", store && store->has_lag_slots() ? Text(Count(store->lag_slots()) + (store->lag_slots() == 1 ? " slot" : " slots")) : Text(), late);
+  ui.Tile("lag in time", "Status.store.lag_seconds", store && store->has_lag_seconds() ? Text(Seconds(store->lag_seconds())) : Text(), late);
+  ui.Tile("slot applied", "Status.store.slot", store && store->has_slot() ? Text(std::to_string(store->slot())) : Text());
+  ui.Tile("newest slot heard", "Status.stream.newest_slot", stream && stream->has_newest_slot() ? Text(std::to_string(stream->newest_slot())) : Text());
+  ui.Tile("last heard", "Status.stream.since_heard_ms", stream && stream->has_since_heard_ms() ? Text(Seconds(static_cast<double>(stream->since_heard_ms()) / 1000) + " ago") : Text());
+  ui.Tile("reconnects", "Status.stream.reconnects", stream ? Text(Count(stream->reconnects()) + " times") : Text(), stream && stream->reconnects() ? ui.palette().warn : 0);
+  ui.Tile("messages", "Status.stream.messages, per second", rates.messages_per_s ? Text(PerSecond(*rates.messages_per_s)) : Text());
+  ui.Tile("blocks settled", "Status.stream.blocks_settled, per second", rates.blocks_per_s ? Text(PerSecond(*rates.blocks_per_s)) : Text());
+  ui.Tile("entities", "Status.store.entities", store ? Text(Count(store->entities()) + " entities") : Text());
+  ui.Tile("store on disk", "Status.store.sst_bytes + wal_bytes", store ? Text(Bytes(static_cast<double>(store->sst_bytes() + store->wal_bytes()))) : Text());
+  const bool archive = status && status->has_archive();
+  ui.Tile("archive", "Status.archive.bytes", archive ? Text(Bytes(static_cast<double>(status->archive().bytes()))) : status ? Text("off") : Text(),
+          archive && status->archive().failures() ? ui.palette().bad : 0);
+  ui.Tile("sessions", "Status.sessions.sessions", status && status->has_sessions() ? Text(Count(status->sessions().sessions()) + " open") : Text());
+  ui.EndGrid();
+}
+
+void StreamHealthPanel::DrawStages(DrawContext& context) {
+  Widgets& ui = context.ui;
+  ui.Heading("Stages");
+  if (!ImGui::BeginTable("stages", 4, ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_RowBg | ImGuiTableFlags_PadOuterX)) return;
+  ImGui::TableSetupColumn("stage", 0, 1.0f);
+  ImGui::TableSetupColumn("rate", 0, 1.5f);
+  ImGui::TableSetupColumn("busy", 0, 1.5f);
+  ImGui::TableSetupColumn("time each", 0, 1.2f);
+  ImGui::TableHeadersRow();
+  for (const StageRate& stage : context.model.rates().stages) {
+    const std::string name = Clip(stage.name, 60);
+    const std::string metric = "Status.stages[" + name + "]";
+    ImGui::TableNextRow();
+    ImGui::TableNextColumn();
+    ui.Name("stage " + name, (metric + ".name").c_str(), stage.name);
+    ImGui::TableNextColumn();
+    ui.Value(name + " rate", (metric + ".units, per second").c_str(), stage.per_s ? Text(Number(*stage.per_s) + " " + Clip(stage.unit, 20) + "/s") : Text());
+    ImGui::TableNextColumn();
+    const ImU32 colour = stage.busy.value_or(0) > 0.8 ? ui.palette().bad : stage.busy.value_or(0) > 0.5 ? ui.palette().warn : ui.palette().good;
+    ui.Bar(name + " busy", (metric + ".busy_us, share of the time").c_str(), stage.busy, stage.busy ? Percent(*stage.busy) : "", colour);
+    ImGui::TableNextColumn();
+    ui.Value(name + " time each", (metric + ".busy_us / units").c_str(), stage.us_per_unit ? Text(Number(*stage.us_per_unit) + " µs") : Text());
+  }
+  ImGui::EndTable();
+  if (context.model.rates().stages.empty()) ui.Text("no stages", ui.theme().unknown(), ui.palette().dim);
+}
+
+void StreamHealthPanel::DrawQueues(DrawContext& context) {
+  Widgets& ui = context.ui;
+  ui.Heading("Queues");
+  const auto& status = context.model.status();
+  if (!status || status->queues().empty()) return ui.Text("no queues", ui.theme().unknown(), ui.palette().dim);
+  for (const api::Queue& queue : status->queues()) {
+    const std::string name = Clip(queue.name(), 60);
+    const double by_count = queue.count_max() ? static_cast<double>(queue.count()) / static_cast<double>(queue.count_max()) : 0;
+    const double by_bytes = queue.bytes_max() ? static_cast<double>(queue.bytes()) / static_cast<double>(queue.bytes_max()) : 0;
+    const double share = std::max(by_count, by_bytes);
+    const ImU32 colour = share > 0.8 ? ui.palette().bad : share > 0.5 ? ui.palette().warn : ui.palette().accent;
+    const bool limited = queue.count_max() || queue.bytes_max();
+    ui.Name("queue " + name, ("Status.queues[" + name + "]").c_str(), queue.name());
+    ui.Bar(name + " fill", ("Status.queues[" + name + "].count, bytes").c_str(), limited ? std::optional(share) : std::nullopt,
+           Count(queue.count()) + " of " + Count(queue.count_max()) + ", " + Bytes(static_cast<double>(queue.bytes())) + " of " + Bytes(static_cast<double>(queue.bytes_max())), colour);
+  }
+}
+
+void StreamHealthPanel::DrawGapsAndFaults(DrawContext& context) {
+  Widgets& ui = context.ui;
+  const auto& status = context.model.status();
+  ui.Heading("Gaps");
+  if (!status) {
+    ui.Value("gaps", "Status.gaps", std::nullopt);
+  } else if (status->gaps().empty()) {
+    ui.Value("gaps", "Status.gaps", "none", ui.palette().good);
+  }
+  if (status) {
+    for (int i = 0; i < status->gaps_size(); ++i) {
+      const api::Gap& gap = status->gaps(i);
+      ui.Name("gap " + std::to_string(i), "Status.gaps", "slots " + std::to_string(gap.from()) + " to " + std::to_string(gap.to()) + ": " + gap.cause(), 300, ui.palette().warn);
+    }
+  }
+  ImGui::Spacing();
+  ui.Heading("Faults");
+  ui.Value("faults", "Status.faults", status ? Text(Count(status->faults()) + " operations skipped") : Text(), status && status->faults() ? ui.palette().warn : 0);
+  if (!status) return;
+  for (int i = 0; i < status->fault_kinds_size(); ++i) {
+    const api::Fault& fault = status->fault_kinds(i);
+    ui.Name("fault " + std::to_string(i), "Status.fault_kinds", Count(fault.count()) + " × " + fault.entity() + ", " + fault.handler() + ": " + fault.reason() + " (" + fault.sample() + ")", 300);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Panel> MakeStreamHealthPanel() { return std::make_unique<StreamHealthPanel>(); }
+
+}  // namespace everstate::console
