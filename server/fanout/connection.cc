@@ -174,7 +174,7 @@ class Connection : public Peer {
     SendQueue queue;
     queue.Push(Slice::Of(AnswerText(answer, with_body), 0));
     error_code ignored;
-    lane_->Linger(socket_.release(ignored), std::move(queue));
+    lane_->Linger(socket_.release(ignored), std::move(queue), /*slow=*/false);
     lane_->Remove(this);
   }
 

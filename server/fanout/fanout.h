@@ -46,6 +46,7 @@ struct FanoutOptions {
   uint32_t idle_timeout_ms = 300000;               // nothing heard for this long: closed, 1012
   uint32_t handshake_timeout_ms = 10000;
   uint32_t close_timeout_ms = 2000;                // how long a close may take before the socket is reset
+  uint32_t slow_close_timeout_ms = 60000;          // the same for a session that is closed because it was slow: only what the kernel holds is kept for it
   // A session that keeps a moment of the store readable and takes nothing for this long is closed, 1013.
   uint32_t look_timeout_ms = 120000;
   size_t tap_batches_max = 1024, tap_bytes_max = 8u << 20;  // what waits for one tap; beyond it batches are dropped and counted

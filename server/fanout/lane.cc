@@ -126,7 +126,7 @@ void Lane::ScheduleFlush() {
   });
 }
 
-void Lane::Linger(int socket, SendQueue queue) { StartLingering(this, socket, std::move(queue)); }
+void Lane::Linger(int socket, SendQueue queue, bool slow) { StartLingering(this, socket, std::move(queue), slow); }
 
 void Lane::OnStore(StoreRef store) {
   const StoreRef old = std::exchange(store_, std::move(store));

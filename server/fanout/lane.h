@@ -68,7 +68,7 @@ class Lane {
   void FlushDirty() EVERSTATE_ON_LANE;     // every handler of ours ends with it
   void ScheduleFlush() EVERSTATE_ON_LANE;  // for what is queued inside somebody else's handler
   // Sends what is queued, then half-closes and waits for the peer's end: lingering.h.
-  void Linger(int socket, SendQueue queue) EVERSTATE_ON_LANE;
+  void Linger(int socket, SendQueue queue, bool slow) EVERSTATE_ON_LANE;
   void StopSoon() EVERSTATE_ON_LANE;
   bool stopping() const EVERSTATE_ON_LANE { return stopping_; }
 

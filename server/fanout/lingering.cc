@@ -14,10 +14,12 @@ namespace {
 
 class Lingering : public Peer {
  public:
-  Lingering(Lane* lane, int socket, SendQueue queue)
+  Lingering(Lane* lane, int socket, SendQueue queue, bool slow)
       : lane_(lane),
         socket_(TakeSocket(lane->io(), socket)),
-        queue_(std::move(queue)) {
+        queue_(std::move(queue)),
+        patience_ms_(slow ? lane->state().options.slow_close_timeout_ms : lane->state().options.close_timeout_ms) {
+    queue_.Own();
     Renew();
     counted_ = queue_.bytes();
     lane_->state().counters.queued_bytes.Add(counted_);
@@ -31,7 +33,10 @@ class Lingering : public Peer {
   void OnTick(SteadyTime now) override EVERSTATE_ON_LANE {
     if (now >= deadline_) End(/*reset=*/!queue_.empty());
   }
-  void OnStop() override EVERSTATE_ON_LANE {}  // it ends by itself
+  void OnStop() override EVERSTATE_ON_LANE {  // nobody waits for the slow ones
+    patience_ms_ = lane_->state().options.close_timeout_ms;
+    Renew();
+  }
 
   void Flush() override EVERSTATE_ON_LANE {
     if (ended_ || waiting_) return;
@@ -67,7 +72,7 @@ class Lingering : public Peer {
 
   // A slow peer may take its time as long as it takes something.
   void Renew() EVERSTATE_ON_LANE {
-    deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(lane_->state().options.close_timeout_ms);
+    deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(patience_ms_);
   }
 
   void Read() EVERSTATE_ON_LANE {
@@ -97,6 +102,7 @@ class Lingering : public Peer {
   Lane* const lane_;
   Socket socket_;
   SendQueue queue_;
+  uint32_t patience_ms_;
   size_t counted_ = 0;
   SteadyTime deadline_;
   std::array<char, 512> scratch_;
@@ -106,8 +112,8 @@ class Lingering : public Peer {
 
 }  // namespace
 
-void StartLingering(Lane* lane, int socket, SendQueue queue) {
-  auto lingering = std::make_shared<Lingering>(lane, socket, std::move(queue));
+void StartLingering(Lane* lane, int socket, SendQueue queue, bool slow) {
+  auto lingering = std::make_shared<Lingering>(lane, socket, std::move(queue), slow);
   lane->Add(lingering);
   lingering->Begin();
 }

@@ -10,9 +10,10 @@ namespace everstate {
 
 class Lane;
 
-// Takes the socket over; on the lane's thread. When the peer takes nothing for close_timeout_ms it is closed: with a reset if
+// Takes the socket over; on the lane's thread. When the peer takes nothing for close_timeout_ms (slow_close_timeout_ms when it was
+// slow: it is to read why it was closed when it comes back) it is closed: with a reset if
 // something of ours is still queued here, else so that the kernel delivers what it has.
-void StartLingering(Lane* lane, int socket, SendQueue queue) EVERSTATE_ON_LANE;
+void StartLingering(Lane* lane, int socket, SendQueue queue, bool slow) EVERSTATE_ON_LANE;
 
 // Closes a socket that no connection was made of, and counts it out.
 void CloseAccepted(int socket, FanoutState* state);

@@ -89,6 +89,15 @@ SendQueue::Sent SendQueue::Send(int fd) {
   return sent;
 }
 
+void Slice::Own() {
+  if (!shared) return;
+  *this = Of(std::string(data, size), frames);
+}
+
+void SendQueue::Own() {
+  for (size_t i = head_; i < slices_.size(); ++i) slices_[i].Own();
+}
+
 void SendQueue::Drop(bool keep_newest) {
   if (empty()) return;
   std::vector<Slice> kept;

@@ -16,8 +16,10 @@ struct Slice {
   const char* data = nullptr;
   size_t size = 0;
   uint32_t frames = 0;
+  bool shared = false;  // owner holds more than these bytes, for others
 
   static Slice Of(std::string bytes, uint32_t frames);  // owns them
+  void Own();                                           // copies the bytes when they are shared
 };
 
 // SendQueue
@@ -36,6 +38,9 @@ class SendQueue {
   };
   // One sendmsg on a non-blocking socket (more only beyond 1,024 slices). kFull: the socket takes no more for now.
   Sent Send(int fd);
+
+  // Makes what is queued its own, so that a socket that takes nothing keeps no more alive than bytes() says.
+  void Own();
 
   // Forgets what is queued: all but the rest of the frame that is partly sent, and the newest slice when `keep_newest`.
   void Drop(bool keep_newest);

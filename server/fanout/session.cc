@@ -137,6 +137,7 @@ class Session final : public Peer, public FeedHost, public GateSink {
   }
   void Queue(Slice slice) EVERSTATE_ON_LANE {
     counters_.queued_bytes.Add(slice.size);
+    if (waiting_) slice.Own();
     queue_.Push(std::move(slice));
     lane_->MarkDirty(this);
   }
@@ -146,6 +147,11 @@ class Session final : public Peer, public FeedHost, public GateSink {
     counters_.queued_bytes.Sub(before - queue_.bytes());
   }
   void Close(uint16_t code, std::string_view reason, bool drop_queue) EVERSTATE_ON_LANE;
+  void CloseSlow() EVERSTATE_ON_LANE {
+    counters_.sessions_closed_slow.Add();
+    slow_ = true;
+    Close(kCloseTryAgain, "too slow", /*drop_queue=*/true);
+  }
   void End(bool linger) EVERSTATE_ON_LANE;
 
   Lane* const lane_;
@@ -163,6 +169,7 @@ class Session final : public Peer, public FeedHost, public GateSink {
   bool was_drained_ EVERSTATE_OF_LANE = true;    // since the last tick
   int pings_unanswered_ EVERSTATE_OF_LANE = 0;
   bool waiting_ EVERSTATE_OF_LANE = false;  // for room in the socket
+  bool slow_ EVERSTATE_OF_LANE = false;     // that is why it ends
   bool ended_ EVERSTATE_OF_LANE = false;
 };
 
@@ -317,10 +324,7 @@ void Session::OnTick(SteadyTime now) {
     pins = pins || feed->pins();
     if (const auto since = feed->looking_since(); since.has_value()) lane_->SeeLook(*since);
   }
-  if (pins && now - drained_at_ >= milliseconds(options_.look_timeout_ms)) {
-    counters_.sessions_closed_slow.Add();
-    return Close(kCloseTryAgain, "too slow", /*drop_queue=*/true);
-  }
+  if (pins && now - drained_at_ >= milliseconds(options_.look_timeout_ms)) return CloseSlow();
   if (now < next_ping_) return;
   if (pings_unanswered_ >= kPingsUnansweredMax) {
     counters_.sessions_closed_idle.Add();
@@ -343,6 +347,7 @@ void Session::Flush() {
     if (sent.outcome == SendQueue::Outcome::kFailed) return End(/*linger=*/false);
     if (sent.outcome == SendQueue::Outcome::kFull) {
       waiting_ = true;
+      queue_.Own();
       stream_.next_layer().socket().async_wait(Socket::wait_write, [self = Self()](error_code error) {
         kLaneThread.Assume();
         self->waiting_ = false;
@@ -352,10 +357,7 @@ void Session::Flush() {
       });
     }
   }
-  if (TooMuchQueued()) {
-    counters_.sessions_closed_slow.Add();
-    return Close(kCloseTryAgain, "too slow", /*drop_queue=*/true);
-  }
+  if (TooMuchQueued()) return CloseSlow();
   if (!Drained()) return;
   was_drained_ = true;
   for (const auto& feed : feeds_) feed->OnDrained();
@@ -385,7 +387,7 @@ void Session::End(bool linger) {
   error_code ignored;
   Socket& socket = stream_.next_layer().socket();
   if (linger) {
-    lane_->Linger(socket.release(ignored), std::move(queue_));
+    lane_->Linger(socket.release(ignored), std::move(queue_), slow_);
   } else {
     socket.close(ignored);
     lane_->state().connections.fetch_sub(1, std::memory_order_relaxed);

@@ -6,7 +6,26 @@ namespace everstate {
 namespace {
 
 Slice SliceOf(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames, const FrameRef& frame) {
-  return {publication, frames.bytes.data() + frame.offset, frame.size, 1};
+  return {publication, frames.bytes.data() + frame.offset, frame.size, 1, /*shared=*/true};
+}
+
+// A publication of nothing but this frame, or of all frames of this view: what a slow session may keep.
+std::shared_ptr<const Publication> Extract(const Publication& publication, const ViewFrames& frames, size_t index) {
+  auto own = std::make_shared<Publication>();
+  own->number = publication.number;
+  ViewFrames& kept = own->views.emplace_back();
+  kept.view = frames.view;
+  const bool all = index == ViewFeed::kAll;
+  for (size_t i = all ? 0 : index; i < (all ? frames.frames.size() : index + 1); ++i) {
+    FrameRef frame = frames.frames[i];
+    const std::string_view key = publication.key(frame);
+    kept.bytes.append(frames.bytes, frame.offset, frame.size);
+    frame.key_offset = own->keys.size();
+    frame.offset = kept.bytes.size() - frame.size;
+    own->keys.append(key);
+    kept.frames.push_back(frame);
+  }
+  return own;
 }
 
 }  // namespace
@@ -285,7 +304,12 @@ void ViewFeed::OnLive(const std::shared_ptr<const Publication>& publication, con
     return;
   }
   const size_t bytes = index == kAll ? frames.bytes.size() : frames.frames[index].size;
-  held_.push_back({publication, &frames, index, bytes});
+  if (host_->Drained()) {
+    held_.push_back({publication, &frames, index, bytes});
+  } else {  // the socket takes nothing, so this may stay long: it must keep no more alive than it is counted for
+    const auto own = Extract(*publication, frames, index);
+    held_.push_back({own, &own->views.front(), index == kAll ? kAll : 0, bytes});
+  }
   host_->AddHeldBytes(bytes);
 }
 
@@ -295,7 +319,7 @@ void ViewFeed::Deliver(const std::shared_ptr<const Publication>& publication, co
     return;
   }
   if (publication->number > carried_max_ && whole() && older_.empty()) {
-    host_->Send({publication, frames.bytes.data(), frames.bytes.size(), static_cast<uint32_t>(frames.frames.size())});
+    host_->Send({publication, frames.bytes.data(), frames.bytes.size(), static_cast<uint32_t>(frames.frames.size()), /*shared=*/true});
     return;
   }
   for (const FrameRef& frame : frames.frames) DeliverOne(publication, frames, frame);

@@ -202,7 +202,7 @@ TEST_F(LimitsTest, ASlowReaderIsClosed1013AndCostsOnlyItself) {
 TEST_F(LimitsTest, ASlowReaderThatNeverReadsIsReset) {
   FanoutOptions options = Options();
   options.session_queue_bytes_max = 1u << 20;
-  options.close_timeout_ms = 100;
+  options.close_timeout_ms = options.slow_close_timeout_ms = 100;
   Start(options);
   WsClient slow(fanout_->address(), "/", 64 << 10);
   FakeClient model;
@@ -264,7 +264,7 @@ TEST_F(LimitsTest, OneWritePerSocketAndBatch) {
 TEST_F(LimitsTest, NoiseNeverKillsTheServer) {
   FanoutOptions options = Options();
   options.handshake_timeout_ms = 100;
-  options.close_timeout_ms = 100;
+  options.close_timeout_ms = options.slow_close_timeout_ms = 100;
   Start(options);
   std::mt19937_64 random(11);
   const auto noise = [&](size_t size) {

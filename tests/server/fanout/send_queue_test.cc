@@ -120,5 +120,17 @@ TEST_F(SendQueueTest, DropKeepsFramesWhole) {
   }
 }
 
+TEST_F(SendQueueTest, WhatIsOwnedKeepsNothingElseAlive) {
+  auto batch = std::make_shared<const std::string>(std::string(1000, 'x') + "frame");
+  const std::weak_ptr<const std::string> alive = batch;
+  SendQueue queue;
+  queue.Push({batch, batch->data() + 1000, 5, 1, /*shared=*/true});
+  batch.reset();
+  EXPECT_FALSE(alive.expired());
+  queue.Own();
+  EXPECT_TRUE(alive.expired());
+  EXPECT_EQ(queue.bytes(), 5u);
+}
+
 }  // namespace
 }  // namespace everstate

@@ -177,7 +177,7 @@ TEST_F(SwitchTest, ASecondSwitchBeforeTheFirstWasTaken) {
 TEST_F(SwitchTest, FiftySessionsAndASlowOne) {
   FanoutOptions options = Options();
   options.session_queue_bytes_max = 1u << 20;
-  options.close_timeout_ms = 100;
+  options.close_timeout_ms = options.slow_close_timeout_ms = 100;
   Start(options);
   for (int i = 0; i < 10; ++i) Fill(world_, i * 25, i * 25 + 25, 10000);
   ThingWorld& next = NewWorld();
@@ -215,11 +215,11 @@ TEST_F(SwitchTest, FiftySessionsAndASlowOne) {
 TEST_F(SwitchTest, WhoTakesNothingDoesNotKeepTheOldStore) {
   FanoutOptions options = Options();
   options.look_timeout_ms = 1000;
-  options.close_timeout_ms = 100;
+  options.close_timeout_ms = options.slow_close_timeout_ms = 100;
   Start(options);
   for (int i = 0; i < 40; ++i) Fill(world_, i * 25, i * 25 + 25, 20000);
   ThingWorld& next = NewWorld();
-  Fill(next, 0, 10);
+  for (int i = 0; i < 40; ++i) Fill(next, i * 25, i * 25 + 25, 20000);  // no socket holds either of them
   WsClient client(fanout_->address(), "/", 64 << 10);
   client.SendText(ViewMessage("subscribe", "Thing/list"));
   EXPECT_TRUE(Eventually([&] { return counters().oldest_look_ms.value() > 0; }));
