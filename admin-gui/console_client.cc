@@ -29,7 +29,8 @@ std::shared_ptr<grpc::Channel> Connect(const ClientOptions& options) {
   // A server on this machine is not behind a proxy.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // The pauses between tries are ours; the channel's own must not outlast them. The minimum is how long one try may take.
+  // The pauses between tries are ours; the channel's own must not outlast them. The minimum is how long one try may
+  // take.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, static_cast<int>(options.retry_first.count()));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(options.retry_first.count()));
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(options.call_timeout.count()));
@@ -39,19 +40,27 @@ std::shared_ptr<grpc::Channel> Connect(const ClientOptions& options) {
 
 std::string Name(grpc::StatusCode code) {
   switch (code) {
-    case grpc::UNIMPLEMENTED: return "this server does not know that";
-    case grpc::DEADLINE_EXCEEDED: return "no answer in time";
-    case grpc::UNAVAILABLE: return "unreachable";
-    case grpc::CANCELLED: return "the server ended the call";
-    case grpc::DATA_LOSS: return "damaged";
-    case grpc::FAILED_PRECONDITION: return "refused";
-    default: return absl::StrCat("gRPC code ", static_cast<int>(code));
+    case grpc::UNIMPLEMENTED:
+      return "this server does not know that";
+    case grpc::DEADLINE_EXCEEDED:
+      return "no answer in time";
+    case grpc::UNAVAILABLE:
+      return "unreachable";
+    case grpc::CANCELLED:
+      return "the server ended the call";
+    case grpc::DATA_LOSS:
+      return "damaged";
+    case grpc::FAILED_PRECONDITION:
+      return "refused";
+    default:
+      return absl::StrCat("gRPC code ", static_cast<int>(code));
   }
 }
 
 std::string Words(const grpc::Status& status) {
   if (status.ok()) return "the server ended the stream";
-  return status.error_message().empty() ? Name(status.error_code()) : absl::StrCat(Name(status.error_code()), ": ", status.error_message());
+  return status.error_message().empty() ? Name(status.error_code())
+                                        : absl::StrCat(Name(status.error_code()), ": ", status.error_message());
 }
 
 }  // namespace
@@ -60,16 +69,19 @@ struct ConsoleClient::Impl {
   class StatusStream;
   class TailStream;
 
-  explicit Impl(ClientOptions given) : options(std::move(given)), channel(Connect(options)), stub(api::Admin::NewStub(channel)) {}
+  explicit Impl(ClientOptions given)
+      : options(std::move(given)), channel(Connect(options)), stub(api::Admin::NewStub(channel)) {}
 
-  void Keep();                                    // the keeping thread
+  void Keep();  // the keeping thread
   // One connection from GetInfo to its end, and why it ended; absent when stopping. `answered`: a status came.
   std::optional<std::string> FollowOnce(bool* answered);
-  Time KeepTailLocked();                          // opens a wanted tail; when to look again
+  Time KeepTailLocked();  // opens a wanted tail; when to look again
   grpc::Status GetInfo(api::Info* info);
   void Post(decltype(Event::what) what);
   void PostLocked(decltype(Event::what) what);
-  void Wake() const { if (options.wake) options.wake(); }
+  void Wake() const {
+    if (options.wake) options.wake();
+  }
 
   template <typename Request, typename Reply>
   struct Call {
@@ -81,7 +93,8 @@ struct ConsoleClient::Impl {
   template <typename Request, typename Reply, typename Start>
   void Begin(Request request, milliseconds timeout, Start start, std::function<void(const grpc::Status&, Reply*)> done);
   template <typename Request, typename Reply, typename Start>
-  void Command(const char* command, Request request, milliseconds timeout, Start start, std::function<std::string(const Reply&)> words);
+  void Command(const char* command, Request request, milliseconds timeout, Start start,
+               std::function<std::string(const Reply&)> words);
 
   const ClientOptions options;
   const std::shared_ptr<grpc::Channel> channel;
@@ -96,7 +109,7 @@ struct ConsoleClient::Impl {
 
   StatusStream* status_stream = nullptr;
   std::optional<grpc::Status> status_end;
-  Time heard_at{};                       // the newest status
+  Time heard_at{};  // the newest status
 
   std::optional<api::TailRequest> tail_wanted;
   TailStream* tail_stream = nullptr;
@@ -106,8 +119,9 @@ struct ConsoleClient::Impl {
   std::thread keeper;
 };
 
-// The status stream. Deletes itself when gRPC is done with it. A context keeps the channel, and a channel must not end on a
-// thread of gRPC's, which would wait for itself: so every context is gone before the client is told that it may go.
+// The status stream. Deletes itself when gRPC is done with it. A context keeps the channel, and a channel must not end
+// on a thread of gRPC's, which would wait for itself: so every context is gone before the client is told that it may
+// go.
 class ConsoleClient::Impl::StatusStream : public grpc::ClientReadReactor<api::Status> {
  public:
   explicit StatusStream(Impl* impl) : impl_(impl) {
@@ -232,7 +246,8 @@ void ConsoleClient::Impl::PostLocked(decltype(Event::what) what) {
   if (std::holds_alternative<StatusArrived>(what)) {
     heard_at = now;
     if (++inbox_statuses > kStatusesMax) {
-      inbox.erase(std::find_if(inbox.begin(), inbox.end(), [](const Event& event) { return std::holds_alternative<StatusArrived>(event.what); }));
+      inbox.erase(std::find_if(inbox.begin(), inbox.end(),
+                               [](const Event& event) { return std::holds_alternative<StatusArrived>(event.what); }));
       --inbox_statuses;
     }
   } else if (const auto* tail = std::get_if<TailArrived>(&what)) {
@@ -306,7 +321,8 @@ std::optional<std::string> ConsoleClient::Impl::FollowOnce(bool* answered) {
   changed.wait(lock, [&] { return !status_stream && !tail_stream; });
   *answered = heard_at > began;
   if (stopping) return std::nullopt;
-  return silent ? absl::StrCat("it has sent no status for ", options.silence_max.count() / 1000, " s") : Words(*status_end);
+  return silent ? absl::StrCat("it has sent no status for ", options.silence_max.count() / 1000, " s")
+                : Words(*status_end);
 }
 
 Time ConsoleClient::Impl::KeepTailLocked() {
@@ -317,7 +333,8 @@ Time ConsoleClient::Impl::KeepTailLocked() {
 }
 
 template <typename Request, typename Reply, typename Start>
-void ConsoleClient::Impl::Begin(Request request, milliseconds timeout, Start start, std::function<void(const grpc::Status&, Reply*)> done) {
+void ConsoleClient::Impl::Begin(Request request, milliseconds timeout, Start start,
+                                std::function<void(const grpc::Status&, Reply*)> done) {
   auto* const call = new Call<Request, Reply>;
   call->request = std::move(request);
   call->context.set_deadline(system_clock::now() + timeout);
@@ -340,10 +357,11 @@ template <typename Request, typename Reply, typename Start>
 void ConsoleClient::Impl::Command(const char* command, Request request, milliseconds timeout, Start start,
                                   std::function<std::string(const Reply&)> words) {
   Post(CommandStarted{command});
-  Begin<Request, Reply>(std::move(request), timeout, start, [this, command, words = std::move(words)](const grpc::Status& status, Reply* reply) {
-    const std::lock_guard lock(mutex);
-    PostLocked(CommandDone{command, status.ok(), status.ok() ? words(*reply) : Words(status)});
-  });
+  Begin<Request, Reply>(std::move(request), timeout, start,
+                        [this, command, words = std::move(words)](const grpc::Status& status, Reply* reply) {
+                          const std::lock_guard lock(mutex);
+                          PostLocked(CommandDone{command, status.ok(), status.ok() ? words(*reply) : Words(status)});
+                        });
 }
 
 ConsoleClient::ConsoleClient(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
@@ -400,7 +418,8 @@ void ConsoleClient::ListCheckpoints() {
 void ConsoleClient::CreateCheckpoint() {
   Impl* const impl = impl_.get();
   impl->Command<api::CreateCheckpointRequest, api::Checkpoint>(
-      kCreateCheckpoint, {}, kCommandTimeout, [impl](auto... arguments) { impl->stub->async()->CreateCheckpoint(std::move(arguments)...); },
+      kCreateCheckpoint, {}, kCommandTimeout,
+      [impl](auto... arguments) { impl->stub->async()->CreateCheckpoint(std::move(arguments)...); },
       [](const api::Checkpoint& made) { return absl::StrCat("made ", made.name(), " at slot ", made.slot()); });
 }
 
@@ -409,9 +428,11 @@ void ConsoleClient::VerifyCheckpoint(const std::string& name) {
   api::VerifyCheckpointRequest request;
   request.set_name(name);
   impl->Command<api::VerifyCheckpointRequest, api::Checkpoint>(
-      kVerifyCheckpoint, std::move(request), kVerifyTimeout, [impl](auto... arguments) { impl->stub->async()->VerifyCheckpoint(std::move(arguments)...); },
+      kVerifyCheckpoint, std::move(request), kVerifyTimeout,
+      [impl](auto... arguments) { impl->stub->async()->VerifyCheckpoint(std::move(arguments)...); },
       [](const api::Checkpoint& good) {
-        return good.damage().empty() ? absl::StrCat(good.name(), " is whole: ", good.entities(), " entities") : absl::StrCat(good.name(), " is damaged: ", good.damage());
+        return good.damage().empty() ? absl::StrCat(good.name(), " is whole: ", good.entities(), " entities")
+                                     : absl::StrCat(good.name(), " is damaged: ", good.damage());
       });
 }
 
@@ -420,8 +441,12 @@ void ConsoleClient::PruneCheckpoints(uint32_t keep) {
   api::PruneCheckpointsRequest request;
   request.set_keep(keep);
   impl->Command<api::PruneCheckpointsRequest, api::PrunedCheckpoints>(
-      kPruneCheckpoints, std::move(request), kCommandTimeout, [impl](auto... arguments) { impl->stub->async()->PruneCheckpoints(std::move(arguments)...); },
-      [](const api::PrunedCheckpoints& gone) { return gone.names().empty() ? std::string("nothing to delete") : absl::StrCat("deleted ", absl::StrJoin(gone.names(), ", ")); });
+      kPruneCheckpoints, std::move(request), kCommandTimeout,
+      [impl](auto... arguments) { impl->stub->async()->PruneCheckpoints(std::move(arguments)...); },
+      [](const api::PrunedCheckpoints& gone) {
+        return gone.names().empty() ? std::string("nothing to delete")
+                                    : absl::StrCat("deleted ", absl::StrJoin(gone.names(), ", "));
+      });
 }
 
 void ConsoleClient::ResumeFrom(uint64_t slot, bool again, bool accept_gap) {
@@ -431,16 +456,21 @@ void ConsoleClient::ResumeFrom(uint64_t slot, bool again, bool accept_gap) {
   request.set_again(again);
   request.set_accept_gap(accept_gap);
   impl->Command<api::ResumeFromRequest, api::ResumeFromReply>(
-      kRewind, std::move(request), kCommandTimeout, [impl](auto... arguments) { impl->stub->async()->ResumeFrom(std::move(arguments)...); },
+      kRewind, std::move(request), kCommandTimeout,
+      [impl](auto... arguments) { impl->stub->async()->ResumeFrom(std::move(arguments)...); },
       [](const api::ResumeFromReply& reply) {
-        if (reply.nothing_to_do()) return absl::StrCat("nothing to do: generation ", reply.generation(), " was made by this rewind; repeat it with \"again\"");
+        if (reply.nothing_to_do())
+          return absl::StrCat("nothing to do: generation ", reply.generation(),
+                              " was made by this rewind; repeat it with \"again\"");
         return absl::StrCat("begun from ", reply.checkpoint(), ", filling generation ", reply.generation());
       });
 }
 
 absl::StatusOr<Probe> ProbeServer(const ClientOptions& options, milliseconds over) {
   const auto stub = api::Admin::NewStub(Connect(options));
-  const auto failed = [&](const grpc::Status& status) { return absl::UnavailableError(absl::StrCat(options.address, ": ", Words(status))); };
+  const auto failed = [&](const grpc::Status& status) {
+    return absl::UnavailableError(absl::StrCat(options.address, ": ", Words(status)));
+  };
   Probe probe;
   {
     grpc::ClientContext context;

@@ -1,5 +1,5 @@
-// The console's one line to a server: proto/admin.proto over gRPC. No gRPC type leaves console_client.cc, and nothing is drawn
-// or waited for here: what happened comes out as events, what is wanted goes in as commands.
+// The console's one line to a server: proto/admin.proto over gRPC. No gRPC type leaves console_client.cc, and nothing
+// is drawn or waited for here: what happened comes out as events, what is wanted goes in as commands.
 #pragma once
 
 #include <chrono>
@@ -15,12 +15,13 @@
 namespace everstate::console {
 
 struct ClientOptions {
-  std::string address = "127.0.0.1:8880";                // ADDR:PORT, or unix:PATH
+  std::string address = "127.0.0.1:8880";  // ADDR:PORT, or unix:PATH
   std::chrono::milliseconds status_interval{250};
-  std::chrono::milliseconds silence_max{10000};          // no status for this long: the server counts as lost, and is connected anew
-  std::chrono::milliseconds call_timeout{5000};          // GetInfo, and how long a connection may take
+  std::chrono::milliseconds silence_max{
+      10000};  // no status for this long: the server counts as lost, and is connected anew
+  std::chrono::milliseconds call_timeout{5000};  // GetInfo, and how long a connection may take
   std::chrono::milliseconds retry_first{250}, retry_max{5000};
-  std::function<void()> wake;                            // called from any thread when there are events; may be empty
+  std::function<void()> wake;  // called from any thread when there are events; may be empty
 };
 
 // Commands as the model names them while they are under way.
@@ -31,9 +32,10 @@ inline constexpr char kRewind[] = "rewind";
 
 // ConsoleClient
 //   Thread:    its methods from one thread; none waits. Inside: one thread that keeps the connection, and gRPC's.
-//   Owns:      the channel, the status stream, the tail, calls under way. The destructor cancels and waits for all of them.
-//   Errors:    events (Lost, TailEnded, CheckpointsFailed, CommandDone with ok = false), each with the server's own words.
-//   Invariant: bounded: at most kStatusesMax statuses wait to be taken (older ones are dropped: counters lose nothing), and the
+//   Owns:      the channel, the status stream, the tail, calls under way. The destructor cancels and waits for all of
+//   them. Errors:    events (Lost, TailEnded, CheckpointsFailed, CommandDone with ok = false), each with the server's
+//   own words. Invariant: bounded: at most kStatusesMax statuses wait to be taken (older ones are dropped: counters
+//   lose nothing), and the
 //              tail is not read on while more than kTailFramesMax frames wait, so that the server drops and counts.
 class ConsoleClient {
  public:

@@ -56,7 +56,9 @@ struct CommandDone {
 
 struct Event {
   Time at;
-  std::variant<Connecting, Connected, Lost, StatusArrived, TailArrived, TailEnded, CheckpointsArrived, CheckpointsFailed, CommandStarted, CommandDone> what;
+  std::variant<Connecting, Connected, Lost, StatusArrived, TailArrived, TailEnded, CheckpointsArrived,
+               CheckpointsFailed, CommandStarted, CommandDone>
+      what;
 };
 
 }  // namespace everstate::console

@@ -7,8 +7,8 @@
 namespace everstate::console {
 namespace {
 
-constexpr size_t kHistoryMax = 256;      // statuses; a server may send them faster than it was asked to
-constexpr size_t kRowBytes = 200;        // what a row costs beside its texts, about
+constexpr size_t kHistoryMax = 256;  // statuses; a server may send them faster than it was asked to
+constexpr size_t kRowBytes = 200;    // what a row costs beside its texts, about
 constexpr size_t kNoticeBytesMax = 4000;
 
 template <typename T>
@@ -17,7 +17,9 @@ void PushBounded(std::deque<T>* ring, T item, size_t size_max) {
   while (ring->size() > size_max) ring->pop_front();
 }
 
-size_t SizeOf(const api::TailFrame& frame) { return frame.view().size() + frame.key().size() + frame.op().size() + frame.json().size() + kRowBytes; }
+size_t SizeOf(const api::TailFrame& frame) {
+  return frame.view().size() + frame.key().size() + frame.op().size() + frame.json().size() + kRowBytes;
+}
 
 template <typename T, typename Member>
 std::optional<double> Sum(const std::vector<T>& items, Member member) {
@@ -58,9 +60,13 @@ void ConsoleModel::Apply(Event event) {
 }
 
 std::string ConsoleModel::version_remark() const {
-  if (!info_) return link_.state == Link::State::kUp ? "the server does not say which interface it speaks; what both know is shown" : "";
+  if (!info_)
+    return link_.state == Link::State::kUp
+               ? "the server does not say which interface it speaks; what both know is shown"
+               : "";
   if (info_->interface_version() == kInterfaceVersion) return "";
-  return absl::StrCat("the server speaks interface ", info_->interface_version(), ", this console ", kInterfaceVersion, "; what both know is shown");
+  return absl::StrCat("the server speaks interface ", info_->interface_version(), ", this console ", kInterfaceVersion,
+                      "; what both know is shown");
 }
 
 void ConsoleModel::On(Time at, Connecting&& event) {
@@ -86,7 +92,9 @@ void ConsoleModel::On(Time at, Lost&& event) {
   link_.retry_at = event.retry_at;
   tail_.paused.reset();
   // A line that went on would claim that the values in between are known.
-  for (Series* series : {&lag_slots_, &lag_seconds_, &updates_per_s_, &stream_bytes_per_s_, &bus_frames_per_s_, &bus_bytes_per_s_}) series->Add(at, std::nullopt);
+  for (Series* series :
+       {&lag_slots_, &lag_seconds_, &updates_per_s_, &stream_bytes_per_s_, &bus_frames_per_s_, &bus_bytes_per_s_})
+    series->Add(at, std::nullopt);
 }
 
 void ConsoleModel::On(Time at, StatusArrived&& event) {

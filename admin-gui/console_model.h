@@ -13,14 +13,14 @@
 
 namespace everstate::console {
 
-inline constexpr size_t kSamplesMax = 2400;                 // of a series: ten minutes at four a second
+inline constexpr size_t kSamplesMax = 2400;  // of a series: ten minutes at four a second
 inline constexpr size_t kSlotsMax = 240;
 inline constexpr size_t kStreamStatesMax = 64;
 inline constexpr size_t kNoticesMax = 50;
 inline constexpr size_t kTailRowsMax = 5000;
 inline constexpr size_t kTailBytesMax = 32u << 20;
-inline constexpr std::chrono::seconds kRateSpan{2};         // rates are measured over this long, or over what there is
-inline constexpr std::chrono::seconds kStaleAfter{2};       // a status comes four times a second
+inline constexpr std::chrono::seconds kRateSpan{2};    // rates are measured over this long, or over what there is
+inline constexpr std::chrono::seconds kStaleAfter{2};  // a status comes four times a second
 
 // A value over time; an absent value is a hole in the line.
 struct Sample {
@@ -39,11 +39,11 @@ class Series {
 struct Link {
   enum class State { kConnecting, kUp, kLost };
   State state = State::kConnecting;
-  Time since{};             // of the state; a lost server that is tried again stays lost until it answers
-  std::string why;          // lost: what happened
+  Time since{};     // of the state; a lost server that is tried again stays lost until it answers
+  std::string why;  // lost: what happened
   std::optional<Time> retry_at;
-  uint64_t attempts = 0;    // since it was lost, or since the start
-  uint64_t losses = 0;      // a server that answered and then did not
+  uint64_t attempts = 0;  // since it was lost, or since the start
+  uint64_t losses = 0;    // a server that answered and then did not
 };
 
 struct StreamState {
@@ -71,8 +71,8 @@ class Tail {
   std::optional<Time> heard_at;      // the newest chunk
   uint64_t skipped_by_sampling = 0;  // as the server says
   uint64_t missed = 0;
-  std::optional<bool> paused;        // what the server says it does
-  std::string error;                 // why there is no tail; empty while there is one
+  std::optional<bool> paused;  // what the server says it does
+  std::string error;           // why there is no tail; empty while there is one
 
  private:
   std::deque<TailRow> rows_;
@@ -88,7 +88,8 @@ struct Notice {
 
 // ConsoleModel
 //   Thread:    one (the one that draws). Pure: no clock, no I/O; time comes with the events.
-//   Invariant: what is not known is absent. A status of another process (its uptime fell) begins all rates and series anew.
+//   Invariant: what is not known is absent. A status of another process (its uptime fell) begins all rates and series
+//   anew.
 class ConsoleModel {
  public:
   void Apply(Event event);
@@ -99,7 +100,9 @@ class ConsoleModel {
   std::optional<Time> info_at() const { return info_at_; }
   std::optional<Time> status_at() const { return status_at_; }
   // True when the values shown are no longer those of now: the server is lost, or it has been silent.
-  bool stale(Time now) const { return link_.state != Link::State::kUp || !status_at_ || now - *status_at_ > kStaleAfter; }
+  bool stale(Time now) const {
+    return link_.state != Link::State::kUp || !status_at_ || now - *status_at_ > kStaleAfter;
+  }
   // Of another version than this console: in words. Empty: the same, or nothing heard yet.
   std::string version_remark() const;
 

@@ -78,12 +78,14 @@ std::string Milliseconds(double milliseconds) { return Number(milliseconds) + " 
 
 std::string DateAndTime(int64_t unix_seconds) {
   const std::tm local = Local(unix_seconds);
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec);
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", local.tm_year + 1900, local.tm_mon + 1, local.tm_mday,
+                     local.tm_hour, local.tm_min, local.tm_sec);
 }
 
 std::string TimeOfDay(int64_t unix_milliseconds) {
   const std::tm local = Local(unix_milliseconds / 1000);
-  return fmt::format("{:02}:{:02}:{:02}.{:03}", local.tm_hour, local.tm_min, local.tm_sec, std::abs(unix_milliseconds % 1000));
+  return fmt::format("{:02}:{:02}:{:02}.{:03}", local.tm_hour, local.tm_min, local.tm_sec,
+                     std::abs(unix_milliseconds % 1000));
 }
 
 std::string Clip(std::string_view text, size_t chars_max) {

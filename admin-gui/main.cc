@@ -15,7 +15,8 @@ using everstate::console::ClientOptions;
 using everstate::console::OnceExit;
 
 int Once(const ClientOptions& options, double over_seconds, bool json) {
-  const auto probe = everstate::console::ProbeServer(options, std::chrono::milliseconds(static_cast<int64_t>(over_seconds * 1000)));
+  const auto probe =
+      everstate::console::ProbeServer(options, std::chrono::milliseconds(static_cast<int64_t>(over_seconds * 1000)));
   if (!probe.ok()) {
     std::fprintf(stderr, "everstate-console: %s\n", std::string(probe.status().message()).c_str());
     return static_cast<int>(OnceExit::kUnreachable);
@@ -34,12 +35,18 @@ int main(int argc, char** argv) {
   bool once = false, json = false;
   double over_seconds = 1;
   std::string theme = "dark", script;
-  app.add_option("--admin", options.client.address, "The server's admin address: ADDR:PORT, or unix:PATH")->capture_default_str();
-  auto* once_flag = app.add_flag("--once", once, "One look without a window; exits 0 healthy, 1 unhealthy, 2 unreachable");
+  app.add_option("--admin", options.client.address, "The server's admin address: ADDR:PORT, or unix:PATH")
+      ->capture_default_str();
+  auto* once_flag =
+      app.add_flag("--once", once, "One look without a window; exits 0 healthy, 1 unhealthy, 2 unreachable");
   app.add_flag("--json", json, "With --once: JSON")->needs(once_flag);
-  app.add_option("--over", over_seconds, "With --once: measure rates over this many seconds")->needs(once_flag)->check(CLI::Range(0.1, 60.0))->capture_default_str();
+  app.add_option("--over", over_seconds, "With --once: measure rates over this many seconds")
+      ->needs(once_flag)
+      ->check(CLI::Range(0.1, 60.0))
+      ->capture_default_str();
   app.add_option("--theme", theme, "dark or light")->check(CLI::IsMember({"dark", "light"}))->capture_default_str();
-  app.add_option("--scale", options.scale, "Size of everything; default: what the display says")->check(CLI::Range(0.5, 4.0));
+  app.add_option("--scale", options.scale, "Size of everything; default: what the display says")
+      ->check(CLI::Range(0.5, 4.0));
   app.add_option("--fonts", options.fonts_dir, "Folder of DejaVuSans.ttf; default: the system's");
   app.add_option("--script", script, "Use the console by commands from this file, - is standard input");
   try {

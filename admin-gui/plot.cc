@@ -22,11 +22,14 @@ struct Frame {
   ImVec2 min, max;  // of the plotting area
   double top;
 
-  float Y(double value) const { return max.y - static_cast<float>(std::clamp(value / top, 0.0, 1.0)) * (max.y - min.y); }
+  float Y(double value) const {
+    return max.y - static_cast<float>(std::clamp(value / top, 0.0, 1.0)) * (max.y - min.y);
+  }
 };
 
 // The card, its title and latest value, and a grid with its labels.
-Frame Begin(Widgets& ui, const char* name, const char* metric, const std::string& value, bool known, ImVec2 size, double top, const std::function<std::string(double)>& format) {
+Frame Begin(Widgets& ui, const char* name, const char* metric, const std::string& value, bool known, ImVec2 size,
+            double top, const std::function<std::string(double)>& format) {
   ImDrawList& draw = *ImGui::GetWindowDrawList();
   const ImVec2 at = ImGui::GetCursorScreenPos();
   const ImVec2 end(at.x + size.x, at.y + size.y);
@@ -46,7 +49,8 @@ Frame Begin(Widgets& ui, const char* name, const char* metric, const std::string
     const float y = frame.Y(top * share);
     draw.AddLine({frame.min.x, y}, {frame.max.x, y}, ui.palette().grid);
     const std::string text = format(top * share);
-    draw.AddText({frame.min.x - ui.px(6) - ImGui::CalcTextSize(text.c_str()).x, y - ImGui::GetTextLineHeight() / 2}, ui.palette().dim, text.c_str());
+    draw.AddText({frame.min.x - ui.px(6) - ImGui::CalcTextSize(text.c_str()).x, y - ImGui::GetTextLineHeight() / 2},
+                 ui.palette().dim, text.c_str());
   }
   return frame;
 }
@@ -61,12 +65,17 @@ void Draw(Widgets& ui, const LinePlot& plot, ImVec2 size, std::chrono::seconds s
     if (sample.at >= from && sample.value) highest = std::max(highest, *sample.value);
   }
   const bool known = !samples.empty() && samples.back().value;
-  const Frame frame = Begin(ui, plot.name, plot.metric, known ? plot.format(*samples.back().value) : ui.theme().unknown(), known, size, NiceTop(highest), plot.format);
+  const Frame frame =
+      Begin(ui, plot.name, plot.metric, known ? plot.format(*samples.back().value) : ui.theme().unknown(), known, size,
+            NiceTop(highest), plot.format);
   const bool hovered = ImGui::IsItemHovered();
   ImDrawList& draw = *ImGui::GetWindowDrawList();
   const ImU32 colour = ui.stale() ? ui.palette().stale : plot.colour;
   const double seconds = std::chrono::duration<double>(span).count();
-  const auto x = [&](Time at) { return frame.max.x - static_cast<float>(std::chrono::duration<double>(ui.now() - at).count() / seconds) * (frame.max.x - frame.min.x); };
+  const auto x = [&](Time at) {
+    return frame.max.x - static_cast<float>(std::chrono::duration<double>(ui.now() - at).count() / seconds) *
+                             (frame.max.x - frame.min.x);
+  };
 
   const ImDrawListFlags flags = draw.Flags;
   const Sample* before = nullptr;
@@ -93,7 +102,8 @@ void Draw(Widgets& ui, const LinePlot& plot, ImVec2 size, std::chrono::seconds s
     draw.AddLine({at.x, frame.min.y}, {at.x, frame.max.y}, ui.palette().dim);
     draw.AddCircleFilled(at, ui.px(3), colour);
     ImGui::BeginTooltip();
-    ImGui::Text("%s, %s ago", plot.format(*nearest->value).c_str(), Seconds(std::chrono::duration<double>(ui.now() - nearest->at).count()).c_str());
+    ImGui::Text("%s, %s ago", plot.format(*nearest->value).c_str(),
+                Seconds(std::chrono::duration<double>(ui.now() - nearest->at).count()).c_str());
     ImGui::TextDisabled("%s", plot.metric);
     ImGui::EndTooltip();
   }
@@ -106,9 +116,12 @@ void DrawSlots(Widgets& ui, const std::deque<admin::v1::SlotSeen>& slots, ImVec2
   std::string latest = ui.theme().unknown();
   if (known) {
     latest = "slot " + std::to_string(slots.back().slot()) + ", ";
-    latest += slots.back().has_confirm_ms() ? "confirmed after " + Milliseconds(static_cast<double>(slots.back().confirm_ms())) : std::string("confirm delay ") + ui.theme().unknown();
+    latest += slots.back().has_confirm_ms()
+                  ? "confirmed after " + Milliseconds(static_cast<double>(slots.back().confirm_ms()))
+                  : std::string("confirm delay ") + ui.theme().unknown();
   }
-  const Frame frame = Begin(ui, "Confirm delay of the slots as they come", "Status.slots.confirm_ms", latest, known, size, NiceTop(static_cast<double>(slowest)), Milliseconds);
+  const Frame frame = Begin(ui, "Confirm delay of the slots as they come", "Status.slots.confirm_ms", latest, known,
+                            size, NiceTop(static_cast<double>(slowest)), Milliseconds);
   const bool hovered = ImGui::IsItemHovered();
   if (!known) return;
   ImDrawList& draw = *ImGui::GetWindowDrawList();
@@ -116,19 +129,31 @@ void DrawSlots(Widgets& ui, const std::deque<admin::v1::SlotSeen>& slots, ImVec2
   float right = frame.max.x;
   for (size_t i = slots.size(); i-- > 0 && right - width >= frame.min.x;) {
     const auto& slot = slots[i];
-    const ImVec2 min(right - width, slot.has_confirm_ms() ? std::min(frame.Y(static_cast<double>(slot.confirm_ms())), frame.max.y - ui.px(1)) : frame.min.y + (frame.max.y - frame.min.y) * 0.7f);
+    const ImVec2 min(right - width, slot.has_confirm_ms() ? std::min(frame.Y(static_cast<double>(slot.confirm_ms())),
+                                                                     frame.max.y - ui.px(1))
+                                                          : frame.min.y + (frame.max.y - frame.min.y) * 0.7f);
     const ImVec2 max(right, frame.max.y);
-    const bool under_mouse = hovered && ImGui::GetIO().MousePos.x >= min.x - ui.px(1) && ImGui::GetIO().MousePos.x < max.x + ui.px(2);
+    const bool under_mouse =
+        hovered && ImGui::GetIO().MousePos.x >= min.x - ui.px(1) && ImGui::GetIO().MousePos.x < max.x + ui.px(2);
     if (slot.has_confirm_ms()) {
-      draw.AddRectFilled(min, max, ui.stale() ? ui.palette().stale : under_mouse ? ui.palette().text : ui.palette().accent, ui.px(1));
+      draw.AddRectFilled(min, max,
+                         ui.stale()    ? ui.palette().stale
+                         : under_mouse ? ui.palette().text
+                                       : ui.palette().accent,
+                         ui.px(1));
     } else {
       draw.AddRect(min, max, ui.palette().dim, ui.px(1));
     }
     if (under_mouse) {
       ImGui::BeginTooltip();
       ImGui::Text("slot %llu", static_cast<unsigned long long>(slot.slot()));
-      ImGui::Text("confirmed after %s", slot.has_confirm_ms() ? Milliseconds(static_cast<double>(slot.confirm_ms())).c_str() : ui.theme().unknown());
-      ImGui::Text("applied %s after settling", slot.has_settle_to_apply_us() ? Milliseconds(static_cast<double>(slot.settle_to_apply_us()) / 1000).c_str() : ui.theme().unknown());
+      ImGui::Text("confirmed after %s", slot.has_confirm_ms()
+                                            ? Milliseconds(static_cast<double>(slot.confirm_ms())).c_str()
+                                            : ui.theme().unknown());
+      ImGui::Text("applied %s after settling",
+                  slot.has_settle_to_apply_us()
+                      ? Milliseconds(static_cast<double>(slot.settle_to_apply_us()) / 1000).c_str()
+                      : ui.theme().unknown());
       ImGui::Text("%s updates, %s mutations", Count(slot.updates()).c_str(), Count(slot.mutations()).c_str());
       ImGui::EndTooltip();
     }

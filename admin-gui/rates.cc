@@ -29,7 +29,8 @@ Rates RatesBetween(const admin::v1::Status* older, const admin::v1::Status& newe
   using admin::v1::Stage;
   using admin::v1::ViewTraffic;
   Span span;
-  if (older && older->uptime_us() < newer.uptime_us()) span.seconds = static_cast<double>(newer.uptime_us() - older->uptime_us()) / 1e6;
+  if (older && older->uptime_us() < newer.uptime_us())
+    span.seconds = static_cast<double>(newer.uptime_us() - older->uptime_us()) / 1e6;
   if (!span.seconds) older = nullptr;
 
   Rates rates;
@@ -63,7 +64,12 @@ Rates RatesBetween(const admin::v1::Status* older, const admin::v1::Status& newe
 
   const auto views_before = ByName<ViewTraffic>(older ? &older->views() : nullptr, &ViewTraffic::id);
   for (const ViewTraffic& after : newer.views()) {
-    ViewRate rate{.id = after.id(), .frames = after.frames(), .bytes = after.bytes(), .listeners = after.listeners(), .frames_per_s = {}, .bytes_per_s = {}};
+    ViewRate rate{.id = after.id(),
+                  .frames = after.frames(),
+                  .bytes = after.bytes(),
+                  .listeners = after.listeners(),
+                  .frames_per_s = {},
+                  .bytes_per_s = {}};
     if (const auto found = views_before.find(after.id()); found != views_before.end()) {
       rate.frames_per_s = span.Rate(true, found->second->frames(), after.frames());
       rate.bytes_per_s = span.Rate(true, found->second->bytes(), after.bytes());

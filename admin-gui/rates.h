@@ -1,5 +1,5 @@
-// Rates from two statuses of one process: counters' difference divided by the difference of the server's uptime, so that
-// neither the network's delay nor a wall clock shows in them. Pure.
+// Rates from two statuses of one process: counters' difference divided by the difference of the server's uptime, so
+// that neither the network's delay nor a wall clock shows in them. Pure.
 #pragma once
 
 #include <cstdint>

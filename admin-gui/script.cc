@@ -19,10 +19,22 @@ constexpr std::chrono::seconds kPatience{30};  // for a widget to appear or to s
 constexpr int kFramesToSettle = 3;             // ImGui shows the effect of an input one or two frames later
 
 const std::map<std::string, int>& Keys() {
-  static const auto& keys = *new std::map<std::string, int>{
-      {"Enter", GLFW_KEY_ENTER}, {"Escape", GLFW_KEY_ESCAPE}, {"Tab", GLFW_KEY_TAB}, {"Space", GLFW_KEY_SPACE}, {"Backspace", GLFW_KEY_BACKSPACE}, {"Delete", GLFW_KEY_DELETE},
-      {"Up", GLFW_KEY_UP}, {"Down", GLFW_KEY_DOWN}, {"Left", GLFW_KEY_LEFT}, {"Right", GLFW_KEY_RIGHT}, {"Home", GLFW_KEY_HOME}, {"End", GLFW_KEY_END},
-      {"Ctrl", GLFW_KEY_LEFT_CONTROL}, {"Shift", GLFW_KEY_LEFT_SHIFT}, {"=", GLFW_KEY_EQUAL}, {"-", GLFW_KEY_MINUS}};
+  static const auto& keys = *new std::map<std::string, int>{{"Enter", GLFW_KEY_ENTER},
+                                                            {"Escape", GLFW_KEY_ESCAPE},
+                                                            {"Tab", GLFW_KEY_TAB},
+                                                            {"Space", GLFW_KEY_SPACE},
+                                                            {"Backspace", GLFW_KEY_BACKSPACE},
+                                                            {"Delete", GLFW_KEY_DELETE},
+                                                            {"Up", GLFW_KEY_UP},
+                                                            {"Down", GLFW_KEY_DOWN},
+                                                            {"Left", GLFW_KEY_LEFT},
+                                                            {"Right", GLFW_KEY_RIGHT},
+                                                            {"Home", GLFW_KEY_HOME},
+                                                            {"End", GLFW_KEY_END},
+                                                            {"Ctrl", GLFW_KEY_LEFT_CONTROL},
+                                                            {"Shift", GLFW_KEY_LEFT_SHIFT},
+                                                            {"=", GLFW_KEY_EQUAL},
+                                                            {"-", GLFW_KEY_MINUS}};
   return keys;
 }
 
@@ -133,7 +145,8 @@ void Script::Run(const Widgets& widgets) {
     if (Clock::now() - began_ < std::chrono::duration<double>(std::atof(argument_.c_str()))) return;
   } else if (verb_ == "resize") {
     int width = 0, height = 0;
-    if (std::sscanf(argument_.c_str(), "%d %d", &width, &height) != 2 || width < 1 || height < 1) return Fail("resize takes a width and a height in pixels");
+    if (std::sscanf(argument_.c_str(), "%d %d", &width, &height) != 2 || width < 1 || height < 1)
+      return Fail("resize takes a width and a height in pixels");
     if (step_ == 0) window_.resize(width, height);
   } else if (verb_ == "quit") {
     finished_ = true;
@@ -159,11 +172,13 @@ void Script::RunClick(const Widgets& widgets) {
   if (step_ == 0) {
     // It must stand still, and be there for a hand to reach.
     const bool reachable = widget && widget->visible && (widget->enabled || verb_ == "hover");
-    const ImVec2 centre = widget ? ImVec2((widget->min.x + widget->max.x) / 2, (widget->min.y + widget->max.y) / 2) : ImVec2(-1, -1);
+    const ImVec2 centre =
+        widget ? ImVec2((widget->min.x + widget->max.x) / 2, (widget->min.y + widget->max.y) / 2) : ImVec2(-1, -1);
     const bool still = reachable && centre.x == target_.x && centre.y == target_.y;
     target_ = reachable ? centre : ImVec2(-1, -1);
     if (!still) {
-      if (Clock::now() - began_ > kPatience) Fail(!widget ? "there is no such widget" : !widget->visible ? "it is not visible" : "it is disabled");
+      if (Clock::now() - began_ > kPatience)
+        Fail(!widget ? "there is no such widget" : !widget->visible ? "it is not visible" : "it is disabled");
       return;
     }
     mouse_ = target_;
@@ -177,7 +192,8 @@ void Script::RunClick(const Widgets& widgets) {
   if (++step_ > 2 + kFramesToSettle) Done();
 }
 
-// wait NAME; wait NAME contains TEXT; wait NAME is TEXT; wait NAME gone; wait NAME disabled; wait NAME enabled; wait NAME stale; wait NAME fresh.
+// wait NAME; wait NAME contains TEXT; wait NAME is TEXT; wait NAME gone; wait NAME disabled; wait NAME enabled; wait
+// NAME stale; wait NAME fresh.
 void Script::RunWait(const Widgets& widgets) {
   bool holds = false;
   const Widget* widget = nullptr;
@@ -187,7 +203,9 @@ void Script::RunWait(const Widgets& widgets) {
     const std::string tail = std::string(" ") + word;
     return argument_.size() > tail.size() && argument_.compare(argument_.size() - tail.size(), tail.size(), tail) == 0;
   };
-  const auto without = [&](const char* word) { return argument_.substr(0, argument_.size() - std::string(word).size() - 1); };
+  const auto without = [&](const char* word) {
+    return argument_.substr(0, argument_.size() - std::string(word).size() - 1);
+  };
   if (contains.size() == 2) {
     widget = Find(widgets, contains[0]);
     holds = widget && widget->text.find(contains[1]) != std::string::npos;

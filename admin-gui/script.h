@@ -1,6 +1,6 @@
-// Automation: a script that uses the console as a person does, through the mouse and the keyboard, and reads what its widgets
-// show. One command per line, answered by one line on standard output, `ok …` or `failed …: why`; the first failure ends the
-// program with exit code 1. Commands are in README.md.
+// Automation: a script that uses the console as a person does, through the mouse and the keyboard, and reads what its
+// widgets show. One command per line, answered by one line on standard output, `ok …` or `failed …: why`; the first
+// failure ends the program with exit code 1. Commands are in README.md.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,8 @@ namespace everstate::console {
 // Script
 //   Thread:    the one that draws.
 //   Owns:      nothing; the file descriptor is the caller's.
-//   Invariant: input goes in where the window's own callbacks put it; nothing is clicked that is not visible and enabled.
+//   Invariant: input goes in where the window's own callbacks put it; nothing is clicked that is not visible and
+//   enabled.
 class Script {
  public:
   // What it needs of the window. Screenshot writes a binary PPM and says whether it could.

@@ -11,7 +11,9 @@ namespace {
 
 using Text = std::optional<std::string>;
 
-constexpr char kKeys[] = "Ctrl+1, 2, 3  panels\nCtrl+P  pause or resume the bus\nCtrl+F  filter the bus\nCtrl+T  dark or light\nCtrl+= Ctrl+-  larger, smaller\nCtrl+0  as large as at first\nTab, arrows, Space, Enter  move and press";
+constexpr char kKeys[] =
+    "Ctrl+1, 2, 3  panels\nCtrl+P  pause or resume the bus\nCtrl+F  filter the bus\nCtrl+T  dark or light\nCtrl+= "
+    "Ctrl+-  larger, smaller\nCtrl+0  as large as at first\nTab, arrows, Space, Enter  move and press";
 
 double Age(Time now, Time then) { return std::chrono::duration<double>(now - then).count(); }
 
@@ -33,7 +35,8 @@ void Shell::Draw(Widgets& ui) {
   const ImGuiViewport& viewport = *ImGui::GetMainViewport();
   ImGui::SetNextWindowPos(viewport.WorkPos);
   ImGui::SetNextWindowSize(viewport.WorkSize);
-  constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoBringToFrontOnFocus;
+  constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove |
+                                      ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoBringToFrontOnFocus;
   ImGui::Begin("console", nullptr, kFlags);
   TakeKeys(ui);
   ui.SetPanel("");
@@ -74,7 +77,8 @@ void Shell::DrawLink(Widgets& ui) {
     if (link.losses) words += ", lost " + Count(link.losses) + (link.losses == 1 ? " time" : " times") + " before";
   } else if (link.state == Link::State::kLost) {
     colour = ui.palette().bad;
-    words = (model_.status() ? "LOST " : "NO SERVER at ") + address_ + " since " + WallTime(ui.now(), link.since) + " (" + Seconds(Age(ui.now(), link.since)) + ")";
+    words = (model_.status() ? "LOST " : "NO SERVER at ") + address_ + " since " + WallTime(ui.now(), link.since) +
+            " (" + Seconds(Age(ui.now(), link.since)) + ")";
     if (link.retry_at) {
       words += ", next try in " + Seconds(std::max(0.0, Age(*link.retry_at, ui.now())));
     } else {
@@ -97,7 +101,8 @@ void Shell::DrawBar(Widgets& ui) {
   const auto& status = model_.status();
   ImGui::BeginChild("bar", {0, ui.px(model_.version_remark().empty() ? 74 : 96)}, true, ImGuiWindowFlags_NoScrollbar);
   const float right = ImGui::GetWindowContentRegionMax().x;
-  ImGui::BeginChild("link", {right - ui.px(160), ImGui::GetTextLineHeight()}, false, ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoBackground);
+  ImGui::BeginChild("link", {right - ui.px(160), ImGui::GetTextLineHeight()}, false,
+                    ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoBackground);
   DrawLink(ui);
   ImGui::EndChild();
   ImGui::SameLine(right - ui.px(110));
@@ -122,8 +127,10 @@ void Shell::DrawBar(Widgets& ui) {
     small("commitment", "Info.commitment", info ? Text(info->commitment()) : Text());
     small("version", "Info.version", info ? Text(info->version()) : Text());
     ui.SetSource(model_.status_at(), model_.stale(ui.now()));
-    small("up for", "Status.uptime_us", status ? Text(Seconds(static_cast<double>(status->uptime_us()) / 1e6)) : Text());
-    small("health", "Status.ready", status ? Text(status->ready() ? "ready" : "not ready") : Text(), status && status->ready() ? ui.palette().good : ui.palette().bad);
+    small("up for", "Status.uptime_us",
+          status ? Text(Seconds(static_cast<double>(status->uptime_us()) / 1e6)) : Text());
+    small("health", "Status.ready", status ? Text(status->ready() ? "ready" : "not ready") : Text(),
+          status && status->ready() ? ui.palette().good : ui.palette().bad);
     ui.EndGrid();
   }
   ImGui::EndChild();
@@ -134,7 +141,8 @@ void Shell::DrawTabs(DrawContext& context) {
   if (!ImGui::BeginTabBar("panels")) return;
   for (size_t i = 0; i < panels_.size(); ++i) {
     Panel& panel = *panels_[i];
-    const bool open = ImGui::BeginTabItem(panel.title(), nullptr, go_to_ == i ? ImGuiTabItemFlags_SetSelected : ImGuiTabItemFlags_None);
+    const bool open = ImGui::BeginTabItem(panel.title(), nullptr,
+                                          go_to_ == i ? ImGuiTabItemFlags_SetSelected : ImGuiTabItemFlags_None);
     ui.SetPanel("");
     ui.NoteItem(panel.title(), "tab", open ? "open" : "closed");
     ui.SetPanel(panel.title());
@@ -159,7 +167,8 @@ void Shell::DrawNotices(Widgets& ui) {
   ImGui::PushTextWrapPos(ui.px(700));
   const size_t first = notices.size() > 12 ? notices.size() - 12 : 0;
   for (size_t i = first; i < notices.size(); ++i) {
-    ui.Text("notice " + std::to_string(i), WallTime(ui.now(), notices[i].at) + "  " + Clip(notices[i].text, 600), notices[i].ok ? ui.palette().text : ui.palette().bad, true);
+    ui.Text("notice " + std::to_string(i), WallTime(ui.now(), notices[i].at) + "  " + Clip(notices[i].text, 600),
+            notices[i].ok ? ui.palette().text : ui.palette().bad, true);
   }
   ImGui::PopTextWrapPos();
   ImGui::EndTooltip();

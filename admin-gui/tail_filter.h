@@ -1,9 +1,10 @@
 // Which frames of the bus are shown. Pure.
 //
-// The text filter reads as Tracy's: `mint, burn, -dust` shows frames that contain "mint" or "burn", but none that contains
-// "dust"; upper and lower case differ, as in the JSON. View, key and ops, and a text of one wanted term, are judged at the
-// server, which then sends less; several wanted terms and unwanted ones are judged here, because the server knows only one
-// wanted text. Rows that came before the filter changed are judged here too, so the list never mixes two filters.
+// The text filter reads as Tracy's: `mint, burn, -dust` shows frames that contain "mint" or "burn", but none that
+// contains "dust"; upper and lower case differ, as in the JSON. View, key and ops, and a text of one wanted term, are
+// judged at the server, which then sends less; several wanted terms and unwanted ones are judged here, because the
+// server knows only one wanted text. Rows that came before the filter changed are judged here too, so the list never
+// mixes two filters.
 #pragma once
 
 #include <string>

@@ -12,20 +12,43 @@ ImU32 Rgb(unsigned hex, unsigned alpha = 255) { return IM_COL32(hex >> 16 & 255,
 ImVec4 Vec(ImU32 colour) { return ImGui::ColorConvertU32ToFloat4(colour); }
 
 Palette Dark() {
-  return {.text = Rgb(0xE6E9EF), .dim = Rgb(0x8D96A8), .stale = Rgb(0x6C7486), .accent = Rgb(0x5B9DFF), .good = Rgb(0x3FBF7F), .warn = Rgb(0xE5B454), .bad = Rgb(0xEF6A6A),
-          .grid = Rgb(0x2C3340), .panel = Rgb(0x171B23), .raised = Rgb(0x222836), .track = Rgb(0x2A3140), .series = {Rgb(0x5B9DFF), Rgb(0x3FBF7F), Rgb(0xE5B454), Rgb(0xB48CF2)}};
+  return {.text = Rgb(0xE6E9EF),
+          .dim = Rgb(0x8D96A8),
+          .stale = Rgb(0x6C7486),
+          .accent = Rgb(0x5B9DFF),
+          .good = Rgb(0x3FBF7F),
+          .warn = Rgb(0xE5B454),
+          .bad = Rgb(0xEF6A6A),
+          .grid = Rgb(0x2C3340),
+          .panel = Rgb(0x171B23),
+          .raised = Rgb(0x222836),
+          .track = Rgb(0x2A3140),
+          .series = {Rgb(0x5B9DFF), Rgb(0x3FBF7F), Rgb(0xE5B454), Rgb(0xB48CF2)}};
 }
 Palette Light() {
-  return {.text = Rgb(0x1B2230), .dim = Rgb(0x5F6B80), .stale = Rgb(0x98A1B1), .accent = Rgb(0x1F6FEB), .good = Rgb(0x1A7F4B), .warn = Rgb(0xA86A00), .bad = Rgb(0xC93434),
-          .grid = Rgb(0xDFE3EA), .panel = Rgb(0xFFFFFF), .raised = Rgb(0xEDF0F5), .track = Rgb(0xE2E6ED), .series = {Rgb(0x1F6FEB), Rgb(0x1A7F4B), Rgb(0xA86A00), Rgb(0x7A3FD1)}};
+  return {.text = Rgb(0x1B2230),
+          .dim = Rgb(0x5F6B80),
+          .stale = Rgb(0x98A1B1),
+          .accent = Rgb(0x1F6FEB),
+          .good = Rgb(0x1A7F4B),
+          .warn = Rgb(0xA86A00),
+          .bad = Rgb(0xC93434),
+          .grid = Rgb(0xDFE3EA),
+          .panel = Rgb(0xFFFFFF),
+          .raised = Rgb(0xEDF0F5),
+          .track = Rgb(0xE2E6ED),
+          .series = {Rgb(0x1F6FEB), Rgb(0x1A7F4B), Rgb(0xA86A00), Rgb(0x7A3FD1)}};
 }
 
 // Latin, Greek, Cyrillic, general punctuation (dash, ellipsis), arrows, mathematical operators, geometric shapes.
-constexpr ImWchar kRanges[] = {0x0020, 0x024F, 0x0370, 0x052F, 0x2010, 0x2027, 0x2030, 0x205E, 0x2190, 0x21FF, 0x2200, 0x22FF, 0x25A0, 0x25FF, 0x2713, 0x2717, 0};
+constexpr ImWchar kRanges[] = {0x0020, 0x024F, 0x0370, 0x052F, 0x2010, 0x2027, 0x2030, 0x205E, 0x2190,
+                               0x21FF, 0x2200, 0x22FF, 0x25A0, 0x25FF, 0x2713, 0x2717, 0};
 
 std::string FindFont(const std::string& dir, const std::string& file) {
   std::vector<std::string> dirs{dir};
-  if (dir.empty()) dirs = {"/usr/share/fonts/truetype/dejavu", "/usr/share/fonts/dejavu", "/usr/share/fonts/TTF", "/usr/share/fonts/dejavu-sans-fonts", "/usr/local/share/fonts"};
+  if (dir.empty())
+    dirs = {"/usr/share/fonts/truetype/dejavu", "/usr/share/fonts/dejavu", "/usr/share/fonts/TTF",
+            "/usr/share/fonts/dejavu-sans-fonts", "/usr/local/share/fonts"};
   for (const std::string& one : dirs) {
     const std::filesystem::path path = std::filesystem::path(one) / file;
     std::error_code error;

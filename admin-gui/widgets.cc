@@ -42,17 +42,34 @@ std::string Widgets::Fitting(std::string_view text, size_t chars_max) const {
   return Clip(text, fits);
 }
 
-void Widgets::NoteItem(std::string_view name, std::string_view kind, std::string_view text, const char* metric, bool enabled) {
+void Widgets::NoteItem(std::string_view name, std::string_view kind, std::string_view text, const char* metric,
+                       bool enabled) {
   if (!recording_) return;
-  Widget widget{.panel = panel_, .name = std::string(name), .kind = std::string(kind), .text = std::string(text), .metric = metric, .enabled = enabled,
-                .stale = stale_ && *metric != '\0', .visible = ImGui::IsItemVisible(), .min = ImGui::GetItemRectMin(), .max = ImGui::GetItemRectMax()};
+  Widget widget{.panel = panel_,
+                .name = std::string(name),
+                .kind = std::string(kind),
+                .text = std::string(text),
+                .metric = metric,
+                .enabled = enabled,
+                .stale = stale_ && *metric != '\0',
+                .visible = ImGui::IsItemVisible(),
+                .min = ImGui::GetItemRectMin(),
+                .max = ImGui::GetItemRectMax()};
   record_.push_back(std::move(widget));
 }
 
-void Widgets::NoteRect(std::string_view name, std::string_view kind, std::string_view text, ImVec2 min, ImVec2 max, const char* metric) {
+void Widgets::NoteRect(std::string_view name, std::string_view kind, std::string_view text, ImVec2 min, ImVec2 max,
+                       const char* metric) {
   if (!recording_) return;
-  record_.push_back({.panel = panel_, .name = std::string(name), .kind = std::string(kind), .text = std::string(text), .metric = metric,
-                     .stale = stale_ && *metric != '\0', .visible = ImGui::IsRectVisible(min, max), .min = min, .max = max});
+  record_.push_back({.panel = panel_,
+                     .name = std::string(name),
+                     .kind = std::string(kind),
+                     .text = std::string(text),
+                     .metric = metric,
+                     .stale = stale_ && *metric != '\0',
+                     .visible = ImGui::IsRectVisible(min, max),
+                     .min = min,
+                     .max = max});
 }
 
 void Widgets::MetricTip(std::string_view name, const char* metric, std::string_view full) {
@@ -65,7 +82,8 @@ void Widgets::MetricTip(std::string_view name, const char* metric, std::string_v
   if (*metric) {
     if (!tip.empty()) tip += "\n";
     tip += metric;
-    tip += heard_at_ ? ", " + Seconds(std::chrono::duration<double>(now_ - *heard_at_).count()) + " old" : ", not heard yet";
+    tip += heard_at_ ? ", " + Seconds(std::chrono::duration<double>(now_ - *heard_at_).count()) + " old"
+                     : ", not heard yet";
   }
   if (tip.empty()) return;
   ImGui::BeginTooltip();
@@ -85,7 +103,9 @@ void Widgets::Value(std::string_view name, const char* metric, const std::option
   MetricTip(name, metric, text && shown != *text ? std::string_view(*text) : std::string_view());
 }
 
-bool Widgets::BeginGrid(const char* id, int columns) { return ImGui::BeginTable(id, columns, ImGuiTableFlags_SizingStretchSame); }
+bool Widgets::BeginGrid(const char* id, int columns) {
+  return ImGui::BeginTable(id, columns, ImGuiTableFlags_SizingStretchSame);
+}
 void Widgets::EndGrid() { ImGui::EndTable(); }
 
 void Widgets::Tile(std::string_view name, const char* metric, const std::optional<std::string>& text, ImU32 colour) {
@@ -126,7 +146,8 @@ void Widgets::Heading(std::string_view text) {
   NoteItem(text, "heading", text);
 }
 
-void Widgets::Bar(std::string_view name, const char* metric, std::optional<double> share, std::string_view text, ImU32 colour) {
+void Widgets::Bar(std::string_view name, const char* metric, std::optional<double> share, std::string_view text,
+                  ImU32 colour) {
   const ImVec2 at = ImGui::GetCursorScreenPos();
   const ImVec2 size(std::max(ImGui::GetContentRegionAvail().x, px(30)), ImGui::GetTextLineHeight() + px(2));
   ImGui::Dummy(size);
@@ -135,7 +156,9 @@ void Widgets::Bar(std::string_view name, const char* metric, std::optional<doubl
   draw.AddRectFilled(at, end, palette().track, px(3));
   if (share) {
     const float width = size.x * static_cast<float>(std::clamp(*share, 0.0, 1.0));
-    if (width > 0) draw.AddRectFilled(at, {at.x + std::max(width, px(2)), end.y}, (Colour(true, colour) & 0x00FFFFFF) | 0x90000000, px(3));
+    if (width > 0)
+      draw.AddRectFilled(at, {at.x + std::max(width, px(2)), end.y}, (Colour(true, colour) & 0x00FFFFFF) | 0x90000000,
+                         px(3));
   }
   const std::string shown = share ? Clip(text, 60) : theme_->unknown();
   draw.PushClipRect(at, end, true);
@@ -193,7 +216,8 @@ bool Widgets::Choice(std::string_view name, const std::vector<std::string>& opti
 bool Widgets::Row(std::string_view name, std::string_view text, bool selected) {
   const std::string shown = Fitting(text, 120);
   if (stale_) ImGui::PushStyleColor(ImGuiCol_Text, palette().stale);
-  const bool pressed = ImGui::Selectable(Id(shown, name).c_str(), selected, ImGuiSelectableFlags_SpanAllColumns | ImGuiSelectableFlags_AllowItemOverlap);
+  const bool pressed = ImGui::Selectable(Id(shown, name).c_str(), selected,
+                                         ImGuiSelectableFlags_SpanAllColumns | ImGuiSelectableFlags_AllowItemOverlap);
   if (stale_) ImGui::PopStyleColor();
   NoteItem(name, "row", shown);
   if (shown != text) MetricTip(name, "", text);
@@ -207,8 +231,15 @@ std::string WidgetDump(const std::vector<Widget>& widgets, std::string_view clip
   json["clipboard"] = clipboard;
   json["widgets"] = nlohmann::ordered_json::array();
   for (const Widget& w : widgets) {
-    json["widgets"].push_back({{"panel", w.panel}, {"name", w.name}, {"kind", w.kind}, {"text", w.text}, {"metric", w.metric}, {"enabled", w.enabled}, {"stale", w.stale},
-                               {"visible", w.visible}, {"rect", {w.min.x, w.min.y, w.max.x, w.max.y}}});
+    json["widgets"].push_back({{"panel", w.panel},
+                               {"name", w.name},
+                               {"kind", w.kind},
+                               {"text", w.text},
+                               {"metric", w.metric},
+                               {"enabled", w.enabled},
+                               {"stale", w.stale},
+                               {"visible", w.visible},
+                               {"rect", {w.min.x, w.min.y, w.max.x, w.max.y}}});
   }
   return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }

@@ -1,5 +1,5 @@
-// What the panels draw with. Every function here draws one widget and, when recording is on, notes what it showed: the text in
-// the record is the text that was drawn. Scripts find widgets by these names.
+// What the panels draw with. Every function here draws one widget and, when recording is on, notes what it showed: the
+// text in the record is the text that was drawn. Scripts find widgets by these names.
 #pragma once
 
 #include <imgui.h>
@@ -17,16 +17,17 @@ namespace everstate::console {
 
 struct Widget {
   std::string panel, name, kind, text;
-  std::string metric;     // what is shown, by its name in proto/admin.proto; empty for what is no value of the server's
+  std::string metric;  // what is shown, by its name in proto/admin.proto; empty for what is no value of the server's
   bool enabled = true;
-  bool stale = false;     // drawn grey, because it is not of now
-  bool visible = true;    // not scrolled or clipped away
-  ImVec2 min{}, max{};    // pixels of the window
+  bool stale = false;   // drawn grey, because it is not of now
+  bool visible = true;  // not scrolled or clipped away
+  ImVec2 min{}, max{};  // pixels of the window
 };
 
 // Widgets
 //   Thread:    the one that draws, between ImGui::NewFrame and ImGui::Render.
-//   Invariant: text of any length is cut to fit before it is drawn; the whole of it (up to 1,000 characters) is its tooltip.
+//   Invariant: text of any length is cut to fit before it is drawn; the whole of it (up to 1,000 characters) is its
+//   tooltip.
 class Widgets {
  public:
   explicit Widgets(Theme* theme) : theme_(theme) {}
@@ -57,8 +58,10 @@ class Widgets {
   bool Row(std::string_view name, std::string_view text, bool selected);  // spans the columns of its table
 
   // Notes the item that was drawn last, or a rectangle that a drawing filled.
-  void NoteItem(std::string_view name, std::string_view kind, std::string_view text, const char* metric = "", bool enabled = true);
-  void NoteRect(std::string_view name, std::string_view kind, std::string_view text, ImVec2 min, ImVec2 max, const char* metric = "");
+  void NoteItem(std::string_view name, std::string_view kind, std::string_view text, const char* metric = "",
+                bool enabled = true);
+  void NoteRect(std::string_view name, std::string_view kind, std::string_view text, ImVec2 min, ImVec2 max,
+                const char* metric = "");
   // Says the metric and the age of the current source when the item drawn last is hovered.
   void MetricTip(std::string_view name, const char* metric, std::string_view full = {});
 
@@ -81,7 +84,9 @@ class Widgets {
   std::vector<Widget> record_;
 };
 
-// The record as JSON: {"widgets":[{"panel","name","kind","text","metric","enabled","stale","visible","rect":[x0,y0,x1,y1]}], "clipboard", "width", "height"}.
+// The record as JSON:
+// {"widgets":[{"panel","name","kind","text","metric","enabled","stale","visible","rect":[x0,y0,x1,y1]}], "clipboard",
+// "width", "height"}.
 std::string WidgetDump(const std::vector<Widget>& widgets, std::string_view clipboard, int width, int height);
 
 }  // namespace everstate::console

@@ -22,8 +22,8 @@ namespace everstate::console {
 namespace {
 
 constexpr int kExitNoWindow = 3;
-constexpr double kIdleSeconds = 0.25;   // ages on the screen go on although nothing happens
-constexpr int kFramesAfterInput = 3;    // ImGui needs them to come to rest
+constexpr double kIdleSeconds = 0.25;  // ages on the screen go on although nothing happens
+constexpr int kFramesAfterInput = 3;   // ImGui needs them to come to rest
 
 std::string glfw_error;
 
@@ -39,7 +39,8 @@ bool WritePpm(const std::string& path, GLFWwindow* window) {
   std::fprintf(file, "P6\n%d %d\n255\n", width, height);
   const size_t line = static_cast<size_t>(width) * 3;
   bool good = true;
-  for (int y = height; y-- > 0;) good &= std::fwrite(pixels.data() + static_cast<size_t>(y) * line, 1, line, file) == line;
+  for (int y = height; y-- > 0;)
+    good &= std::fwrite(pixels.data() + static_cast<size_t>(y) * line, 1, line, file) == line;
   return std::fclose(file) == 0 && good;
 }
 
@@ -76,7 +77,8 @@ bool Window::Open() {
   glfwWindowHint(GLFW_CONTEXT_VERSION_MINOR, 2);
   glfwWindowHint(GLFW_OPENGL_PROFILE, GLFW_OPENGL_CORE_PROFILE);
   glfwWindowHint(GLFW_OPENGL_FORWARD_COMPAT, GLFW_TRUE);
-  handle_ = glfwCreateWindow(options_.width, options_.height, ("Everstate console, " + Clip(options_.client.address, 80)).c_str(), nullptr, nullptr);
+  handle_ = glfwCreateWindow(options_.width, options_.height,
+                             ("Everstate console, " + Clip(options_.client.address, 80)).c_str(), nullptr, nullptr);
   if (!handle_) return false;
   glfwSetWindowSizeLimits(handle_, 640, 400, GLFW_DONT_CARE, GLFW_DONT_CARE);
   glfwMakeContextCurrent(handle_);
@@ -95,7 +97,10 @@ bool Window::Open() {
     glfwGetWindowContentScale(handle_, &scale, &y);
   }
   SetTheme(options_.light, std::clamp(scale, 0.5f, 4.0f));
-  if (!theme_.has_dash()) std::fprintf(stderr, "everstate-console: found no DejaVuSans.ttf (package fonts-dejavu-core): what is unknown is shown as \"-\"\n");
+  if (!theme_.has_dash())
+    std::fprintf(
+        stderr,
+        "everstate-console: found no DejaVuSans.ttf (package fonts-dejavu-core): what is unknown is shown as \"-\"\n");
   return true;
 }
 
@@ -132,8 +137,9 @@ int Window::Run() {
   shell.StartWith(options_.light);
   std::optional<Script> script;
   if (options_.script_fd >= 0) {
-    script.emplace(options_.script_fd, Script::Window{handle_, [this](const std::string& path) { return WritePpm(path, handle_); },
-                                                      [this](int width, int height) { glfwSetWindowSize(handle_, width, height); }});
+    script.emplace(options_.script_fd,
+                   Script::Window{handle_, [this](const std::string& path) { return WritePpm(path, handle_); },
+                                  [this](int width, int height) { glfwSetWindowSize(handle_, width, height); }});
   }
   int frames = kFramesAfterInput;
   while (!glfwWindowShouldClose(handle_) && !(script && script->finished())) {
@@ -164,8 +170,9 @@ int RunWindow(const WindowOptions& options) {
   Window window(options);
   if (window.Open()) return window.Run();
   const char* display = std::getenv("DISPLAY");
-  std::fprintf(stderr, "everstate-console: cannot open a window (%s; DISPLAY is %s). `everstate-console --once` needs none.\n", glfw_error.empty() ? "no reason given" : glfw_error.c_str(),
-               display ? display : "not set");
+  std::fprintf(stderr,
+               "everstate-console: cannot open a window (%s; DISPLAY is %s). `everstate-console --once` needs none.\n",
+               glfw_error.empty() ? "no reason given" : glfw_error.c_str(), display ? display : "not set");
   return kExitNoWindow;
 }
 

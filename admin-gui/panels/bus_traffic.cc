@@ -1,4 +1,5 @@
-// Bus traffic: what goes out to listeners, live. Hidden or paused, the panel costs the server nothing: its request says so.
+// Bus traffic: what goes out to listeners, live. Hidden or paused, the panel costs the server nothing: its request says
+// so.
 #include <GLFW/glfw3.h>
 
 #include <algorithm>
@@ -19,7 +20,8 @@ struct Sampling {
   const char* label;
   uint32_t max_frames_per_second;
 };
-constexpr std::array<Sampling, 4> kSampling = {{{"up to 200 frames/s", 200}, {"up to 20 frames/s", 20}, {"up to 2,000 frames/s", 2000}, {"all frames", 0}}};
+constexpr std::array<Sampling, 4> kSampling = {
+    {{"up to 200 frames/s", 200}, {"up to 20 frames/s", 20}, {"up to 2,000 frames/s", 2000}, {"all frames", 0}}};
 constexpr size_t kPrettyBytesMax = 4u << 20;
 constexpr size_t kLineCharsMax = 2000;
 constexpr size_t kNotedCharsMax = 4000;
@@ -95,7 +97,8 @@ class BusTrafficPanel final : public Panel {
   void Select(const TailRow& row) {
     selected_ = row.id;
     frame_ = row.frame;
-    pretty_ = frame_.json().size() > kPrettyBytesMax ? frame_.json().substr(0, kPrettyBytesMax) : PrettyJson(frame_.json());
+    pretty_ =
+        frame_.json().size() > kPrettyBytesMax ? frame_.json().substr(0, kPrettyBytesMax) : PrettyJson(frame_.json());
     lines_.clear();
     for (std::string_view rest = pretty_; !rest.empty();) {
       const size_t end = rest.find('\n');
@@ -123,7 +126,9 @@ class BusTrafficPanel final : public Panel {
 void BusTrafficPanel::DrawFilter(DrawContext& context) {
   Widgets& ui = context.ui;
   const bool ctrl = ImGui::GetIO().KeyCtrl;
-  if (ui.Button("pause", paused_ ? "Resume" : "Pause", true, "Ctrl+P. While paused the server sends nothing") || (ctrl && ImGui::IsKeyPressed(GLFW_KEY_P, false))) paused_ = !paused_;
+  if (ui.Button("pause", paused_ ? "Resume" : "Pause", true, "Ctrl+P. While paused the server sends nothing") ||
+      (ctrl && ImGui::IsKeyPressed(GLFW_KEY_P, false)))
+    paused_ = !paused_;
 
   std::vector<std::string> views{kAllViews};
   if (context.model.info()) {
@@ -152,7 +157,8 @@ void BusTrafficPanel::DrawFilter(DrawContext& context) {
   }
   ImGui::SameLine();
   if (ctrl && ImGui::IsKeyPressed(GLFW_KEY_F, false)) ImGui::SetKeyboardFocusHere();
-  changed |= ui.Input("text filter", &text_, "text: a, b, -not this  (Ctrl+F)", std::max(ui.px(140), ImGui::GetContentRegionAvail().x - ui.px(186)));
+  changed |= ui.Input("text filter", &text_, "text: a, b, -not this  (Ctrl+F)",
+                      std::max(ui.px(140), ImGui::GetContentRegionAvail().x - ui.px(186)));
   ImGui::SameLine();
   std::vector<std::string> sampling;
   for (const Sampling& one : kSampling) sampling.emplace_back(one.label);
@@ -176,12 +182,18 @@ void BusTrafficPanel::DrawViews(DrawContext& context) {
   ui.SetSource(context.model.status_at(), context.model.stale(context.now));
   std::vector<const ViewRate*> rows;
   for (const ViewRate& view : context.model.rates().views) rows.push_back(&view);
-  ImGui::BeginChild("views", {0, ui.px(30) + ui.px(24) * static_cast<float>(std::clamp<size_t>(rows.size() + 1, 3, 7))}, true);
-  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_Sortable | ImGuiTableFlags_SortTristate | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_ScrollY | ImGuiTableFlags_PadOuterX;
+  ImGui::BeginChild("views", {0, ui.px(30) + ui.px(24) * static_cast<float>(std::clamp<size_t>(rows.size() + 1, 3, 7))},
+                    true);
+  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_Sortable | ImGuiTableFlags_SortTristate | ImGuiTableFlags_RowBg |
+                                     ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_ScrollY |
+                                     ImGuiTableFlags_PadOuterX;
   if (ImGui::BeginTable("views", 6, kFlags)) {
     ImGui::TableSetupScrollFreeze(0, 1);
     constexpr const char* kColumns[] = {"view", "frames/s", "bytes/s", "frames", "bytes", "listeners"};
-    for (size_t i = 0; i < std::size(kColumns); ++i) ImGui::TableSetupColumn(kColumns[i], i == 0 ? ImGuiTableColumnFlags_None : ImGuiTableColumnFlags_PreferSortDescending, i == 0 ? 2.2f : 1.0f);
+    for (size_t i = 0; i < std::size(kColumns); ++i)
+      ImGui::TableSetupColumn(kColumns[i],
+                              i == 0 ? ImGuiTableColumnFlags_None : ImGuiTableColumnFlags_PreferSortDescending,
+                              i == 0 ? 2.2f : 1.0f);
     ImGui::TableNextRow(ImGuiTableRowFlags_Headers);
     for (int i = 0; i < static_cast<int>(std::size(kColumns)); ++i) {
       ImGui::TableSetColumnIndex(i);
@@ -193,11 +205,16 @@ void BusTrafficPanel::DrawViews(DrawContext& context) {
       const bool down = specs->Specs[0].SortDirection == ImGuiSortDirection_Descending;
       const auto number = [column](const ViewRate& view) {
         switch (column) {
-          case 1: return view.frames_per_s.value_or(-1);
-          case 2: return view.bytes_per_s.value_or(-1);
-          case 3: return static_cast<double>(view.frames);
-          case 4: return static_cast<double>(view.bytes);
-          default: return static_cast<double>(view.listeners);
+          case 1:
+            return view.frames_per_s.value_or(-1);
+          case 2:
+            return view.bytes_per_s.value_or(-1);
+          case 3:
+            return static_cast<double>(view.frames);
+          case 4:
+            return static_cast<double>(view.bytes);
+          default:
+            return static_cast<double>(view.listeners);
         }
       };
       std::stable_sort(rows.begin(), rows.end(), [&](const ViewRate* a, const ViewRate* b) {
@@ -215,9 +232,11 @@ void BusTrafficPanel::DrawViews(DrawContext& context) {
         ImGui::TableNextColumn();
         ui.Name("view " + std::to_string(i), "Status.views.id", view.id);
         ImGui::TableNextColumn();
-        ui.Value(id + " frames/s", "Status.views.frames, per second", view.frames_per_s ? Text(PerSecond(*view.frames_per_s)) : Text());
+        ui.Value(id + " frames/s", "Status.views.frames, per second",
+                 view.frames_per_s ? Text(PerSecond(*view.frames_per_s)) : Text());
         ImGui::TableNextColumn();
-        ui.Value(id + " bytes/s", "Status.views.bytes, per second", view.bytes_per_s ? Text(BytesPerSecond(*view.bytes_per_s)) : Text());
+        ui.Value(id + " bytes/s", "Status.views.bytes, per second",
+                 view.bytes_per_s ? Text(BytesPerSecond(*view.bytes_per_s)) : Text());
         ImGui::TableNextColumn();
         ui.Value(id + " frames", "Status.views.frames", Count(view.frames) + " frames");
         ImGui::TableNextColumn();
@@ -253,12 +272,15 @@ void BusTrafficPanel::DrawTail(DrawContext& context) {
   ImGui::SameLine();
   ui.Text("rows", Count(matching_.ids().size()) + " of " + Count(tail.rows().size()) + " rows kept", ui.palette().dim);
   ImGui::SameLine();
-  ui.Value("skipped", "TailChunk.skipped_by_sampling", tail.heard_at ? Text(Count(tail.skipped_by_sampling) + " frames not sampled") : Text(), ui.palette().dim);
+  ui.Value("skipped", "TailChunk.skipped_by_sampling",
+           tail.heard_at ? Text(Count(tail.skipped_by_sampling) + " frames not sampled") : Text(), ui.palette().dim);
   ImGui::SameLine();
-  ui.Value("missed", "TailChunk.missed", tail.heard_at ? Text(Count(tail.missed) + " batches missed") : Text(), tail.missed ? ui.palette().warn : ui.palette().dim);
+  ui.Value("missed", "TailChunk.missed", tail.heard_at ? Text(Count(tail.missed) + " batches missed") : Text(),
+           tail.missed ? ui.palette().warn : ui.palette().dim);
   ImGui::SameLine(ImGui::GetWindowContentRegionMax().x - ui.px(82));
   ui.SetSource(tail.heard_at, false);
-  to_end_ = ui.Button("follow", following_ ? "following" : "to the end", !following_, "The list follows while it is scrolled to its end");
+  to_end_ = ui.Button("follow", following_ ? "following" : "to the end", !following_,
+                      "The list follows while it is scrolled to its end");
   ui.SetSource(tail.heard_at, lost);
   DrawRows(context, gone);
 }
@@ -267,7 +289,8 @@ void BusTrafficPanel::DrawRows(DrawContext& context, size_t gone) {
   Widgets& ui = context.ui;
   const Tail& tail = context.model.tail();
   const auto& ids = matching_.ids();
-  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_Resizable | ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_PadOuterX;
+  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_Resizable |
+                                     ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_PadOuterX;
   if (!ImGui::BeginTable("frames", 6, kFlags, ImGui::GetContentRegionAvail())) return;
   ImGui::TableSetupScrollFreeze(0, 1);
   ImGui::TableSetupColumn("time", 0, 1.15f);
@@ -280,7 +303,8 @@ void BusTrafficPanel::DrawRows(DrawContext& context, size_t gone) {
   const float row_height = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
   following_ = to_end_ || ImGui::GetScrollY() >= ImGui::GetScrollMaxY() - 1;
   // Rows that fall out at the front must not move what is being read.
-  if (!following_ && gone > 0) ImGui::SetScrollY(std::max(0.0f, ImGui::GetScrollY() - static_cast<float>(gone) * row_height));
+  if (!following_ && gone > 0)
+    ImGui::SetScrollY(std::max(0.0f, ImGui::GetScrollY() - static_cast<float>(gone) * row_height));
 
   ImGuiListClipper clipper;
   clipper.Begin(static_cast<int>(ids.size()), row_height);
@@ -297,7 +321,9 @@ void BusTrafficPanel::DrawRows(DrawContext& context, size_t gone) {
       ImGui::TableNextColumn();
       ui.Name("frame " + id + " key", "", row.frame.key(), 60);
       ImGui::TableNextColumn();
-      const ImU32 colour = row.frame.op() == "delete" ? ui.palette().bad : row.frame.op() == "patch" ? ui.palette().accent : ui.palette().good;
+      const ImU32 colour = row.frame.op() == "delete"  ? ui.palette().bad
+                           : row.frame.op() == "patch" ? ui.palette().accent
+                                                       : ui.palette().good;
       ui.Name("frame " + id + " op", "", row.frame.op(), 20, colour);
       ImGui::TableNextColumn();
       ui.Name("frame " + id + " number", "", std::to_string(row.frame.number()), 20);
@@ -318,23 +344,33 @@ void BusTrafficPanel::DrawFrame(DrawContext& context) {
   ui.Heading("Frame");
   if (!selected_) return ui.Text("no frame", "Choose a frame in the list to read it here.", ui.palette().dim, true);
   ImGui::SameLine(ImGui::GetWindowContentRegionMax().x - ui.px(92));
-  if (ui.Button("copy", "Copy JSON", true, "The frame as it went out, unchanged")) ImGui::SetClipboardText(frame_.json().c_str());
+  if (ui.Button("copy", "Copy JSON", true, "The frame as it went out, unchanged"))
+    ImGui::SetClipboardText(frame_.json().c_str());
   ui.Name("frame view", "", frame_.view(), 100);
   ui.Name("frame key", "", frame_.key(), 100, ui.palette().accent);
-  ui.Name("frame facts", "", frame_.op() + ", number " + Count(frame_.number()) + ", " + TimeOfDay(frame_.at_unix_ms()) + ", " + Bytes(static_cast<double>(frame_.json().size())), 200);
-  if (frame_.json().size() > kPrettyBytesMax) ui.Text("frame cut", "Only the first " + Bytes(kPrettyBytesMax) + " are shown; the copy has all of it.", ui.palette().warn, true);
-  if (frame_.json().empty()) return ui.Text("frame cut", "The frame is too large for the tail; the server left its JSON out.", ui.palette().warn, true);
+  ui.Name("frame facts", "",
+          frame_.op() + ", number " + Count(frame_.number()) + ", " + TimeOfDay(frame_.at_unix_ms()) + ", " +
+              Bytes(static_cast<double>(frame_.json().size())),
+          200);
+  if (frame_.json().size() > kPrettyBytesMax)
+    ui.Text("frame cut", "Only the first " + Bytes(kPrettyBytesMax) + " are shown; the copy has all of it.",
+            ui.palette().warn, true);
+  if (frame_.json().empty())
+    return ui.Text("frame cut", "The frame is too large for the tail; the server left its JSON out.", ui.palette().warn,
+                   true);
   ImGui::Separator();
   ImGui::BeginChild("json", {0, 0}, false, ImGuiWindowFlags_HorizontalScrollbar);
   ImGui::PushFont(ui.theme().mono());
   ImGuiListClipper clipper;
   clipper.Begin(static_cast<int>(lines_.size()));
   while (clipper.Step()) {
-    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) ImGui::TextUnformatted(Clip(lines_[static_cast<size_t>(i)], kLineCharsMax).c_str());
+    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i)
+      ImGui::TextUnformatted(Clip(lines_[static_cast<size_t>(i)], kLineCharsMax).c_str());
   }
   ImGui::PopFont();
   const ImVec2 at = ImGui::GetWindowPos(), size = ImGui::GetWindowSize();
-  ui.NoteRect("frame json", "json", std::string_view(pretty_).substr(0, kNotedCharsMax), at, {at.x + size.x, at.y + size.y});
+  ui.NoteRect("frame json", "json", std::string_view(pretty_).substr(0, kNotedCharsMax), at,
+              {at.x + size.x, at.y + size.y});
   ImGui::EndChild();
 }
 

@@ -43,7 +43,8 @@ class CheckpointsPanel final : public Panel {
     DrawTimeline(context, {width, ui.px(128)});
     ui.SetSource(context.model.checkpoints_at(), !up);
     DrawButtons(context, up);
-    if (!context.model.checkpoints_error().empty()) ui.Text("list error", "The list could not be read: " + context.model.checkpoints_error(), ui.palette().bad, true);
+    if (!context.model.checkpoints_error().empty())
+      ui.Text("list error", "The list could not be read: " + context.model.checkpoints_error(), ui.palette().bad, true);
     DrawTable(context);
     DrawRewindDialog(context);
     DrawPruneDialog(context);
@@ -51,7 +52,8 @@ class CheckpointsPanel final : public Panel {
 
  private:
   static bool Busy(const ConsoleModel& model) {
-    return model.under_way(kCreateCheckpoint) || model.under_way(kVerifyCheckpoint) || model.under_way(kPruneCheckpoints) || model.under_way(kRewind);
+    return model.under_way(kCreateCheckpoint) || model.under_way(kVerifyCheckpoint) ||
+           model.under_way(kPruneCheckpoints) || model.under_way(kRewind);
   }
   const api::Checkpoint* Selected(const ConsoleModel& model) const;
   static const api::Checkpoint* NearestUsable(const ConsoleModel& model, uint64_t slot);
@@ -83,7 +85,8 @@ const api::Checkpoint* CheckpointsPanel::NearestUsable(const ConsoleModel& model
   const api::Checkpoint* nearest = nullptr;
   if (!model.checkpoints()) return nullptr;
   for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
-    if (one.ours() && one.damage().empty() && one.slot() <= slot && (!nearest || one.slot() > nearest->slot())) nearest = &one;
+    if (one.ours() && one.damage().empty() && one.slot() <= slot && (!nearest || one.slot() > nearest->slot()))
+      nearest = &one;
   }
   return nearest;
 }
@@ -93,14 +96,22 @@ void CheckpointsPanel::DrawButtons(DrawContext& context, bool up) {
   const ConsoleModel& model = context.model;
   const api::Checkpoint* selected = Selected(model);
   const bool creating = model.under_way(kCreateCheckpoint), verifying = model.under_way(kVerifyCheckpoint);
-  if (ui.Button("create", creating ? "Creating…" : "Create", up && !creating, "Makes a checkpoint of the state as it is now")) context.client.CreateCheckpoint();
+  if (ui.Button("create", creating ? "Creating…" : "Create", up && !creating,
+                "Makes a checkpoint of the state as it is now"))
+    context.client.CreateCheckpoint();
   ImGui::SameLine();
-  if (ui.Button("verify", verifying ? "Verifying…" : "Verify", up && selected && !verifying, "Reads the chosen checkpoint whole and compares its checksums")) context.client.VerifyCheckpoint(selected_);
+  if (ui.Button("verify", verifying ? "Verifying…" : "Verify", up && selected && !verifying,
+                "Reads the chosen checkpoint whole and compares its checksums"))
+    context.client.VerifyCheckpoint(selected_);
   ImGui::SameLine();
-  if (ui.Button("prune", "Prune…", up && model.checkpoints() && !model.under_way(kPruneCheckpoints), "Deletes all but the newest")) ImGui::OpenPopup(kPruneTitle);
+  if (ui.Button("prune", "Prune…", up && model.checkpoints() && !model.under_way(kPruneCheckpoints),
+                "Deletes all but the newest"))
+    ImGui::OpenPopup(kPruneTitle);
   ImGui::SameLine();
-  const bool rewinding = model.status() && model.status()->has_rewind() && model.status()->rewind().state() == "filling";
-  if (ui.Button("rewind", "Rewind…", up && !rewinding && !model.under_way(kRewind), rewinding ? "One is under way" : "Makes the state anew from a checkpoint")) {
+  const bool rewinding =
+      model.status() && model.status()->has_rewind() && model.status()->rewind().state() == "filling";
+  if (ui.Button("rewind", "Rewind…", up && !rewinding && !model.under_way(kRewind),
+                rewinding ? "One is under way" : "Makes the state anew from a checkpoint")) {
     slot_text_ = selected ? std::to_string(selected->slot()) : "";
     typed_.clear();
     again_ = accept_gap_ = false;
@@ -120,17 +131,24 @@ void CheckpointsPanel::DrawRewindProgress(DrawContext& context) {
   if (!status || !status->has_rewind()) return;
   const api::Rewind& rewind = status->rewind();
   const bool failed = rewind.state() == "failed", done = rewind.state() == "done";
-  const std::string words = "Rewind to slot " + std::to_string(rewind.requested_slot()) + " from " + Clip(rewind.checkpoint(), 60) + " into generation " + std::to_string(rewind.generation()) + ": " + Clip(rewind.state(), 40);
-  ui.Name("rewind state", "Status.rewind.state", words, 300, failed ? ui.palette().bad : done ? ui.palette().good : ui.palette().warn);
+  const std::string words = "Rewind to slot " + std::to_string(rewind.requested_slot()) + " from " +
+                            Clip(rewind.checkpoint(), 60) + " into generation " + std::to_string(rewind.generation()) +
+                            ": " + Clip(rewind.state(), 40);
+  ui.Name("rewind state", "Status.rewind.state", words, 300,
+          failed ? ui.palette().bad
+          : done ? ui.palette().good
+                 : ui.palette().warn);
   if (!rewind.error().empty()) ui.Text("rewind error", rewind.error(), ui.palette().bad, true);
   if (failed) return;
   std::optional<double> share;
   if (done) {
     share = 1;
   } else if (rewind.target_slot() > rewind.from_slot() && rewind.slot() >= rewind.from_slot()) {
-    share = static_cast<double>(rewind.slot() - rewind.from_slot()) / static_cast<double>(rewind.target_slot() - rewind.from_slot());
+    share = static_cast<double>(rewind.slot() - rewind.from_slot()) /
+            static_cast<double>(rewind.target_slot() - rewind.from_slot());
   }
-  const std::string text = "slot " + std::to_string(rewind.slot()) + " of " + std::to_string(rewind.target_slot()) + (share ? ", " + Percent(*share) : "");
+  const std::string text = "slot " + std::to_string(rewind.slot()) + " of " + std::to_string(rewind.target_slot()) +
+                           (share ? ", " + Percent(*share) : "");
   ui.Bar("rewind progress", "Status.rewind.slot", share, text, done ? ui.palette().good : ui.palette().accent);
 }
 
@@ -148,14 +166,18 @@ void CheckpointsPanel::DrawTimeline(DrawContext& context, ImVec2 size) {
   std::string words;
   if (model.status() && model.status()->has_store()) {
     words = "generation " + std::to_string(model.status()->store().generation());
-    draw.AddText({end.x - ui.px(10) - ImGui::CalcTextSize(words.c_str()).x, at.y + ui.px(6)}, ui.stale() ? ui.palette().stale : ui.palette().text, words.c_str());
+    draw.AddText({end.x - ui.px(10) - ImGui::CalcTextSize(words.c_str()).x, at.y + ui.px(6)},
+                 ui.stale() ? ui.palette().stale : ui.palette().text, words.c_str());
     words += "; ";
   }
   uint64_t low = UINT64_MAX, high = 0;
   const auto spread = [&](uint64_t slot) { low = std::min(low, slot), high = std::max(high, slot); };
   const auto& status = model.status();
   const api::Store* store = status && status->has_store() && status->store().has_slot() ? &status->store() : nullptr;
-  const api::Archive* archive = status && status->has_archive() && status->archive().has_first_slot() && status->archive().has_last_slot() ? &status->archive() : nullptr;
+  const api::Archive* archive =
+      status && status->has_archive() && status->archive().has_first_slot() && status->archive().has_last_slot()
+          ? &status->archive()
+          : nullptr;
   if (model.checkpoints()) {
     for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) spread(one.slot());
   }
@@ -169,18 +191,22 @@ void CheckpointsPanel::DrawTimeline(DrawContext& context, ImVec2 size) {
   const double width = std::max<double>(static_cast<double>(high - low), 1);
   const float left = at.x + ui.px(40), right = end.x - ui.px(70), line = at.y + ui.px(70);
   const auto x = [&](uint64_t slot) {
-    const double share = slot >= low ? static_cast<double>(slot - low) / width : -static_cast<double>(low - slot) / width;
+    const double share =
+        slot >= low ? static_cast<double>(slot - low) / width : -static_cast<double>(low - slot) / width;
     return std::max(left + static_cast<float>(share) * (right - left), at.x + ui.px(10));
   };
   const auto grey = [&](ImU32 colour) { return ui.stale() ? ui.palette().stale : colour; };
   draw.AddLine({at.x + ui.px(10), line}, {end.x - ui.px(10), line}, ui.palette().grid, ui.px(2));
   if (archive) {
-    draw.AddRectFilled({x(archive->first_slot()), line + ui.px(10)}, {x(archive->last_slot()), line + ui.px(18)}, (grey(ui.palette().good) & 0x00FFFFFF) | 0x70000000, ui.px(3));
-    draw.AddText({x(archive->first_slot()), line + ui.px(22)}, ui.palette().dim, ("archive from slot " + std::to_string(archive->first_slot())).c_str());
+    draw.AddRectFilled({x(archive->first_slot()), line + ui.px(10)}, {x(archive->last_slot()), line + ui.px(18)},
+                       (grey(ui.palette().good) & 0x00FFFFFF) | 0x70000000, ui.px(3));
+    draw.AddText({x(archive->first_slot()), line + ui.px(22)}, ui.palette().dim,
+                 ("archive from slot " + std::to_string(archive->first_slot())).c_str());
     words += "archive " + std::to_string(archive->first_slot()) + " to " + std::to_string(archive->last_slot()) + "; ";
   }
   if (status && status->has_rewind() && status->rewind().state() == "filling") {
-    draw.AddLine({x(status->rewind().from_slot()), line}, {x(status->rewind().slot()), line}, grey(ui.palette().warn), ui.px(4));
+    draw.AddLine({x(status->rewind().from_slot()), line}, {x(status->rewind().slot()), line}, grey(ui.palette().warn),
+                 ui.px(4));
   }
   if (store) {
     const float here = x(store->slot());
@@ -194,13 +220,17 @@ void CheckpointsPanel::DrawTimeline(DrawContext& context, ImVec2 size) {
     for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
       const ImVec2 centre(x(one.slot()), line);
       const bool chosen = one.name() == selected_;
-      const ImU32 colour = grey(!one.damage().empty() ? ui.palette().bad : !one.ours() ? ui.palette().dim : !one.reach().empty() ? ui.palette().warn : ui.palette().good);
+      const ImU32 colour = grey(!one.damage().empty()  ? ui.palette().bad
+                                : !one.ours()          ? ui.palette().dim
+                                : !one.reach().empty() ? ui.palette().warn
+                                                       : ui.palette().good);
       draw.AddCircleFilled(centre, ui.px(chosen ? 8 : 6), colour);
       if (chosen) draw.AddCircle(centre, ui.px(11), ui.palette().text, 0, ui.px(1.5f));
       const std::string label = std::to_string(one.slot());
       const float label_width = ImGui::CalcTextSize(label.c_str()).x;
       if (centre.x - label_width / 2 > labelled && centre.x + label_width / 2 < right + ui.px(40)) {
-        draw.AddText({std::max(centre.x - label_width / 2, at.x + ui.px(10)), line - ui.px(30)}, ui.palette().dim, label.c_str());
+        draw.AddText({std::max(centre.x - label_width / 2, at.x + ui.px(10)), line - ui.px(30)}, ui.palette().dim,
+                     label.c_str());
         labelled = centre.x + label_width / 2 + ui.px(12);
       }
       const ImVec2 mouse = ImGui::GetIO().MousePos;
@@ -218,8 +248,11 @@ void CheckpointsPanel::DrawTable(DrawContext& context) {
   Widgets& ui = context.ui;
   const auto& checkpoints = context.model.checkpoints();
   if (!checkpoints) return ui.Value("checkpoints", "Checkpoints", std::nullopt);
-  if (checkpoints->checkpoints().empty()) return ui.Text("checkpoints", "There is no checkpoint yet.", ui.palette().dim);
-  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_Resizable | ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_PadOuterX | ImGuiTableFlags_BordersOuterH;
+  if (checkpoints->checkpoints().empty())
+    return ui.Text("checkpoints", "There is no checkpoint yet.", ui.palette().dim);
+  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_Resizable |
+                                     ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_PadOuterX |
+                                     ImGuiTableFlags_BordersOuterH;
   if (!ImGui::BeginTable("checkpoints", 7, kFlags, ImGui::GetContentRegionAvail())) return;
   ImGui::TableSetupScrollFreeze(0, 1);
   ImGui::TableSetupColumn("name", 0, 2.2f);
@@ -264,10 +297,12 @@ void CheckpointsPanel::DrawRow(DrawContext& context, const api::Checkpoint& one)
   if (!one.damage().empty()) {
     ui.Name(id + " use", "Checkpoint.damage", "damaged: " + one.damage(), 200, ui.palette().bad);
   } else {
-    ui.Name(id + " use", "Checkpoint.ours", one.ours() ? "yes" : "no, of another lineage", 200, one.ours() ? ui.palette().good : ui.palette().dim);
+    ui.Name(id + " use", "Checkpoint.ours", one.ours() ? "yes" : "no, of another lineage", 200,
+            one.ours() ? ui.palette().good : ui.palette().dim);
   }
   ImGui::TableNextColumn();
-  ui.Name(id + " reach", "Checkpoint.reach", one.reach().empty() ? "whole" : one.reach(), 200, one.reach().empty() ? ui.palette().good : ui.palette().warn);
+  ui.Name(id + " reach", "Checkpoint.reach", one.reach().empty() ? "whole" : one.reach(), 200,
+          one.reach().empty() ? ui.palette().good : ui.palette().warn);
 }
 
 void CheckpointsPanel::DrawRewindDialog(DrawContext& context) {
@@ -276,7 +311,9 @@ void CheckpointsPanel::DrawRewindDialog(DrawContext& context) {
   const ImVec2 centre = ImGui::GetMainViewport()->GetCenter();
   ImGui::SetNextWindowPos(centre, ImGuiCond_Appearing, {0.5f, 0.5f});
   if (!ImGui::BeginPopupModal(kRewindTitle, nullptr, ImGuiWindowFlags_NoResize)) return;
-  ui.Text("rewind words", "The state is made anew from the nearest checkpoint at or before the slot. Until it has caught up, what is served now stays readable but applies nothing more; then everyone is switched at once.",
+  ui.Text("rewind words",
+          "The state is made anew from the nearest checkpoint at or before the slot. Until it has caught up, what is "
+          "served now stays readable but applies nothing more; then everyone is switched at once.",
           0, true);
   ui.Input("rewind slot", &slot_text_, "slot", ui.px(200), ImGuiInputTextFlags_CharsDecimal);
   const std::optional<uint64_t> slot = ParseNumber(slot_text_);
@@ -291,10 +328,12 @@ void CheckpointsPanel::DrawRewindDialog(DrawContext& context) {
   }
   ui.Check("again", &again_, "Even if the present generation was made by the same rewind");
   ImGui::SameLine();
-  ui.Check("accept a gap", &accept_gap_, "Even if slots are missing between the checkpoint and the head: they are lost");
+  ui.Check("accept a gap", &accept_gap_,
+           "Even if slots are missing between the checkpoint and the head: they are lost");
   ImGui::Separator();
   ui.Text("rewind ask", "To confirm, type the slot once more:");
-  const bool entered = ui.Input("rewind confirmation", &typed_, "slot", ui.px(200), ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_CharsDecimal);
+  const bool entered = ui.Input("rewind confirmation", &typed_, "slot", ui.px(200),
+                                ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_CharsDecimal);
   const bool confirmed = slot && typed_ == slot_text_;
   ImGui::SameLine();
   const bool pressed = ui.Button("rewind now", "Rewind now", confirmed);
@@ -317,12 +356,18 @@ void CheckpointsPanel::DrawPruneDialog(DrawContext& context) {
   ui.Input("keep", &keep_text_, "how many to keep", ui.px(120), ImGuiInputTextFlags_CharsDecimal);
   const std::optional<uint64_t> keep = ParseNumber(keep_text_);
   const bool valid = keep && *keep > 0 && *keep <= UINT32_MAX;
-  const uint64_t count = context.model.checkpoints() ? static_cast<uint64_t>(context.model.checkpoints()->checkpoints_size()) : 0;
+  const uint64_t count =
+      context.model.checkpoints() ? static_cast<uint64_t>(context.model.checkpoints()->checkpoints_size()) : 0;
   ImGui::SameLine();
-  ui.Text("prune words", !valid ? "at least one is kept" : "of " + Count(count) + " are kept, the newest; " + Count(count > *keep ? count - *keep : 0) + " are deleted for good", ui.palette().dim);
+  ui.Text("prune words",
+          !valid ? "at least one is kept"
+                 : "of " + Count(count) + " are kept, the newest; " + Count(count > *keep ? count - *keep : 0) +
+                       " are deleted for good",
+          ui.palette().dim);
   const bool pressed = ui.Button("prune now", "Delete", valid && count > *keep);
   ImGui::SameLine();
-  if (ui.Button("prune cancel", "Cancel") || ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape))) ImGui::CloseCurrentPopup();
+  if (ui.Button("prune cancel", "Cancel") || ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape)))
+    ImGui::CloseCurrentPopup();
   if (pressed) {
     context.client.PruneCheckpoints(static_cast<uint32_t>(*keep));
     ImGui::CloseCurrentPopup();

@@ -13,12 +13,17 @@ constexpr std::chrono::seconds kPlotSpan{120};
 
 using Text = std::optional<std::string>;
 
-// The states of a connection as Status.stream.state names them, and where they stand in the drawing (in columns and rows).
+// The states of a connection as Status.stream.state names them, and where they stand in the drawing (in columns and
+// rows).
 struct StateBox {
   const char* state;
   float column, row;
 };
-constexpr std::array<StateBox, 5> kStates = {{{"connecting", 0, 0}, {"live", 1, 0}, {"provider behind", 2, 0}, {"waiting to reconnect", 0, 1}, {"stopped", 2, 1}}};
+constexpr std::array<StateBox, 5> kStates = {{{"connecting", 0, 0},
+                                              {"live", 1, 0},
+                                              {"provider behind", 2, 0},
+                                              {"waiting to reconnect", 0, 1},
+                                              {"stopped", 2, 1}}};
 struct StateArrow {
   size_t from, to;
 };
@@ -47,9 +52,12 @@ class StreamHealthPanel final : public Panel {
     DrawSlots(ui, context.model.slots(), {width, ui.px(118)});
     const ConsoleModel& model = context.model;
     const auto slots = [](double value) { return Number(value) + " slots"; };
-    Draw3(context, third, {{{"Lag in slots", "Status.store.lag_slots", &model.lag_slots(), slots, ui.palette().series[2]},
-                            {"Updates received", "Status.stages[receive].units, per second", &model.updates_per_s(), PerSecond, ui.palette().series[1]},
-                            {"Bytes from the stream", "Status.stream.bytes, per second", &model.stream_bytes_per_s(), BytesPerSecond, ui.palette().series[0]}}});
+    Draw3(context, third,
+          {{{"Lag in slots", "Status.store.lag_slots", &model.lag_slots(), slots, ui.palette().series[2]},
+            {"Updates received", "Status.stages[receive].units, per second", &model.updates_per_s(), PerSecond,
+             ui.palette().series[1]},
+            {"Bytes from the stream", "Status.stream.bytes, per second", &model.stream_bytes_per_s(), BytesPerSecond,
+             ui.palette().series[0]}}});
 
     ImGui::BeginChild("stages", {width * 0.42f, 0}, true);
     DrawStages(context);
@@ -84,7 +92,8 @@ void Arrow(ImDrawList& draw, ImVec2 from, ImVec2 to, ImU32 colour, float head) {
   const float dx = to.x - from.x, dy = to.y - from.y;
   const float length = std::max(std::hypot(dx, dy), 1.0f);
   const ImVec2 along(dx / length * head, dy / length * head);
-  draw.AddTriangleFilled(to, {to.x - along.x - along.y / 2, to.y - along.y + along.x / 2}, {to.x - along.x + along.y / 2, to.y - along.y - along.x / 2}, colour);
+  draw.AddTriangleFilled(to, {to.x - along.x - along.y / 2, to.y - along.y + along.x / 2},
+                         {to.x - along.x + along.y / 2, to.y - along.y - along.x / 2}, colour);
 }
 
 ImU32 StateColour(const Palette& palette, std::string_view state) {
@@ -103,7 +112,9 @@ void StreamHealthPanel::DrawStates(DrawContext& context) {
   const float room = ImGui::GetContentRegionAvail().x;
   const ImVec2 box(std::min(ui.px(148), room * 0.29f), ui.px(30));
   const ImVec2 step((room - box.x) / 2, ui.px(52));
-  const auto corner = [&](const StateBox& one) { return ImVec2(origin.x + one.column * step.x, origin.y + one.row * step.y); };
+  const auto corner = [&](const StateBox& one) {
+    return ImVec2(origin.x + one.column * step.x, origin.y + one.row * step.y);
+  };
 
   for (const StateArrow& arrow : kArrows) {
     const ImVec2 a = corner(kStates[arrow.from]), b = corner(kStates[arrow.to]);
@@ -118,7 +129,8 @@ void StreamHealthPanel::DrawStates(DrawContext& context) {
       const bool down = b.y > a.y;
       from.y = down ? a.y + box.y : a.y;
       to.y = down ? b.y : b.y + box.y;
-      if (a.x != b.x) from.x = a.x + box.x * (b.x < a.x ? 0.25f : 0.75f), to.x = b.x + box.x * (b.x < a.x ? 0.75f : 0.25f);
+      if (a.x != b.x)
+        from.x = a.x + box.x * (b.x < a.x ? 0.25f : 0.75f), to.x = b.x + box.x * (b.x < a.x ? 0.75f : 0.25f);
     }
     Arrow(draw, from, to, ui.palette().dim, ui.px(7));
   }
@@ -132,7 +144,8 @@ void StreamHealthPanel::DrawStates(DrawContext& context) {
     draw.AddRect(min, max, lit ? colour : ui.palette().grid, ui.px(6), 0, lit ? ui.px(2) : 1);
     const ImVec2 size = ImGui::CalcTextSize(one.state);
     draw.PushClipRect(min, max, true);
-    draw.AddText({std::max(min.x + ui.px(4), (min.x + max.x - size.x) / 2), (min.y + max.y - size.y) / 2}, lit ? ui.palette().text : ui.palette().dim, one.state);
+    draw.AddText({std::max(min.x + ui.px(4), (min.x + max.x - size.x) / 2), (min.y + max.y - size.y) / 2},
+                 lit ? ui.palette().text : ui.palette().dim, one.state);
     draw.PopClipRect();
     ui.NoteRect(std::string("state ") + one.state, "state", lit ? "lit" : "dark", min, max, "Status.stream.state");
   }
@@ -154,29 +167,50 @@ void StreamHealthPanel::DrawNumbers(DrawContext& context) {
   const api::Stream* stream = status && status->has_stream() ? &status->stream() : nullptr;
   const api::Store* store = status && status->has_store() ? &status->store() : nullptr;
   const Rates& rates = context.model.rates();
-  if (!ui.BeginGrid("numbers", std::clamp(static_cast<int>(ImGui::GetContentRegionAvail().x / ui.px(130)), 1, 4))) return;
+  if (!ui.BeginGrid("numbers", std::clamp(static_cast<int>(ImGui::GetContentRegionAvail().x / ui.px(130)), 1, 4)))
+    return;
   const ImU32 late = store && store->has_lag_slots() && store->lag_slots() > 50 ? ui.palette().warn : 0;
-  ui.Tile("lag", "Status.store.lag_slots", store && store->has_lag_slots() ? Text(Count(store->lag_slots()) + (store->lag_slots() == 1 ? " slot" : " slots")) : Text(), late);
-  ui.Tile("lag in time", "Status.store.lag_seconds", store && store->has_lag_seconds() ? Text(Seconds(store->lag_seconds())) : Text(), late);
-  ui.Tile("slot applied", "Status.store.slot", store && store->has_slot() ? Text(std::to_string(store->slot())) : Text());
-  ui.Tile("newest slot heard", "Status.stream.newest_slot", stream && stream->has_newest_slot() ? Text(std::to_string(stream->newest_slot())) : Text());
-  ui.Tile("last heard", "Status.stream.since_heard_ms", stream && stream->has_since_heard_ms() ? Text(Seconds(static_cast<double>(stream->since_heard_ms()) / 1000) + " ago") : Text());
-  ui.Tile("reconnects", "Status.stream.reconnects", stream ? Text(Count(stream->reconnects()) + " times") : Text(), stream && stream->reconnects() ? ui.palette().warn : 0);
-  ui.Tile("messages", "Status.stream.messages, per second", rates.messages_per_s ? Text(PerSecond(*rates.messages_per_s)) : Text());
-  ui.Tile("blocks settled", "Status.stream.blocks_settled, per second", rates.blocks_per_s ? Text(PerSecond(*rates.blocks_per_s)) : Text());
+  ui.Tile("lag", "Status.store.lag_slots",
+          store && store->has_lag_slots()
+              ? Text(Count(store->lag_slots()) + (store->lag_slots() == 1 ? " slot" : " slots"))
+              : Text(),
+          late);
+  ui.Tile("lag in time", "Status.store.lag_seconds",
+          store && store->has_lag_seconds() ? Text(Seconds(store->lag_seconds())) : Text(), late);
+  ui.Tile("slot applied", "Status.store.slot",
+          store && store->has_slot() ? Text(std::to_string(store->slot())) : Text());
+  ui.Tile("newest slot heard", "Status.stream.newest_slot",
+          stream && stream->has_newest_slot() ? Text(std::to_string(stream->newest_slot())) : Text());
+  ui.Tile("last heard", "Status.stream.since_heard_ms",
+          stream && stream->has_since_heard_ms()
+              ? Text(Seconds(static_cast<double>(stream->since_heard_ms()) / 1000) + " ago")
+              : Text());
+  ui.Tile("reconnects", "Status.stream.reconnects", stream ? Text(Count(stream->reconnects()) + " times") : Text(),
+          stream && stream->reconnects() ? ui.palette().warn : 0);
+  ui.Tile("messages", "Status.stream.messages, per second",
+          rates.messages_per_s ? Text(PerSecond(*rates.messages_per_s)) : Text());
+  ui.Tile("blocks settled", "Status.stream.blocks_settled, per second",
+          rates.blocks_per_s ? Text(PerSecond(*rates.blocks_per_s)) : Text());
   ui.Tile("entities", "Status.store.entities", store ? Text(Count(store->entities()) + " entities") : Text());
-  ui.Tile("store on disk", "Status.store.sst_bytes + wal_bytes", store ? Text(Bytes(static_cast<double>(store->sst_bytes() + store->wal_bytes()))) : Text());
+  ui.Tile("store on disk", "Status.store.sst_bytes + wal_bytes",
+          store ? Text(Bytes(static_cast<double>(store->sst_bytes() + store->wal_bytes()))) : Text());
   const bool archive = status && status->has_archive();
-  ui.Tile("archive", "Status.archive.bytes", archive ? Text(Bytes(static_cast<double>(status->archive().bytes()))) : status ? Text("off") : Text(),
+  ui.Tile("archive", "Status.archive.bytes",
+          archive  ? Text(Bytes(static_cast<double>(status->archive().bytes())))
+          : status ? Text("off")
+                   : Text(),
           archive && status->archive().failures() ? ui.palette().bad : 0);
-  ui.Tile("sessions", "Status.sessions.sessions", status && status->has_sessions() ? Text(Count(status->sessions().sessions()) + " open") : Text());
+  ui.Tile("sessions", "Status.sessions.sessions",
+          status && status->has_sessions() ? Text(Count(status->sessions().sessions()) + " open") : Text());
   ui.EndGrid();
 }
 
 void StreamHealthPanel::DrawStages(DrawContext& context) {
   Widgets& ui = context.ui;
   ui.Heading("Stages");
-  if (!ImGui::BeginTable("stages", 4, ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_RowBg | ImGuiTableFlags_PadOuterX)) return;
+  if (!ImGui::BeginTable("stages", 4,
+                         ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_RowBg | ImGuiTableFlags_PadOuterX))
+    return;
   ImGui::TableSetupColumn("stage", 0, 1.0f);
   ImGui::TableSetupColumn("rate", 0, 1.5f);
   ImGui::TableSetupColumn("busy", 0, 1.5f);
@@ -189,12 +223,17 @@ void StreamHealthPanel::DrawStages(DrawContext& context) {
     ImGui::TableNextColumn();
     ui.Name("stage " + name, (metric + ".name").c_str(), stage.name);
     ImGui::TableNextColumn();
-    ui.Value(name + " rate", (metric + ".units, per second").c_str(), stage.per_s ? Text(Number(*stage.per_s) + " " + Clip(stage.unit, 20) + "/s") : Text());
+    ui.Value(name + " rate", (metric + ".units, per second").c_str(),
+             stage.per_s ? Text(Number(*stage.per_s) + " " + Clip(stage.unit, 20) + "/s") : Text());
     ImGui::TableNextColumn();
-    const ImU32 colour = stage.busy.value_or(0) > 0.8 ? ui.palette().bad : stage.busy.value_or(0) > 0.5 ? ui.palette().warn : ui.palette().good;
-    ui.Bar(name + " busy", (metric + ".busy_us, share of the time").c_str(), stage.busy, stage.busy ? Percent(*stage.busy) : "", colour);
+    const ImU32 colour = stage.busy.value_or(0) > 0.8   ? ui.palette().bad
+                         : stage.busy.value_or(0) > 0.5 ? ui.palette().warn
+                                                        : ui.palette().good;
+    ui.Bar(name + " busy", (metric + ".busy_us, share of the time").c_str(), stage.busy,
+           stage.busy ? Percent(*stage.busy) : "", colour);
     ImGui::TableNextColumn();
-    ui.Value(name + " time each", (metric + ".busy_us / units").c_str(), stage.us_per_unit ? Text(Number(*stage.us_per_unit) + " µs") : Text());
+    ui.Value(name + " time each", (metric + ".busy_us / units").c_str(),
+             stage.us_per_unit ? Text(Number(*stage.us_per_unit) + " µs") : Text());
   }
   ImGui::EndTable();
   if (context.model.rates().stages.empty()) ui.Text("no stages", ui.theme().unknown(), ui.palette().dim);
@@ -207,14 +246,19 @@ void StreamHealthPanel::DrawQueues(DrawContext& context) {
   if (!status || status->queues().empty()) return ui.Text("no queues", ui.theme().unknown(), ui.palette().dim);
   for (const api::Queue& queue : status->queues()) {
     const std::string name = Clip(queue.name(), 60);
-    const double by_count = queue.count_max() ? static_cast<double>(queue.count()) / static_cast<double>(queue.count_max()) : 0;
-    const double by_bytes = queue.bytes_max() ? static_cast<double>(queue.bytes()) / static_cast<double>(queue.bytes_max()) : 0;
+    const double by_count =
+        queue.count_max() ? static_cast<double>(queue.count()) / static_cast<double>(queue.count_max()) : 0;
+    const double by_bytes =
+        queue.bytes_max() ? static_cast<double>(queue.bytes()) / static_cast<double>(queue.bytes_max()) : 0;
     const double share = std::max(by_count, by_bytes);
     const ImU32 colour = share > 0.8 ? ui.palette().bad : share > 0.5 ? ui.palette().warn : ui.palette().accent;
     const bool limited = queue.count_max() || queue.bytes_max();
     ui.Name("queue " + name, ("Status.queues[" + name + "]").c_str(), queue.name());
-    ui.Bar(name + " fill", ("Status.queues[" + name + "].count, bytes").c_str(), limited ? std::optional(share) : std::nullopt,
-           Count(queue.count()) + " of " + Count(queue.count_max()) + ", " + Bytes(static_cast<double>(queue.bytes())) + " of " + Bytes(static_cast<double>(queue.bytes_max())), colour);
+    ui.Bar(name + " fill", ("Status.queues[" + name + "].count, bytes").c_str(),
+           limited ? std::optional(share) : std::nullopt,
+           Count(queue.count()) + " of " + Count(queue.count_max()) + ", " + Bytes(static_cast<double>(queue.bytes())) +
+               " of " + Bytes(static_cast<double>(queue.bytes_max())),
+           colour);
   }
 }
 
@@ -230,16 +274,22 @@ void StreamHealthPanel::DrawGapsAndFaults(DrawContext& context) {
   if (status) {
     for (int i = 0; i < status->gaps_size(); ++i) {
       const api::Gap& gap = status->gaps(i);
-      ui.Name("gap " + std::to_string(i), "Status.gaps", "slots " + std::to_string(gap.from()) + " to " + std::to_string(gap.to()) + ": " + gap.cause(), 300, ui.palette().warn);
+      ui.Name("gap " + std::to_string(i), "Status.gaps",
+              "slots " + std::to_string(gap.from()) + " to " + std::to_string(gap.to()) + ": " + gap.cause(), 300,
+              ui.palette().warn);
     }
   }
   ImGui::Spacing();
   ui.Heading("Faults");
-  ui.Value("faults", "Status.faults", status ? Text(Count(status->faults()) + " operations skipped") : Text(), status && status->faults() ? ui.palette().warn : 0);
+  ui.Value("faults", "Status.faults", status ? Text(Count(status->faults()) + " operations skipped") : Text(),
+           status && status->faults() ? ui.palette().warn : 0);
   if (!status) return;
   for (int i = 0; i < status->fault_kinds_size(); ++i) {
     const api::Fault& fault = status->fault_kinds(i);
-    ui.Name("fault " + std::to_string(i), "Status.fault_kinds", Count(fault.count()) + " × " + fault.entity() + ", " + fault.handler() + ": " + fault.reason() + " (" + fault.sample() + ")", 300);
+    ui.Name("fault " + std::to_string(i), "Status.fault_kinds",
+            Count(fault.count()) + " × " + fault.entity() + ", " + fault.handler() + ": " + fault.reason() + " (" +
+                fault.sample() + ")",
+            300);
   }
 }
 

@@ -43,7 +43,9 @@ class ConsoleClientTest : public testing::Test {
       return condition();
     });
   }
-  bool UntilUp() { return Until([&] { return model_.link().state == Link::State::kUp && !model_.stale(Clock::now()); }); }
+  bool UntilUp() {
+    return Until([&] { return model_.link().state == Link::State::kUp && !model_.stale(Clock::now()); });
+  }
 
   FakeAdmin server_;
   std::atomic<int> wakes_{0};
@@ -123,7 +125,8 @@ TEST_F(ConsoleClientTest, TheTailIsAskedForAndChanged) {
   client_->SetTail(request);
   ASSERT_TRUE(Until([&] { return server_.tail_requests().size() == 1; }));
   EXPECT_THAT(server_.tail_requests()[0].views(), ElementsAre("TokenMint/list"));
-  server_.SendFrames({FakeFrame("TokenMint/list", "k1", "patch", 1, "a"), FakeFrame("TokenAccount/list", "k2", "patch", 1, "b")});
+  server_.SendFrames(
+      {FakeFrame("TokenMint/list", "k1", "patch", 1, "a"), FakeFrame("TokenAccount/list", "k2", "patch", 1, "b")});
   ASSERT_TRUE(Until([&] { return model_.tail().rows().size() == 1; }));
   EXPECT_EQ(model_.tail().rows()[0].frame.key(), "k1");
 
@@ -166,20 +169,23 @@ TEST_F(ConsoleClientTest, TheTailComesBackAfterAReconnect) {
   EXPECT_EQ(server_.tail_requests()[1].key(), "wanted");
 }
 
-// A window that does not draw takes no events: memory stays bounded, the newest status is there, and the tail is held at the server.
+// A window that does not draw takes no events: memory stays bounded, the newest status is there, and the tail is held
+// at the server.
 TEST_F(ConsoleClientTest, AFloodWaitsAtTheServer) {
   Connect();
   client_->SetTail({});
   ASSERT_TRUE(Until([&] { return server_.tail_requests().size() == 1; }));
   std::vector<api::TailFrame> frames;
-  for (uint64_t i = 0; i < 1000; ++i) frames.push_back(FakeFrame("TokenMint/list", "k", "patch", i, std::string(2000, 'x')));
+  for (uint64_t i = 0; i < 1000; ++i)
+    frames.push_back(FakeFrame("TokenMint/list", "k", "patch", i, std::string(2000, 'x')));
   for (int i = 0; i < 40; ++i) server_.SendFrames(frames);
   const int before = wakes_;
   ASSERT_TRUE(server_.WaitFor([&] { return wakes_ > before + static_cast<int>(kStatusesMax) + 20; }));
   size_t statuses = 0, waiting = 0;
   for (const Event& event : client_->Take()) {
     statuses += std::holds_alternative<StatusArrived>(event.what);
-    if (const auto* tail = std::get_if<TailArrived>(&event.what)) waiting += static_cast<size_t>(tail->chunk.frames_size());
+    if (const auto* tail = std::get_if<TailArrived>(&event.what))
+      waiting += static_cast<size_t>(tail->chunk.frames_size());
   }
   EXPECT_LE(statuses, kStatusesMax);
   EXPECT_GT(waiting, 0u);
@@ -188,7 +194,8 @@ TEST_F(ConsoleClientTest, AFloodWaitsAtTheServer) {
   size_t more = 0;
   ASSERT_TRUE(server_.WaitFor([&] {
     for (const Event& event : client_->Take()) {
-      if (const auto* tail = std::get_if<TailArrived>(&event.what)) more += static_cast<size_t>(tail->chunk.frames_size());
+      if (const auto* tail = std::get_if<TailArrived>(&event.what))
+        more += static_cast<size_t>(tail->chunk.frames_size());
     }
     return waiting + more == 40000;
   }));
@@ -206,7 +213,9 @@ TEST_F(ConsoleClientTest, CommandsAreAnsweredInTheServersWords) {
   EXPECT_THAT(model_.notices().back().text, HasSubstr("made "));
   EXPECT_EQ(server_.created(), 1);
 
-  server_.Configure([](FakeAdmin& s) { s.verify_answer = {grpc::DATA_LOSS, "block 3 of 000012.sst: checksum mismatch"}; });
+  server_.Configure([](FakeAdmin& s) {
+    s.verify_answer = {grpc::DATA_LOSS, "block 3 of 000012.sst: checksum mismatch"};
+  });
   client_->VerifyCheckpoint("299999000-4kLmN9pQ-a1b2");
   ASSERT_TRUE(Until([&] { return model_.notices().size() == 2; }));
   EXPECT_FALSE(model_.notices().back().ok);

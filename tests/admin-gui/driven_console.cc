@@ -18,7 +18,8 @@ struct Child {
 };
 
 // fork and exec; standard input and output are pipes.
-Child Spawn(const std::vector<std::string>& arguments, const std::vector<std::pair<std::string, std::string>>& environment, bool quiet) {
+Child Spawn(const std::vector<std::string>& arguments,
+            const std::vector<std::pair<std::string, std::string>>& environment, bool quiet) {
   int to_child[2], from_child[2];
   if (pipe2(to_child, O_CLOEXEC) != 0 || pipe2(from_child, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
   std::vector<char*> argv;

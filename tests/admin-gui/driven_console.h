@@ -1,5 +1,5 @@
-// A real console in a real window on a display of its own (Xvfb, software GL), used through its script: what a test does goes
-// in as mouse and keys, what it compares is what the widgets show.
+// A real console in a real window on a display of its own (Xvfb, software GL), used through its script: what a test
+// does goes in as mouse and keys, what it compares is what the widgets show.
 #pragma once
 
 #include <sys/types.h>

@@ -55,10 +55,14 @@ RC_GTEST_PROP(Format, ClipIsBoundedForAnyBytes, (const std::string& text, uint8_
 // Whatever it lays out says the same: an independent parser reads the same value.
 nlohmann::json AnyJson(int depth) {
   switch (*rc::gen::inRange(0, depth > 3 ? 4 : 6)) {
-    case 0: return *rc::gen::arbitrary<int64_t>();
-    case 1: return *rc::gen::string<std::string>();
-    case 2: return *rc::gen::arbitrary<bool>();
-    case 3: return nullptr;
+    case 0:
+      return *rc::gen::arbitrary<int64_t>();
+    case 1:
+      return *rc::gen::string<std::string>();
+    case 2:
+      return *rc::gen::arbitrary<bool>();
+    case 3:
+      return nullptr;
     case 4: {
       nlohmann::json array = nlohmann::json::array();
       for (int i = *rc::gen::inRange(0, 4); i > 0; --i) array.push_back(AnyJson(depth + 1));
@@ -66,7 +70,8 @@ nlohmann::json AnyJson(int depth) {
     }
     default: {
       nlohmann::json object = nlohmann::json::object();
-      for (int i = *rc::gen::inRange(0, 4); i > 0; --i) object[*rc::gen::nonEmpty(rc::gen::container<std::string>(rc::gen::inRange('!', '~')))] = AnyJson(depth + 1);
+      for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
+        object[*rc::gen::nonEmpty(rc::gen::container<std::string>(rc::gen::inRange('!', '~')))] = AnyJson(depth + 1);
       return object;
     }
   }
@@ -79,7 +84,8 @@ RC_GTEST_PROP(PrettyJson, KeepsTheMeaning, ()) {
 }
 
 TEST(PrettyJson, LaysOut) {
-  EXPECT_EQ(PrettyJson(R"({"a":[1,{"b":"x, {y}"}],"c":{},"d":[ ]})"), "{\n  \"a\": [\n    1,\n    {\n      \"b\": \"x, {y}\"\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}");
+  EXPECT_EQ(PrettyJson(R"({"a":[1,{"b":"x, {y}"}],"c":{},"d":[ ]})"),
+            "{\n  \"a\": [\n    1,\n    {\n      \"b\": \"x, {y}\"\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}");
 }
 
 TEST(PrettyJson, TakesWhatIsNoJson) {

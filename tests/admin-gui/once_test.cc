@@ -52,7 +52,9 @@ TEST(Once, JsonSaysWhatIsKnownAndNullForTheRest) {
 TEST(Once, AnEmptyServerIsUnknownNotZero) {
   const Probe nothing;
   const auto json = nlohmann::json::parse(OnceJson("here:1", nothing));
-  for (const char* key : {"state", "lag_slots", "slot", "newest_slot", "generation", "entities", "updates_per_second", "version"}) EXPECT_TRUE(json[key].is_null()) << key;
+  for (const char* key :
+       {"state", "lag_slots", "slot", "newest_slot", "generation", "entities", "updates_per_second", "version"})
+    EXPECT_TRUE(json[key].is_null()) << key;
   EXPECT_EQ(json["healthy"], false);
   EXPECT_THAT(OnceText("here:1", nothing), HasSubstr("lag — slots, —"));
 }

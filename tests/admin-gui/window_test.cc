@@ -1,5 +1,5 @@
-// The console as a person uses it: clicks, keys and text go in, and what comes out is compared at both ends: what the server was
-// asked, and what the widgets show. With EVERSTATE_SHOTS=FOLDER it also leaves pictures there.
+// The console as a person uses it: clicks, keys and text go in, and what comes out is compared at both ends: what the
+// server was asked, and what the widgets show. With EVERSTATE_SHOTS=FOLDER it also leaves pictures there.
 #include <gmock/gmock.h>
 
 #include <cstdlib>
@@ -36,7 +36,8 @@ class WindowTest : public testing::Test {
   }
   void Do(const std::string& command) { ASSERT_EQ(console_->Do(command), ""); }
   void Shot(const std::string& name) {
-    if (const char* folder = std::getenv("EVERSTATE_SHOTS")) Do("screenshot " + std::string(folder) + "/" + name + ".ppm");
+    if (const char* folder = std::getenv("EVERSTATE_SHOTS"))
+      Do("screenshot " + std::string(folder) + "/" + name + ".ppm");
   }
   // The widgets shown now.
   nlohmann::json Widgets() { return console_->Dump()["widgets"]; }
@@ -60,7 +61,9 @@ class WindowTest : public testing::Test {
     std::vector<admin::v1::TailFrame> frames;
     for (uint64_t n = from; n < from + count; ++n) {
       const char* op = n % 11 == 0 ? "delete" : n % 5 == 0 ? "upsert" : "patch";
-      frames.push_back(FakeFrame(n % 3 ? "TokenMint/list" : "TokenAccount/list", "So1111111111111111111111111111111111111111" + std::to_string(n % 7), op, n, n % 2 ? "odd" : "even"));
+      frames.push_back(FakeFrame(n % 3 ? "TokenMint/list" : "TokenAccount/list",
+                                 "So1111111111111111111111111111111111111111" + std::to_string(n % 7), op, n,
+                                 n % 2 ? "odd" : "even"));
     }
     server_.SendFrames(frames);
   }
@@ -110,7 +113,8 @@ TEST_F(WindowTest, UnknownIsADashNeverZero) {
   });
   Open();
   Do("wait health is not ready");
-  for (const char* name : {"lag", "lag in time", "slot applied", "newest slot heard", "last heard", "reconnects", "messages", "entities", "store on disk", "sessions", "stack", "version", "stream state"}) {
+  for (const char* name : {"lag", "lag in time", "slot applied", "newest slot heard", "last heard", "reconnects",
+                           "messages", "entities", "store on disk", "sessions", "stack", "version", "stream state"}) {
     EXPECT_EQ(console_->TextOf(name), "—") << name;
   }
   const auto widgets = Widgets();
@@ -165,7 +169,8 @@ TEST_F(WindowTest, AServerOfAnotherVersionSaysSoAndIsShown) {
   }
 }
 
-// Names of 5,000 characters everywhere: nothing that is drawn leaves the window, and everything else stays where it was.
+// Names of 5,000 characters everywhere: nothing that is drawn leaves the window, and everything else stays where it
+// was.
 TEST_F(WindowTest, LongNamesAreCutWithATip) {
   const std::string name(5000, 'W');
   server_.Configure([&](FakeAdmin& s) {
@@ -232,7 +237,8 @@ TEST_F(WindowTest, AFilterThatIsTypedIsAskedOfTheServer) {
 
   Do("click view");
   Do("click view=TokenAccount/list");
-  ASSERT_TRUE(Asked([](const auto& request) { return request.views_size() == 1 && request.views(0) == "TokenAccount/list"; }));
+  ASSERT_TRUE(
+      Asked([](const auto& request) { return request.views_size() == 1 && request.views(0) == "TokenAccount/list"; }));
   Do("click patch");
   ASSERT_TRUE(Asked([](const auto& request) { return request.ops_size() == 3 && request.ops(0) == "upsert"; }));
   Do("click key");
@@ -430,7 +436,10 @@ TEST_F(WindowTest, LightThemeAndSizes) {
   Shot("light");
   Do("key Ctrl+T");
   Do("wait theme is Light");
-  const auto height = [&] { const auto rect = console_->Find("lag")["rect"]; return rect[3].get<double>() - rect[1].get<double>(); };
+  const auto height = [&] {
+    const auto rect = console_->Find("lag")["rect"];
+    return rect[3].get<double>() - rect[1].get<double>();
+  };
   const double before = height();
   Do("key Ctrl+=");
   Do("key Ctrl+=");
@@ -444,7 +453,10 @@ TEST_F(WindowTest, LightThemeAndSizes) {
 }
 
 TEST_F(WindowTest, WithoutAFontItSaysMinusForUnknown) {
-  server_.Configure([](FakeAdmin& s) { s.tick = {}; s.status.mutable_store()->clear_lag_slots(); });
+  server_.Configure([](FakeAdmin& s) {
+    s.tick = {};
+    s.status.mutable_store()->clear_lag_slots();
+  });
   Open({"--fonts", "/nonexistent"});
   Do("wait health is ready");
   EXPECT_EQ(console_->TextOf("lag"), "-");
@@ -455,7 +467,9 @@ TEST(OnceProgram, ExitsWithTheHealth) {
   ConfigureHealthy(&server);
   server.Start();
   const std::string program = std::string("env -u DISPLAY ") + EVERSTATE_CONSOLE_PROGRAM + " --once --admin ";
-  const auto run = [](const std::string& command) { return WEXITSTATUS(std::system((command + " > /dev/null 2>&1").c_str())); };
+  const auto run = [](const std::string& command) {
+    return WEXITSTATUS(std::system((command + " > /dev/null 2>&1").c_str()));
+  };
   EXPECT_EQ(run(program + server.address()), 0);
   EXPECT_EQ(run(program + server.address() + " --json"), 0);
   server.Configure([](FakeAdmin& s) { s.status.set_ready(false); });

@@ -13,9 +13,13 @@ constexpr std::chrono::seconds kDeadline{60};
 
 bool Wants(const admin::v1::TailRequest& request, const admin::v1::TailFrame& frame) {
   if (request.paused()) return false;
-  if (!request.views().empty() && std::find(request.views().begin(), request.views().end(), frame.view()) == request.views().end()) return false;
+  if (!request.views().empty() &&
+      std::find(request.views().begin(), request.views().end(), frame.view()) == request.views().end())
+    return false;
   if (!request.key().empty() && request.key() != frame.key()) return false;
-  if (!request.ops().empty() && std::find(request.ops().begin(), request.ops().end(), frame.op()) == request.ops().end()) return false;
+  if (!request.ops().empty() &&
+      std::find(request.ops().begin(), request.ops().end(), frame.op()) == request.ops().end())
+    return false;
   return frame.json().find(request.text()) != std::string::npos;
 }
 
@@ -42,7 +46,8 @@ void FakeAdmin::Start() {
   builder.AddListeningPort("127.0.0.1:" + std::to_string(port_), grpc::InsecureServerCredentials(), &bound);
   builder.RegisterService(this);
   server_ = builder.BuildAndStart();
-  if (!server_ || bound == 0) throw std::runtime_error("the fake admin server cannot listen on port " + std::to_string(port_));
+  if (!server_ || bound == 0)
+    throw std::runtime_error("the fake admin server cannot listen on port " + std::to_string(port_));
   port_ = bound;
 }
 
@@ -87,10 +92,10 @@ void FakeAdmin::SendFrames(const std::vector<admin::v1::TailFrame>& frames) {
   changed_.notify_all();
 }
 
-#define FAKE_ADMIN_GETTER(type, name)        \
-  type FakeAdmin::name() const {             \
-    const std::lock_guard lock(mutex_);      \
-    return name##_;                          \
+#define FAKE_ADMIN_GETTER(type, name)   \
+  type FakeAdmin::name() const {        \
+    const std::lock_guard lock(mutex_); \
+    return name##_;                     \
   }
 FAKE_ADMIN_GETTER(std::vector<admin::v1::TailRequest>, tail_requests)
 FAKE_ADMIN_GETTER(std::vector<admin::v1::ResumeFromRequest>, resume_requests)
@@ -109,7 +114,8 @@ grpc::Status FakeAdmin::GetInfo(grpc::ServerContext*, const admin::v1::GetInfoRe
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::WatchStatus(grpc::ServerContext* context, const admin::v1::WatchStatusRequest* request, grpc::ServerWriter<admin::v1::Status>* writer) {
+grpc::Status FakeAdmin::WatchStatus(grpc::ServerContext* context, const admin::v1::WatchStatusRequest* request,
+                                    grpc::ServerWriter<admin::v1::Status>* writer) {
   const std::chrono::milliseconds interval(request->interval_ms() == 0 ? 250 : request->interval_ms());
   std::unique_lock lock(mutex_);
   ++watchers_;
@@ -117,8 +123,13 @@ grpc::Status FakeAdmin::WatchStatus(grpc::ServerContext* context, const admin::v
   for (uint64_t n = 0; !stopping_ && !context->IsCancelled(); ++n) {
     if (changed_.wait_for(lock, pause_before_status, [&] { return stopping_; })) break;
     admin::v1::Status now = status;
-    now.set_at_unix_ms(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
-    now.set_uptime_us(uptime_base_us + static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - started_).count()));
+    now.set_at_unix_ms(
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
+    now.set_uptime_us(
+        uptime_base_us +
+        static_cast<uint64_t>(
+            std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - started_).count()));
     if (tick) tick(&now, n);
     lock.unlock();
     const bool written = writer->Write(now);
@@ -129,7 +140,8 @@ grpc::Status FakeAdmin::WatchStatus(grpc::ServerContext* context, const admin::v
   return stopping_ ? grpc::Status::CANCELLED : grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::TailBus(grpc::ServerContext*, grpc::ServerReaderWriter<admin::v1::TailChunk, admin::v1::TailRequest>* stream) {
+grpc::Status FakeAdmin::TailBus(grpc::ServerContext*,
+                                grpc::ServerReaderWriter<admin::v1::TailChunk, admin::v1::TailRequest>* stream) {
   Tail tail;
   std::thread reader([&] {
     admin::v1::TailRequest request;
@@ -167,7 +179,8 @@ grpc::Status FakeAdmin::TailBus(grpc::ServerContext*, grpc::ServerReaderWriter<a
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::CreateCheckpoint(grpc::ServerContext*, const admin::v1::CreateCheckpointRequest*, admin::v1::Checkpoint* reply) {
+grpc::Status FakeAdmin::CreateCheckpoint(grpc::ServerContext*, const admin::v1::CreateCheckpointRequest*,
+                                         admin::v1::Checkpoint* reply) {
   const std::lock_guard lock(mutex_);
   ++created_;
   if (!create_answer.ok()) return create_answer;
@@ -176,13 +189,15 @@ grpc::Status FakeAdmin::CreateCheckpoint(grpc::ServerContext*, const admin::v1::
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::ListCheckpoints(grpc::ServerContext*, const admin::v1::ListCheckpointsRequest*, admin::v1::Checkpoints* reply) {
+grpc::Status FakeAdmin::ListCheckpoints(grpc::ServerContext*, const admin::v1::ListCheckpointsRequest*,
+                                        admin::v1::Checkpoints* reply) {
   const std::lock_guard lock(mutex_);
   *reply = checkpoints;
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::VerifyCheckpoint(grpc::ServerContext*, const admin::v1::VerifyCheckpointRequest* request, admin::v1::Checkpoint* reply) {
+grpc::Status FakeAdmin::VerifyCheckpoint(grpc::ServerContext*, const admin::v1::VerifyCheckpointRequest* request,
+                                         admin::v1::Checkpoint* reply) {
   const std::lock_guard lock(mutex_);
   verified_.push_back(request->name());
   if (!verify_answer.ok()) return verify_answer;
@@ -192,7 +207,8 @@ grpc::Status FakeAdmin::VerifyCheckpoint(grpc::ServerContext*, const admin::v1::
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::PruneCheckpoints(grpc::ServerContext*, const admin::v1::PruneCheckpointsRequest* request, admin::v1::PrunedCheckpoints* reply) {
+grpc::Status FakeAdmin::PruneCheckpoints(grpc::ServerContext*, const admin::v1::PruneCheckpointsRequest* request,
+                                         admin::v1::PrunedCheckpoints* reply) {
   const std::lock_guard lock(mutex_);
   pruned_.push_back(request->keep());
   while (checkpoints.checkpoints_size() > static_cast<int>(request->keep())) {
@@ -202,7 +218,8 @@ grpc::Status FakeAdmin::PruneCheckpoints(grpc::ServerContext*, const admin::v1::
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::ResumeFrom(grpc::ServerContext*, const admin::v1::ResumeFromRequest* request, admin::v1::ResumeFromReply* reply) {
+grpc::Status FakeAdmin::ResumeFrom(grpc::ServerContext*, const admin::v1::ResumeFromRequest* request,
+                                   admin::v1::ResumeFromReply* reply) {
   const std::lock_guard lock(mutex_);
   resume_requests_.push_back(*request);
   if (!resume_answer.ok()) return resume_answer;
@@ -211,15 +228,17 @@ grpc::Status FakeAdmin::ResumeFrom(grpc::ServerContext*, const admin::v1::Resume
   return grpc::Status::OK;
 }
 
-admin::v1::TailFrame FakeFrame(const std::string& view, const std::string& key, const std::string& op, uint64_t number, const std::string& text) {
+admin::v1::TailFrame FakeFrame(const std::string& view, const std::string& key, const std::string& op, uint64_t number,
+                               const std::string& text) {
   admin::v1::TailFrame frame;
   frame.set_view(view);
   frame.set_key(key);
   frame.set_op(op);
   frame.set_number(number);
   frame.set_at_unix_ms(1764083403120 + static_cast<int64_t>(number) * 400);
-  frame.set_json(R"({"mode":"list","entity":")" + view + R"(","op":")" + op + R"(","key":")" + key + R"(","data":{"supply":"1000000","note":")" + text +
-                 R"(","holders":12},"append":[],"seq":")" + std::to_string(number) + R"(:000000000001"})");
+  frame.set_json(R"({"mode":"list","entity":")" + view + R"(","op":")" + op + R"(","key":")" + key +
+                 R"(","data":{"supply":"1000000","note":")" + text + R"(","holders":12},"append":[],"seq":")" +
+                 std::to_string(number) + R"(:000000000001"})");
   return frame;
 }
 
@@ -274,13 +293,22 @@ void ConfigureHealthy(FakeAdmin* server) {
     store->set_sst_bytes(45678901);
     store->set_memtable_bytes(1234567);
     store->set_wal_bytes(234567);
-    const struct { const char *name, *unit; } stages[] = {{"receive", "updates"}, {"project", "updates"}, {"apply", "blocks"}, {"publish", "frames"}, {"archive", "blocks"}};
+    const struct {
+      const char *name, *unit;
+    } stages[] = {{"receive", "updates"},
+                  {"project", "updates"},
+                  {"apply", "blocks"},
+                  {"publish", "frames"},
+                  {"archive", "blocks"}};
     for (const auto& stage : stages) {
       auto* added = status.add_stages();
       added->set_name(stage.name);
       added->set_unit(stage.unit);
     }
-    const struct { const char* name; uint64_t count, count_max, bytes, bytes_max; } queues[] = {{"ledger", 3, 64, 1500000, 268435456}, {"projector", 1, 16, 400000, 67108864}};
+    const struct {
+      const char* name;
+      uint64_t count, count_max, bytes, bytes_max;
+    } queues[] = {{"ledger", 3, 64, 1500000, 268435456}, {"projector", 1, 16, 400000, 67108864}};
     for (const auto& queue : queues) {
       auto* added = status.add_queues();
       added->set_name(queue.name);
@@ -304,7 +332,8 @@ void ConfigureHealthy(FakeAdmin* server) {
     archive->set_segments(12);
     archive->set_first_slot(299995000);
     archive->set_last_slot(300001000);
-    for (uint64_t slot = 299999000; slot <= 300000800; slot += 600) *s.checkpoints.add_checkpoints() = FakeCheckpoint(slot);
+    for (uint64_t slot = 299999000; slot <= 300000800; slot += 600)
+      *s.checkpoints.add_checkpoints() = FakeCheckpoint(slot);
     // Time passes: 2.5 slots a second, 40 updates each.
     s.tick = [](admin::v1::Status* now, uint64_t) {
       const uint64_t ms = now->uptime_us() / 1000;

@@ -1,5 +1,5 @@
-// An admin server that says what a test tells it to say, on a free port of the loopback interface, and remembers what it was
-// asked.
+// An admin server that says what a test tells it to say, on a free port of the loopback interface, and remembers what
+// it was asked.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -33,9 +33,9 @@ class FakeAdmin final : public admin::v1::Admin::Service {
   // What it says. Change it while it runs; the next answer has it.
   void Configure(const std::function<void(FakeAdmin&)>& change);
   admin::v1::Info info;
-  admin::v1::Status status;                            // uptime_us is filled in
+  admin::v1::Status status;                                  // uptime_us is filled in
   std::function<void(admin::v1::Status*, uint64_t n)> tick;  // changes the n-th status; empty: none
-  std::chrono::milliseconds pause_before_status{0};    // a slow server
+  std::chrono::milliseconds pause_before_status{0};          // a slow server
   bool knows_info = true;
   uint64_t uptime_base_us = 1000000;
   admin::v1::Checkpoints checkpoints;
@@ -58,13 +58,20 @@ class FakeAdmin final : public admin::v1::Admin::Service {
   bool WaitFor(const std::function<bool()>& condition) const;
 
   grpc::Status GetInfo(grpc::ServerContext*, const admin::v1::GetInfoRequest*, admin::v1::Info* reply) override;
-  grpc::Status WatchStatus(grpc::ServerContext* context, const admin::v1::WatchStatusRequest* request, grpc::ServerWriter<admin::v1::Status>* writer) override;
-  grpc::Status TailBus(grpc::ServerContext* context, grpc::ServerReaderWriter<admin::v1::TailChunk, admin::v1::TailRequest>* stream) override;
-  grpc::Status CreateCheckpoint(grpc::ServerContext*, const admin::v1::CreateCheckpointRequest*, admin::v1::Checkpoint* reply) override;
-  grpc::Status ListCheckpoints(grpc::ServerContext*, const admin::v1::ListCheckpointsRequest*, admin::v1::Checkpoints* reply) override;
-  grpc::Status VerifyCheckpoint(grpc::ServerContext*, const admin::v1::VerifyCheckpointRequest* request, admin::v1::Checkpoint* reply) override;
-  grpc::Status PruneCheckpoints(grpc::ServerContext*, const admin::v1::PruneCheckpointsRequest* request, admin::v1::PrunedCheckpoints* reply) override;
-  grpc::Status ResumeFrom(grpc::ServerContext*, const admin::v1::ResumeFromRequest* request, admin::v1::ResumeFromReply* reply) override;
+  grpc::Status WatchStatus(grpc::ServerContext* context, const admin::v1::WatchStatusRequest* request,
+                           grpc::ServerWriter<admin::v1::Status>* writer) override;
+  grpc::Status TailBus(grpc::ServerContext* context,
+                       grpc::ServerReaderWriter<admin::v1::TailChunk, admin::v1::TailRequest>* stream) override;
+  grpc::Status CreateCheckpoint(grpc::ServerContext*, const admin::v1::CreateCheckpointRequest*,
+                                admin::v1::Checkpoint* reply) override;
+  grpc::Status ListCheckpoints(grpc::ServerContext*, const admin::v1::ListCheckpointsRequest*,
+                               admin::v1::Checkpoints* reply) override;
+  grpc::Status VerifyCheckpoint(grpc::ServerContext*, const admin::v1::VerifyCheckpointRequest* request,
+                                admin::v1::Checkpoint* reply) override;
+  grpc::Status PruneCheckpoints(grpc::ServerContext*, const admin::v1::PruneCheckpointsRequest* request,
+                                admin::v1::PrunedCheckpoints* reply) override;
+  grpc::Status ResumeFrom(grpc::ServerContext*, const admin::v1::ResumeFromRequest* request,
+                          admin::v1::ResumeFromReply* reply) override;
 
  private:
   struct Tail;
@@ -86,7 +93,8 @@ class FakeAdmin final : public admin::v1::Admin::Service {
 
 // A healthy server's answers, with two views, stages, queues, slots and an archive.
 void ConfigureHealthy(FakeAdmin* server);
-admin::v1::TailFrame FakeFrame(const std::string& view, const std::string& key, const std::string& op, uint64_t number, const std::string& text);
+admin::v1::TailFrame FakeFrame(const std::string& view, const std::string& key, const std::string& op, uint64_t number,
+                               const std::string& text);
 admin::v1::Checkpoint FakeCheckpoint(uint64_t slot);
 
 }  // namespace everstate
