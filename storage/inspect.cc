@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kTries = 3;
+constexpr int kTries = 5;
 constexpr std::chrono::milliseconds kPauseBetweenTries{50};
 constexpr uint64_t kBlockCacheBytes = 32ull << 20;  // nothing is read twice
 
@@ -111,6 +111,12 @@ absl::Status StoreInspector::Impl::Open(const fs::path& dir, std::optional<uint6
   if (!status.ok()) return status;
 
   if (status = CheckFormat(db.get(), generation_dir); !status.ok()) return status;
+  // A secondary that looks while the server flushes and deletes a log may miss what that log held: then the journal has a hole.
+  const auto position = ReadPosition(db.get(), {});
+  if (!position.ok()) return position.status();
+  if (position->watermark.number != 0) {
+    if (const auto journal = ReadJournalSlots(db.get(), position->watermark); !journal.ok()) return journal.status();
+  }
   const auto text = ReadRequired(db.get(), RowKind::kSchema);
   if (!text.ok()) return text.status();
   auto parsed = RowSchema::Parse(*text);

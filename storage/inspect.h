@@ -31,7 +31,7 @@ struct StoreReport {
 //   Thread:  one at a time.
 //   Owns:    the temporary folder; removes it.
 //   Errors:  NotFound (no store in data_dir), FailedPrecondition (format), DataLoss. One failed open is tried again: it is never
-//            reported as corruption before the third.
+//            reported as corruption before the fifth.
 class StoreInspector {
  public:
   // The generation that `current` names, or another one: NotFound lists those that are there.

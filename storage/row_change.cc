@@ -71,6 +71,8 @@ absl::Status Folder::Fold(std::string_view change) {
   for (uint64_t* part : {&of.slot, &of.index, &next.slot, &next.index}) {
     if ((at = ReadVarint(at, end, part)) == nullptr) return Wrong("no two cursors at its beginning");
   }
+  // The row has it already: a secondary instance may replay records of the log that its files hold, too.
+  if (next <= head_.cursor) return absl::OkStatus();
   if (of != head_.cursor) {
     return Wrong("it is of the row ", of.ToSeq(), ", but the row is ", head_.cursor.ToSeq());
   }
