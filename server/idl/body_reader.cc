@@ -6,6 +6,7 @@ namespace everstate::idl {
 namespace {
 
 constexpr int kDepthMax = 64;
+constexpr size_t kEncodedBytesMax = 64u << 20;  // structs without bytes could fill any memory otherwise
 
 // Gives the payload that begins at `start` its head. The length comes first in the encoding, and is known last.
 void CloseComposite(ValueTag tag, uint64_t count_or_shape, size_t start, std::string* out) {
@@ -17,26 +18,48 @@ void CloseComposite(ValueTag tag, uint64_t count_or_shape, size_t start, std::st
 
 }  // namespace
 
-bool BodyReader::LoadCount(uint64_t element_bytes_min, uint32_t* count) {
+bool BodyReader::LoadCount(uint8_t prefix, uint64_t element_bytes_min, uint32_t* count) {
   const uint8_t* const place = at_;
-  if (!Load(count)) return false;
+  uint64_t value = 0;
+  if (!LoadPrefix(prefix, &value)) return false;
   // So many elements have to be there before anything is done for each. Elements without bytes could be any number.
-  if (*count == 0 || (element_bytes_min > 0 && *count <= left() / element_bytes_min)) return true;
+  if (value == 0 || (element_bytes_min > 0 && value <= left() / element_bytes_min)) {
+    *count = static_cast<uint32_t>(value);
+    return true;
+  }
   at_ = place;
   return Fail(element_bytes_min == 0 ? DecodeError::kTooLarge : DecodeError::kTooShort);
 }
 
-bool BodyReader::ReadOptionTag(bool* some) {
-  if (at_ == end_) return Fail(DecodeError::kTooShort);
-  if (*at_ > 1) return Fail(DecodeError::kBadOptionTag);
-  *some = *at_++ == 1;
+bool BodyReader::ReadOptionTag(const Type& type, bool* some) {
+  uint64_t tag = 0;
+  if (type.prefix == 1) {
+    if (at_ == end_) return Fail(DecodeError::kTooShort);
+    tag = *at_;
+  } else {
+    const uint8_t* const place = at_;
+    if (!LoadPrefix(type.prefix, &tag)) return false;
+    at_ = place;
+  }
+  if (tag > 1) return Fail(DecodeError::kBadOptionTag);
+  at_ += type.prefix;
+  *some = tag == 1;
   return true;
 }
 
 bool BodyReader::ReadVariant(const Type& type, const Type::Variant** variant) {
-  if (at_ == end_) return Fail(DecodeError::kTooShort);
-  if (*at_ >= type.variants.size()) return Fail(DecodeError::kBadEnumIndex);
-  *variant = &type.variants[*at_++];
+  uint64_t index = 0;
+  if (type.prefix == 1) {
+    if (at_ == end_) return Fail(DecodeError::kTooShort);
+    index = *at_;
+  } else {
+    const uint8_t* const place = at_;
+    if (!LoadPrefix(type.prefix, &index)) return false;
+    at_ = place;
+  }
+  if (index >= type.variants.size()) return Fail(DecodeError::kBadEnumIndex);
+  at_ += type.prefix;
+  *variant = &type.variants[index];
   return true;
 }
 
@@ -50,9 +73,15 @@ bool BodyReader::Pass(TypeId id, int depth) {
       uint32_t bytes = 0;
       return Load(&bytes) && PassBytes(bytes);
     }
+    case Kind::kText:
+    case Kind::kBlob: {
+      uint32_t bytes = 0;
+      const uint8_t* content = nullptr;
+      return LoadPrefixed(type.prefix, &content, &bytes);
+    }
     case Kind::kOption: {
       bool some = false;
-      return ReadOptionTag(&some) && (!some || Pass(type.element, depth + 1));
+      return ReadOptionTag(type, &some) && (!some || Pass(type.element, depth + 1));
     }
     case Kind::kEnum: {
       const Type::Variant* variant = nullptr;
@@ -71,13 +100,21 @@ bool BodyReader::Pass(TypeId id, int depth) {
 bool BodyReader::PassElements(const Type& type, int depth) {
   const Type& element = (*types_)[type.element];
   const bool map = type.kind == Kind::kMap;
+  if (type.kind == Kind::kVec && type.prefix == 0) return PassToTheEnd(type, depth);
   uint32_t count = type.count;
-  if (type.kind != Kind::kArray && !LoadCount(uint64_t{element.min_size} + (map ? (*types_)[type.map_value].min_size : 0), &count)) {
+  if (type.kind != Kind::kArray && !LoadCount(type.prefix, uint64_t{element.min_size} + (map ? (*types_)[type.map_value].min_size : 0), &count)) {
     return false;
   }
   if (!map && element.fixed_size) return PassBytes(uint64_t{*element.fixed_size} * count);
   for (uint32_t i = 0; i < count; ++i) {
     if (!Pass(type.element, depth + 1) || (map && !Pass(type.map_value, depth + 1))) return false;
+  }
+  return true;
+}
+
+bool BodyReader::PassToTheEnd(const Type& type, int depth) {
+  while (left() > 0) {
+    if (!Pass(type.element, depth + 1)) return false;
   }
   return true;
 }
@@ -92,12 +129,13 @@ bool BodyReader::Encode(TypeId id, const Shapes& shapes, std::string* out, int d
   }
   if (depth == kDepthMax) return Fail(DecodeError::kTooLarge);
   switch (type.kind) {
-    case Kind::kOption: {
+    case Kind::kOption:
+    case Kind::kFixedOption: {
       bool some = false;
-      if (!ReadOptionTag(&some)) return false;
+      if (!ReadOptionTag(type, &some)) return false;
       if (some) return Encode(type.element, shapes, out, depth + 1);
       AppendValue(Value::Null(), out);
-      return true;
+      return type.kind == Kind::kOption || Pass(type.element, depth + 1);
     }
     case Kind::kArray:
     case Kind::kVec: return EncodeElements(type, shapes, out, depth);
@@ -109,11 +147,13 @@ bool BodyReader::Encode(TypeId id, const Shapes& shapes, std::string* out, int d
 }
 
 bool BodyReader::EncodeElements(const Type& type, const Shapes& shapes, std::string* out, int depth) {
+  const bool to_the_end = type.kind == Kind::kVec && type.prefix == 0;
   uint32_t count = type.count;
-  if (type.kind == Kind::kVec && !LoadCount((*types_)[type.element].min_size, &count)) return false;
+  if (type.kind == Kind::kVec && !to_the_end && !LoadCount(type.prefix, (*types_)[type.element].min_size, &count)) return false;
   const size_t start = out->size();
-  for (uint32_t i = 0; i < count; ++i) {
+  for (uint32_t i = 0; to_the_end ? left() > 0 : i < count; ++i) {
     if (!Encode(type.element, shapes, out, depth + 1)) return false;
+    if (to_the_end) ++count;
   }
   CloseComposite(ValueTag::kArray, count, start, out);
   return true;
@@ -129,6 +169,7 @@ bool BodyReader::EncodeStruct(TypeId id, const Shapes& shapes, std::string* out,
   }
   const uint8_t* const behind = at_;
   const size_t start = out->size();
+  if (start > kEncodedBytesMax) return Fail(DecodeError::kTooLarge);
   for (const uint16_t field : type.by_key) {
     at_ = starts[field];
     if (!Encode(type.fields[field].type, shapes, out, depth + 1)) return false;

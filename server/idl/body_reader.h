@@ -46,7 +46,10 @@ class BodyReader {
   };
   bool Encode(TypeId id, const Shapes& shapes, std::string* out, int depth = 0);
 
-  bool ReadOptionTag(bool* some);
+  // One value as JSON text, as people read it; see body_json.h.
+  bool WriteJson(TypeId id, std::string* out, int depth = 0);
+
+  bool ReadOptionTag(const Type& type, bool* some);
   // The variant whose index is here.
   bool ReadVariant(const Type& type, const Type::Variant** variant);
 
@@ -76,17 +79,42 @@ class BodyReader {
     at_ += bytes;
     return true;
   }
-  bool LoadCount(uint64_t element_bytes_min, uint32_t* count);
+  // A number of 1, 2, 4 or 8 bytes.
+  bool LoadPrefix(uint8_t bytes, uint64_t* value) {
+    if (bytes > left()) return Fail(DecodeError::kTooShort);
+    *value = 0;
+    std::memcpy(value, at_, bytes);
+    at_ += bytes;
+    return true;
+  }
+  // The content of a kText or kBlob.
+  bool LoadPrefixed(uint8_t prefix, const uint8_t** content, uint32_t* bytes) {
+    uint64_t length = left();
+    if (prefix > 0 && !LoadPrefix(prefix, &length)) return false;
+    if (length > left()) return Fail(DecodeError::kTooShort);
+    *bytes = static_cast<uint32_t>(length);
+    return LoadContent(*bytes, content);
+  }
+  bool LoadCount(uint8_t prefix, uint64_t element_bytes_min, uint32_t* count);
+  bool PassToTheEnd(const Type& type, int depth);
   bool PassElements(const Type& type, int depth);
   bool EncodeElements(const Type& type, const Shapes& shapes, std::string* out, int depth);
   bool EncodeStruct(TypeId id, const Shapes& shapes, std::string* out, int depth);
   bool EncodeTuple(const Type& type, const Shapes& shapes, std::string* out, int depth);
   bool EncodeEnum(const Type& type, const Shapes& shapes, std::string* out, int depth);
+  bool WriteSimple(Kind kind, TypeId id, std::string* out);
+  bool WriteElements(const Type& type, std::string* out, int depth);
+  bool WriteMap(const Type& type, std::string* out, int depth);
+  bool WriteStruct(const Type& type, std::string* out, int depth);
+  bool WriteTuple(const Type& type, std::string* out, int depth);
 
   const std::vector<Type>* types_;
   const uint8_t *begin_, *at_, *end_;
   DecodeError error_ = DecodeError::kNone;
 };
+
+// A copy of a body that ends early, with as many zeros behind it as its layout can need.
+std::vector<uint8_t> PaddedWithZeros(std::span<const uint8_t> body, uint32_t min_size);
 
 // Numbers are loaded as they lie on the wire.
 static_assert(std::endian::native == std::endian::little);
@@ -147,6 +175,20 @@ inline bool BodyReader::ReadSimple(Kind kind, TypeId id, Value* out) {
     }
     case Kind::kBytes:
       if (!Load(&bytes) || !LoadContent(bytes, &content)) return false;
+      *out = Pointing(ValueTag::kBytes, content, bytes);
+      return true;
+    case Kind::kText: {
+      if (!LoadPrefixed((*types_)[id].prefix, &content, &bytes)) return false;
+      const std::string_view text(reinterpret_cast<const char*>(content), bytes);
+      if (!IsUtf8(text)) {
+        at_ = content;
+        return Fail(DecodeError::kBadUtf8);
+      }
+      *out = Value::Text(text);
+      return true;
+    }
+    case Kind::kBlob:
+      if (!LoadPrefixed((*types_)[id].prefix, &content, &bytes)) return false;
       *out = Pointing(ValueTag::kBytes, content, bytes);
       return true;
     case Kind::kByteArray:

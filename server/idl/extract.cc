@@ -22,14 +22,22 @@ std::string_view Name(DecodeError e) {
 
 namespace {
 
+// In zeros every length is 0 and every option is none, so what the layout needs at least is enough, unless a length that is there
+// promises more.
+size_t ZerosFor(uint32_t min_size) {
+  constexpr size_t kZerosMin = 256;
+  return std::max<size_t>(kZerosMin, min_size);
+}
+
 // One value into a register. Composites are encoded in `scratch` and kept in the arena; what else a value points to is in the
 // body or in the program.
 bool ReadValue(const std::vector<Type>& types, Kind kind, TypeId id, const BodyReader::Shapes& shapes, BodyReader* reader,
                Arena* arena, std::string* scratch, Value* out) {
-  while (kind == Kind::kOption) {
+  while (kind == Kind::kOption || kind == Kind::kFixedOption) {
     bool some = false;
-    if (!reader->ReadOptionTag(&some)) return false;
+    if (!reader->ReadOptionTag(types[id], &some)) return false;
     if (!some) {
+      if (kind == Kind::kFixedOption && !reader->Pass(types[id].element)) return false;
       *out = Value::Null();
       return true;
     }
@@ -57,6 +65,12 @@ bool ReadValue(const std::vector<Type>& types, Kind kind, TypeId id, const BodyR
 }
 
 }  // namespace
+
+std::vector<uint8_t> PaddedWithZeros(std::span<const uint8_t> body, uint32_t min_size) {
+  std::vector<uint8_t> padded(body.begin(), body.end());
+  padded.resize(body.size() + ZerosFor(min_size));
+  return padded;
+}
 
 DecodeResult Plan::RunOnce(std::span<const uint8_t> body, Arena* arena, Value* registers) const {
   const std::vector<Type>& types = program_->types();
@@ -86,11 +100,9 @@ DecodeResult Plan::RunOnce(std::span<const uint8_t> body, Arena* arena, Value* r
 
 DecodeResult Plan::Run(std::span<const uint8_t> body, bool pad_with_zeros, Arena* arena, Value* registers) const {
   const DecodeResult result = RunOnce(body, arena, registers);
-  if (result.error != DecodeError::kTooShort || !pad_with_zeros) return result;
-  // In zeros every length is 0 and every option is none, so what the layout needs at least is enough, unless a length that is
-  // there promises more.
-  constexpr size_t kZerosMin = 256;
-  const size_t zeros = std::max<size_t>(kZerosMin, program_->types()[body_].min_size);
+  // Zeros behind what goes on to the end would be content.
+  if (result.error != DecodeError::kTooShort || !pad_with_zeros || program_->types()[body_].open_ended) return result;
+  const size_t zeros = ZerosFor(program_->types()[body_].min_size);
   uint8_t* padded = arena->Allocate(body.size() + zeros);
   if (!body.empty()) std::memcpy(padded, body.data(), body.size());
   std::memset(padded + body.size(), 0, zeros);

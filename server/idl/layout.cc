@@ -60,4 +60,26 @@ int Program::MatchCpiEvent(std::span<const uint8_t> data) const {
   return Match(event_matchers_, data.subspan(kTagBytes));
 }
 
+EventMatch Program::FindCpiEvent(std::span<const uint8_t> data) const {
+  const int event = MatchCpiEvent(data);
+  if (event < 0) return {};
+  return {event, static_cast<uint32_t>(kCpiEventTag.size() + events_[static_cast<size_t>(event)].discriminator.size())};
+}
+
+EventMatch Program::FindLogEvent(std::span<const uint8_t> data) const {
+  const int event = Match(event_matchers_, data);
+  if (event < 0) return {};
+  return {event, static_cast<uint32_t>(events_[static_cast<size_t>(event)].discriminator.size())};
+}
+
+EventMatch Program::FindLoggedEvent(std::span<const uint8_t> data) const {
+  if (log_instruction_ < 0 || MatchInstruction(data) != log_instruction_) return {};
+  EventMatch match = FindLogEvent(data.subspan(1));
+  if (match.event < 0) return {};
+  const Type& body = types_[events_[static_cast<size_t>(match.event)].body];
+  const bool own_field = body.kind == Kind::kStruct && !body.fields.empty() && body.fields[0].written == "disc";
+  match.body_at = 1 + (own_field ? 0 : match.body_at);
+  return data.size() - match.body_at < body.min_size ? EventMatch{} : match;
+}
+
 }  // namespace everstate::idl

@@ -27,28 +27,34 @@ enum class Kind : uint8_t {
   kPubkey,   // 32 bytes
   kString,   // u32 length, UTF-8
   kBytes,    // u32 length, bytes
+  kText, kBlob,  // the same with a length of `prefix` bytes, or without one up to the body's end
   kByteArray,  // n bytes, no length ([u8; n])
   kArray,    // count elements, no length
-  kVec,      // u32 count, elements
-  kOption,   // u8 0 or 1, element
-  kMap,      // u32 count, pairs
+  kVec,      // count, elements; without a count up to the body's end
+  kOption,   // tag of 0 or 1, element
+  kFixedOption,  // tag of 0 or 1, element in any case
+  kMap,      // count, pairs
   kStruct,   // fields in order; a JSON object with snake_case keys
   kTuple,    // fields in order; a JSON array
-  kEnum,     // u8 index, then the variant's fields
+  kEnum,     // index, then the variant's fields
   kPad,      // count bytes that mean nothing (alignment of bytemuck types)
 };
 
 struct Type {
   Kind kind = Kind::kU8;
   uint32_t count = 0;                     // kArray, kByteArray, kPad
+  uint8_t prefix = 0;                     // kText, kBlob, kVec, kOption, kFixedOption, kMap, kEnum: bytes of the number in front
+  bool packed = false;                    // kStruct, kTuple of bytemuck: aligned to 1
+  bool open_ended = false;                // has a part that goes on to the body's end
   TypeId element = 0, map_value = 0;
-  struct Field { std::string name; TypeId type = 0; };  // name: JSON key (snake_case)
+  struct Field { std::string name; TypeId type = 0; std::string written; };  // name: JSON key (snake_case); written: as in the IDL
   std::vector<Field> fields;              // kStruct, kTuple (kPad fields have no name)
   struct Variant { std::string name; TypeId payload = 0; bool unit = true; };  // payload: a kStruct or kTuple
   std::vector<Variant> variants;          // kEnum
   std::optional<uint32_t> fixed_size;     // when every value has the same number of bytes
   uint32_t min_size = 0;                  // no value has fewer bytes
   std::vector<uint16_t> by_key;           // kStruct: positions of its fields, ascending by name, without padding
+  std::vector<uint16_t> by_written;       // the same, ascending by written
 };
 
 // Shapes: hands out shape ids for the objects that values of these types become. The vm's compiler owns one per stack.
@@ -73,11 +79,19 @@ struct InstructionLayout {
   std::vector<uint8_t> discriminator;
   TypeId args = 0;                     // a kStruct
   std::vector<std::string> accounts;   // as in the IDL
+  std::string written;                 // the name as in the IDL
+  std::vector<bool> optional;          // of each account: it may be missing, or the program's own id in its place. Empty: none
 };
 struct EventLayout {
   std::string name;                    // event type = program + "::" + name + "CpiEvent"
   std::vector<uint8_t> discriminator;
   TypeId body = 0;
+};
+
+// An event found in bytes: which, and where its body begins.
+struct EventMatch {
+  int event = -1;  // index into Program::events(); -1: none
+  uint32_t body_at = 0;
 };
 
 // The tag before a CPI event's discriminator (Anchor's emit_cpi!).
@@ -91,7 +105,8 @@ class Program {
   // fields of a struct with one JSON key, two accounts, instructions or events that the bytes cannot tell apart (same
   // discriminator, or empty discriminators with equal lengths), an account with an empty discriminator whose layout is not of
   // fixed size, an event without a type of its name, a bytemuck type with a part of no fixed size, a type beyond 16 MiB or
-  // nested deeper than 64 or with more than 4096 fields, an array of elements without bytes.
+  // nested deeper than 64 or with more than 4096 fields, an array of elements without bytes, more than 65,536 types, a generic
+  // that is not bound, a value to the end of the body that is not the last one.
   static absl::StatusOr<std::shared_ptr<const Program>> Compile(const stack::Idl& idl);
 
   const std::string& name() const { return name_; }
@@ -106,6 +121,11 @@ class Program {
   int MatchAccount(std::span<const uint8_t> data) const;
   int MatchInstruction(std::span<const uint8_t> data) const;
   int MatchCpiEvent(std::span<const uint8_t> data) const;  // data with the tag in front
+  EventMatch FindCpiEvent(std::span<const uint8_t> data) const;  // the same with the place of its body
+  EventMatch FindLogEvent(std::span<const uint8_t> data) const;  // what a `Program data:` line holds (program_log.h)
+  // What the data of a Steel program's instruction `log` holds, which may be anything: an event as it lies in memory, with its
+  // own field for the discriminator if it has one, which then is the first and called `disc`. What is shorter is no event.
+  EventMatch FindLoggedEvent(std::span<const uint8_t> data) const;
 
  private:
   friend class ProgramCompiler;
@@ -123,6 +143,7 @@ class Program {
   static int Match(const std::vector<Matcher>& matchers, std::span<const uint8_t> data);
   std::vector<Matcher> account_matchers_, instruction_matchers_, event_matchers_;
   std::unordered_map<size_t, int> account_by_length_;
+  int log_instruction_ = -1;  // an instruction `log` of one byte without arguments
 };
 
 std::string SnakeCase(std::string_view idl_name);   // each upper-case letter: '_' (not at the start) + lower case

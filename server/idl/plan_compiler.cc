@@ -111,6 +111,7 @@ class PlanCompiler {
       case Kind::kMap:
         return absl::UnimplementedError(fmt::format("{} holds a map, and maps cannot be read", Text(wanted)));
       case Kind::kOption:
+      case Kind::kFixedOption:
       case Kind::kVec:
       case Kind::kArray: return GiveShapes(type.element, wanted);
       case Kind::kStruct: {

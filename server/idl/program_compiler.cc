@@ -44,7 +44,7 @@ class ProgramCompiler {
       const std::string item = "accounts." + account.name;
       const stack::IdlTypeDef* def = types_.Find(account.name);
       Form form = FormOf(account.serialization);
-      if (def != nullptr && def->serialization != stack::Serialization::kBorsh) form = FormOf(def->serialization);
+      if (def != nullptr && def->serialization != stack::Serialization::kBorsh) form = TypeTable::FormOf(*def);
       // Fields of its own, else the type of its name, else none at all.
       absl::StatusOr<TypeId> body = account.fields.empty() && def != nullptr
                                         ? types_.Defined(account.name, form, item)
@@ -64,7 +64,11 @@ class ProgramCompiler {
       std::vector<uint8_t> discriminator = instruction.discriminator;
       if (discriminator.empty()) return types_.Error(item, "has no discriminator");
       if (idl_.discriminant_size == 1) discriminator.resize(1);
-      program_->instructions_.push_back({PascalCase(instruction.name), std::move(discriminator), *args, instruction.accounts});
+      if (idl_.discriminant_size == 1 && instruction.name == "log" && instruction.args.empty()) {
+        program_->log_instruction_ = static_cast<int>(program_->instructions_.size());
+      }
+      program_->instructions_.push_back(
+          {PascalCase(instruction.name), std::move(discriminator), *args, instruction.accounts, instruction.name, instruction.optional});
     }
     return absl::OkStatus();
   }
@@ -72,9 +76,10 @@ class ProgramCompiler {
   absl::Status Events() {
     for (const stack::IdlEvent& event : idl_.events) {
       const std::string item = "events." + event.name;
-      if (types_.Find(event.name) == nullptr) return types_.Error(item, "there is no type of its name");
+      if (!event.fields && types_.Find(event.name) == nullptr) return types_.Error(item, "there is no type of its name");
       if (event.discriminator.empty()) return types_.Error(item, "has no discriminator");
-      absl::StatusOr<TypeId> body = types_.Defined(event.name, Form::kBorsh, item);
+      absl::StatusOr<TypeId> body =
+          event.fields ? types_.Fields(*event.fields, false, Form::kBorsh, item) : types_.Defined(event.name, Form::kBorsh, item);
       if (!body.ok()) return body.status();
       program_->events_.push_back({event.name, event.discriminator, *body});
     }

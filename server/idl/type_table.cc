@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "server/idl/generics.h"
+
 namespace everstate::idl {
 namespace {
 
@@ -11,6 +13,7 @@ using stack::IdlType;
 
 constexpr int kNestingMax = 64;
 constexpr size_t kFieldsInOneMax = 4096;
+constexpr size_t kTypesMax = 65536;
 constexpr uint64_t kTypeBytesMax = 16u << 20;       // more than an account can hold (10 MiB)
 constexpr uint64_t kEndless = UINT64_MAX;           // a type that contains itself, as far as is known
 constexpr uint64_t kHuge = uint64_t{1} << 40;       // sums stop here
@@ -68,44 +71,102 @@ absl::Status TypeTable::Error(const std::string& item, const std::string& rule) 
   return absl::InvalidArgumentError(fmt::format("IDL {}: {}: {}", idl_.name, item, rule));
 }
 
-const stack::IdlTypeDef* TypeTable::Find(const std::string& name) const {
-  const auto it = std::find_if(idl_.types.begin(), idl_.types.end(), [&](const auto& def) { return def.name == name; });
-  return it == idl_.types.end() ? nullptr : &*it;
+TypeTable::TypeTable(const stack::Idl& idl) : idl_(idl) {
+  for (const stack::IdlTypeDef& def : idl.types) defs_.emplace(def.name, &def);
 }
 
-TypeId TypeTable::Add(Type type, const std::string& item) {
+const stack::IdlTypeDef* TypeTable::Find(const std::string& name) const {
+  const auto it = defs_.find(name);
+  return it == defs_.end() ? nullptr : it->second;
+}
+
+TypeTable::Form TypeTable::FormOf(const stack::IdlTypeDef& def) {
+  switch (def.serialization) {
+    case stack::Serialization::kBorsh: return Form::kBorsh;
+    case stack::Serialization::kBytemuck: return Form::kBytemuck;
+    case stack::Serialization::kBytemuckUnsafe: return def.packed ? Form::kBytemuck : Form::kBytemuckUnsafe;
+  }
+  return Form::kBorsh;
+}
+
+int TypeTable::HeightOf(const Type& type) const {
+  int height = 0;
+  const auto include = [&](TypeId id) { height = std::max(height, heights_[id]); };
+  if (type.kind == Kind::kArray || type.kind == Kind::kVec || type.kind == Kind::kOption || type.kind == Kind::kFixedOption ||
+      type.kind == Kind::kMap) {
+    include(type.element);
+  }
+  if (type.kind == Kind::kMap) include(type.map_value);
+  for (const Type::Field& field : type.fields) include(field.type);
+  for (const Type::Variant& variant : type.variants) {
+    if (!variant.unit) include(variant.payload);
+  }
+  return height + 1;
+}
+
+absl::StatusOr<TypeId> TypeTable::Add(Type type, const std::string& item) {
+  if (types_.size() == kTypesMax) return Error(item, fmt::format("the IDL has more than {} types", kTypesMax));
+  heights_.push_back(HeightOf(type));
   types_.push_back(std::move(type));
   items_.push_back(item);
   return static_cast<TypeId>(types_.size() - 1);
 }
 
-TypeId TypeTable::Simple(Kind kind) {
-  const auto [it, inserted] = simple_.try_emplace(kind, 0);
-  if (inserted) {
-    Type type;
-    type.kind = kind;
-    it->second = Add(std::move(type), "");
-  }
-  return it->second;
+absl::StatusOr<TypeId> TypeTable::Simple(Kind kind) {
+  if (const auto it = simple_.find(kind); it != simple_.end()) return it->second;
+  Type type;
+  type.kind = kind;
+  absl::StatusOr<TypeId> id = Add(std::move(type), "");
+  if (id.ok()) simple_[kind] = *id;
+  return id;
 }
 
 absl::StatusOr<TypeId> TypeTable::Defined(const std::string& name, Form form, const std::string& item) {
-  const auto key = std::make_pair(name, form);
+  IdlType type;
+  type.kind = IdlType::Kind::kDefined;
+  type.name = name;
+  return DefinedAs(type, form, item);
+}
+
+absl::StatusOr<TypeId> TypeTable::DefinedAs(const IdlType& type, Form form, const std::string& item) {
+  const stack::IdlTypeDef* def = Find(type.name);
+  if (def == nullptr) return Error(item, fmt::format("type {} is not defined", type.name));
+  // Inside of bytemuck types one that says so itself is packed or has natural alignment, the others are like what they are in.
+  if (form != Form::kBorsh && def->serialization == stack::Serialization::kBytemuckUnsafe) form = FormOf(*def);
+  const auto key = std::make_pair(TypeText(type), form);
   if (const auto it = defined_.find(key); it != defined_.end()) {
     // Inside itself a Borsh type may occur behind something that can be empty; Measure finds out. Bytemuck has no such thing.
-    if (form != Form::kBorsh && open_[key]) return Error(item, fmt::format("type {} contains itself", name));
+    if (form != Form::kBorsh && open_[key]) return Error(item, fmt::format("type {} contains itself", type.name));
+    if (depth_ + heights_[it->second] > kNestingMax) return Error(item, fmt::format("types are nested deeper than {}", kNestingMax));
     return it->second;
   }
-  const stack::IdlTypeDef* def = Find(name);
-  if (def == nullptr) return Error(item, fmt::format("type {} is not defined", name));
-  const TypeId id = Add({}, "types." + name);
-  defined_[key] = id;
+  std::optional<stack::IdlTypeDef> bound;
+  if (!type.args.empty() || !def->generics.empty()) {
+    absl::StatusOr<stack::IdlTypeDef> made = BindGenerics(*def, type.args);
+    if (!made.ok()) return Error(item, std::string(made.status().message()));
+    def = &bound.emplace(*std::move(made));
+  }
+  if (def->alias) return Alias(*def, key, item);
+  const absl::StatusOr<TypeId> id = Add({}, "types." + def->name);
+  if (!id.ok()) return id;
+  defined_[key] = *id;
   open_[key] = true;
-  absl::StatusOr<Type> type =
-      def->is_enum ? EnumOf(*def, form) : FieldsOf(def->fields, def->is_tuple, form, "types." + name);
+  absl::StatusOr<Type> compiled =
+      def->is_enum ? EnumOf(*def, form) : FieldsOf(def->fields, def->is_tuple, form, "types." + def->name);
   open_[key] = false;
-  if (!type.ok()) return type.status();
-  types_[id] = *std::move(type);
+  if (!compiled.ok()) return compiled.status();
+  compiled->packed = def->packed && form != Form::kBorsh;
+  heights_[*id] = HeightOf(*compiled);
+  types_[*id] = *std::move(compiled);
+  return id;
+}
+
+absl::StatusOr<TypeId> TypeTable::Alias(const stack::IdlTypeDef& def, const std::pair<std::string, Form>& key, const std::string& item) {
+  if (open_[key]) return Error(item, fmt::format("type {} contains itself", def.name));
+  open_[key] = true;
+  absl::StatusOr<TypeId> id = Written(*def.alias, key.second, "types." + def.name);
+  open_[key] = false;
+  if (id.ok()) defined_[key] = *id;
   return id;
 }
 
@@ -127,15 +188,40 @@ absl::StatusOr<TypeId> TypeTable::WrittenInside(const IdlType& type, Form form, 
   using K = IdlType::Kind;
   const bool bytemuck = form != Form::kBorsh;
   if (bytemuck && !FixedInBytemuck(type.kind)) return Error(item, "a bytemuck type has parts of fixed size only");
-  if (type.kind == K::kDefined) return Defined(type.name, form, item);
-  // A bool of a bytemuck type is any byte, and its value a number.
-  if (bytemuck && type.kind == K::kBool) return Simple(Kind::kU8);
-  if (const std::optional<Kind> simple = SimpleKind(type.kind)) return Simple(*simple);
+  switch (type.kind) {
+    case K::kDefined: return DefinedAs(type, form, item);
+    case K::kGeneric: return Error(item, fmt::format("the generic {} stands for nothing here", type.name));
+    case K::kConst: return Error(item, "a number where a type is asked for");
+    case K::kArray:
+      if (!type.name.empty()) return Error(item, fmt::format("the generic {} stands for nothing here", type.name));
+      return Listed(type, form, item);
+    case K::kVec: case K::kMap: case K::kOption: return Listed(type, form, item);
+    case K::kBool:
+      // A bool of a bytemuck type is any byte, and its value a number.
+      return Simple(bytemuck ? Kind::kU8 : Kind::kBool);
+    case K::kString: case K::kBytes: {
+      if (!type.prefix_bytes || *type.prefix_bytes == 4) return Simple(*SimpleKind(type.kind));
+      Type out;
+      out.kind = type.kind == K::kString ? Kind::kText : Kind::kBlob;
+      out.prefix = *type.prefix_bytes;
+      return Add(std::move(out), item);
+    }
+    default: return Simple(*SimpleKind(type.kind));
+  }
+}
 
+// Types with elements.
+absl::StatusOr<TypeId> TypeTable::Listed(const IdlType& type, Form form, const std::string& item) {
+  using K = IdlType::Kind;
   const IdlType& element = type.args.at(0);
-  const bool of_bytes = element.kind == K::kU8 || (bytemuck && element.kind == K::kBool);
+  const bool of_bytes = element.kind == K::kU8 || (form != Form::kBorsh && element.kind == K::kBool);
   Type out;
-  if (type.kind == K::kVec && of_bytes) return Simple(Kind::kBytes);
+  out.prefix = type.prefix_bytes.value_or(type.kind == K::kOption ? 1 : 4);
+  if (type.kind == K::kVec && of_bytes) {
+    if (out.prefix == 4) return Simple(Kind::kBytes);
+    out.kind = Kind::kBlob;
+    return Add(std::move(out), item);
+  }
   if (type.kind == K::kArray) {
     if (type.count > kTypeBytesMax) return Error(item, fmt::format("an array of {} elements is too long", type.count));
     out.count = static_cast<uint32_t>(type.count);
@@ -147,11 +233,16 @@ absl::StatusOr<TypeId> TypeTable::WrittenInside(const IdlType& type, Form form, 
   absl::StatusOr<TypeId> element_id = Written(element, form, item);
   if (!element_id.ok()) return element_id;
   out.element = *element_id;
-  out.kind = type.kind == K::kArray ? Kind::kArray : type.kind == K::kVec ? Kind::kVec : type.kind == K::kOption ? Kind::kOption : Kind::kMap;
-  if (type.kind == K::kMap) {
-    absl::StatusOr<TypeId> value = Written(type.args.at(1), form, item);
-    if (!value.ok()) return value;
-    out.map_value = *value;
+  switch (type.kind) {
+    case K::kArray: out.kind = Kind::kArray; break;
+    case K::kVec: out.kind = Kind::kVec; break;
+    case K::kOption: out.kind = type.always_there ? Kind::kFixedOption : Kind::kOption; break;
+    default: {
+      absl::StatusOr<TypeId> value = Written(type.args.at(1), form, item);
+      if (!value.ok()) return value;
+      out.kind = Kind::kMap;
+      out.map_value = *value;
+    }
   }
   return Add(std::move(out), item);
 }
@@ -159,6 +250,7 @@ absl::StatusOr<TypeId> TypeTable::WrittenInside(const IdlType& type, Form form, 
 absl::StatusOr<Type> TypeTable::EnumOf(const stack::IdlTypeDef& def, Form form) {
   Type out;
   out.kind = Kind::kEnum;
+  out.prefix = def.tag_bytes;
   for (const auto& variant : def.variants) {
     const std::string item = fmt::format("types.{}.{}", def.name, variant.name);
     Type::Variant compiled{variant.name, 0, variant.fields.empty()};
@@ -187,12 +279,14 @@ absl::StatusOr<Type> TypeTable::FieldsOf(const std::vector<stack::IdlField>& fie
     if (form == Form::kBytemuckUnsafe) {
       const uint32_t alignment = AlignmentOf(*id);
       most_aligned = std::max(most_aligned, alignment);
-      AddPadding(alignment, &size, &out);
+      if (absl::Status status = AddPadding(alignment, item, &size, &out); !status.ok()) return status;
       size = Sum(size, SizeInBytemuck(*id));
     }
-    out.fields.push_back({SnakeCase(field.name), *id});
+    out.fields.push_back({SnakeCase(field.name), *id, field.name});
   }
-  if (form == Form::kBytemuckUnsafe) AddPadding(most_aligned, &size, &out);
+  if (form == Form::kBytemuckUnsafe) {
+    if (absl::Status status = AddPadding(most_aligned, item, &size, &out); !status.ok()) return status;
+  }
   if (absl::Status status = SortKeys(&out, item); !status.ok()) return status;
   return out;
 }
@@ -203,6 +297,8 @@ absl::Status TypeTable::SortKeys(Type* type, const std::string& item) {
     if (types_[type->fields[i].type].kind != Kind::kPad) type->by_key.push_back(static_cast<uint16_t>(i));
   }
   const auto& fields = type->fields;
+  type->by_written = type->by_key;
+  std::sort(type->by_written.begin(), type->by_written.end(), [&](uint16_t a, uint16_t b) { return fields[a].written < fields[b].written; });
   std::sort(type->by_key.begin(), type->by_key.end(), [&](uint16_t a, uint16_t b) { return fields[a].name < fields[b].name; });
   const auto twice = std::adjacent_find(type->by_key.begin(), type->by_key.end(),
                                         [&](uint16_t a, uint16_t b) { return fields[a].name == fields[b].name; });
@@ -210,14 +306,17 @@ absl::Status TypeTable::SortKeys(Type* type, const std::string& item) {
   return Error(item, fmt::format("two fields have the JSON key {}", fields[*twice].name));
 }
 
-void TypeTable::AddPadding(uint32_t alignment, uint64_t* size, Type* type) {
+absl::Status TypeTable::AddPadding(uint32_t alignment, const std::string& item, uint64_t* size, Type* type) {
   const uint64_t bytes = (alignment - *size % alignment) % alignment;
-  if (bytes == 0) return;
+  if (bytes == 0) return absl::OkStatus();
   Type pad;
   pad.kind = Kind::kPad;
   pad.count = static_cast<uint32_t>(bytes);
-  type->fields.push_back({"", Add(std::move(pad), "")});
+  absl::StatusOr<TypeId> id = Add(std::move(pad), item);
+  if (!id.ok()) return id.status();
+  type->fields.push_back({"", *id, ""});
   *size += bytes;
+  return absl::OkStatus();
 }
 
 // Natural alignment in bytes, as Rust has it on today's 64-bit targets (128-bit integers: 16).
@@ -226,9 +325,11 @@ uint32_t TypeTable::AlignmentOf(TypeId id) const {
   switch (type.kind) {
     case Kind::kPubkey: return 1;
     case Kind::kArray: return AlignmentOf(type.element);
+    case Kind::kEnum: return type.prefix;
     case Kind::kStruct:
     case Kind::kTuple: {
       uint32_t most = 1;
+      if (type.packed) return most;
       for (const Type::Field& field : type.fields) most = std::max(most, AlignmentOf(field.type));
       return most;
     }
@@ -242,7 +343,7 @@ uint64_t TypeTable::SizeInBytemuck(TypeId id) const {
     case Kind::kByteArray:
     case Kind::kPad: return type.count;
     case Kind::kArray: return Times(SizeInBytemuck(type.element), type.count);
-    case Kind::kEnum: return 1;
+    case Kind::kEnum: return type.prefix;
     case Kind::kStruct:
     case Kind::kTuple: {
       uint64_t size = 0;
@@ -256,8 +357,9 @@ uint64_t TypeTable::SizeInBytemuck(TypeId id) const {
 // From what is known of the parts.
 uint64_t TypeTable::MinSizeOf(const Type& type) const {
   switch (type.kind) {
-    case Kind::kString: case Kind::kBytes: case Kind::kVec: case Kind::kMap: return 4;
-    case Kind::kOption: return 1;
+    case Kind::kString: case Kind::kBytes: return 4;
+    case Kind::kText: case Kind::kBlob: case Kind::kVec: case Kind::kMap: case Kind::kOption: return type.prefix;
+    case Kind::kFixedOption: return Sum(type.prefix, min_sizes_[type.element]);
     case Kind::kByteArray: case Kind::kPad: return type.count;
     case Kind::kArray: return Times(min_sizes_[type.element], type.count);
     case Kind::kStruct:
@@ -269,7 +371,7 @@ uint64_t TypeTable::MinSizeOf(const Type& type) const {
     case Kind::kEnum: {
       uint64_t least = kEndless;
       for (const Type::Variant& variant : type.variants) least = std::min(least, variant.unit ? 0 : min_sizes_[variant.payload]);
-      return Sum(1, least);
+      return Sum(type.prefix, least);
     }
     default: return SimpleSize(type.kind);
   }
@@ -277,8 +379,9 @@ uint64_t TypeTable::MinSizeOf(const Type& type) const {
 
 bool TypeTable::VariesIn(const Type& type, const std::vector<bool>& varies) const {
   switch (type.kind) {
-    case Kind::kString: case Kind::kBytes: case Kind::kVec: case Kind::kMap: case Kind::kOption: return true;
-    case Kind::kArray: return varies[type.element];
+    case Kind::kString: case Kind::kBytes: case Kind::kText: case Kind::kBlob: return true;
+    case Kind::kVec: case Kind::kMap: case Kind::kOption: return true;
+    case Kind::kArray: case Kind::kFixedOption: return varies[type.element];
     case Kind::kStruct:
     case Kind::kTuple:
       return std::any_of(type.fields.begin(), type.fields.end(), [&](const auto& field) { return varies[field.type]; });
@@ -314,14 +417,53 @@ absl::Status TypeTable::Measure() {
     }
   }
   for (size_t i = 0; i < types_.size(); ++i) {
-    Type& type = types_[i];
-    if (min_sizes_[i] == kEndless) return Error(items_[i], "the type contains itself without end");
-    if (min_sizes_[i] > kTypeBytesMax) return Error(items_[i], fmt::format("the type is larger than {} bytes", kTypeBytesMax));
-    if (type.kind == Kind::kArray && type.count > 0 && min_sizes_[type.element] == 0) {
-      return Error(items_[i], "an array of elements without bytes");
+    if (absl::Status status = CheckMeasured(i); !status.ok()) return status;
+    types_[i].min_size = static_cast<uint32_t>(min_sizes_[i]);
+    if (!varies[i]) types_[i].fixed_size = types_[i].min_size;
+    else if (types_[i].kind == Kind::kFixedOption) return Error(items_[i], "a value that is always there must be of fixed size");
+  }
+  return MarkOpenEnds();
+}
+
+absl::Status TypeTable::CheckMeasured(size_t id) const {
+  const Type& type = types_[id];
+  if (min_sizes_[id] == kEndless) return Error(items_[id], "the type contains itself without end");
+  if (min_sizes_[id] > kTypeBytesMax) return Error(items_[id], fmt::format("the type is larger than {} bytes", kTypeBytesMax));
+  if (type.kind == Kind::kArray && type.count > 0 && min_sizes_[type.element] == 0) {
+    return Error(items_[id], "an array of elements without bytes");
+  }
+  if (type.kind == Kind::kVec && type.prefix == 0 && min_sizes_[type.element] == 0) {
+    return Error(items_[id], "elements without bytes up to the end of the data");
+  }
+  return absl::OkStatus();
+}
+
+// What goes on to the end of the data can have nothing behind it.
+absl::Status TypeTable::MarkOpenEnds() {
+  const auto last_parts = [](const Type& type) {
+    std::vector<TypeId> parts;
+    if (type.kind == Kind::kOption) parts.push_back(type.element);
+    if (!type.fields.empty()) parts.push_back(type.fields.back().type);
+    for (const Type::Variant& variant : type.variants) {
+      if (!variant.unit) parts.push_back(variant.payload);
     }
-    type.min_size = static_cast<uint32_t>(min_sizes_[i]);
-    if (!varies[i]) type.fixed_size = type.min_size;
+    return parts;
+  };
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (Type& type : types_) {
+      bool open = (type.kind == Kind::kText || type.kind == Kind::kBlob || type.kind == Kind::kVec) && type.prefix == 0;
+      for (const TypeId part : last_parts(type)) open |= types_[part].open_ended;
+      changed |= open != type.open_ended;
+      type.open_ended = open;
+    }
+  }
+  for (size_t i = 0; i < types_.size(); ++i) {
+    const Type& type = types_[i];
+    bool wrong = type.kind == Kind::kMap && types_[type.map_value].open_ended;
+    if (type.kind == Kind::kMap || type.kind == Kind::kVec || type.kind == Kind::kArray) wrong |= types_[type.element].open_ended;
+    for (size_t f = 0; f + 1 < type.fields.size(); ++f) wrong |= types_[type.fields[f].type].open_ended;
+    if (wrong) return Error(items_[i], "something goes on to the end of the data and is not the last there");
   }
   return absl::OkStatus();
 }

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -18,10 +19,14 @@ namespace everstate::idl {
 class TypeTable {
  public:
   // How the bytes of a type are laid out. Borsh: one part after the other. Bytemuck is a struct of Rust's repr(C) with natural
-  // alignment; where its safe form would need padding it must be packed, because safe bytemuck types have none.
+  // alignment; where its safe form would need padding it must be packed, because safe bytemuck types have none. What says that
+  // it is packed has none either.
   enum class Form : uint8_t { kBorsh, kBytemuck, kBytemuckUnsafe };
 
-  explicit TypeTable(const stack::Idl& idl) : idl_(idl) {}
+  explicit TypeTable(const stack::Idl& idl);
+
+  // That of a type of bytemuck by itself, whatever it is used in.
+  static Form FormOf(const stack::IdlTypeDef& def);
 
   absl::StatusOr<TypeId> Defined(const std::string& name, Form form, const std::string& item);
   absl::StatusOr<TypeId> Fields(const std::vector<stack::IdlField>& fields, bool tuple, Form form, const std::string& item);
@@ -35,22 +40,30 @@ class TypeTable {
   absl::Status Error(const std::string& item, const std::string& rule) const;
 
  private:
+  absl::StatusOr<TypeId> DefinedAs(const stack::IdlType& type, Form form, const std::string& item);
   absl::StatusOr<TypeId> Written(const stack::IdlType& type, Form form, const std::string& item);
   absl::StatusOr<TypeId> WrittenInside(const stack::IdlType& type, Form form, const std::string& item);
+  absl::StatusOr<TypeId> Listed(const stack::IdlType& type, Form form, const std::string& item);
+  absl::StatusOr<TypeId> Alias(const stack::IdlTypeDef& def, const std::pair<std::string, Form>& key, const std::string& item);
   absl::StatusOr<Type> EnumOf(const stack::IdlTypeDef& def, Form form);
   absl::StatusOr<Type> FieldsOf(const std::vector<stack::IdlField>& fields, bool tuple, Form form, const std::string& item);
   absl::Status SortKeys(Type* type, const std::string& item);
-  void AddPadding(uint32_t alignment, uint64_t* size, Type* type);
-  TypeId Simple(Kind kind);
-  TypeId Add(Type type, const std::string& item);
+  absl::Status AddPadding(uint32_t alignment, const std::string& item, uint64_t* size, Type* type);
+  absl::StatusOr<TypeId> Simple(Kind kind);
+  absl::StatusOr<TypeId> Add(Type type, const std::string& item);
+  int HeightOf(const Type& type) const;
 
   uint32_t AlignmentOf(TypeId id) const;
   uint64_t SizeInBytemuck(TypeId id) const;
   uint64_t MinSizeOf(const Type& type) const;
   bool VariesIn(const Type& type, const std::vector<bool>& varies) const;
+  absl::Status CheckMeasured(size_t id) const;
+  absl::Status MarkOpenEnds();
 
   const stack::Idl& idl_;
+  std::unordered_map<std::string, const stack::IdlTypeDef*> defs_;
   std::vector<Type> types_;
+  std::vector<int> heights_;            // by TypeId: how many types are nested in it, itself included
   std::vector<std::string> items_;      // by TypeId: where the type was first named, for messages
   std::vector<uint64_t> min_sizes_;     // by TypeId
   std::map<Kind, TypeId> simple_;

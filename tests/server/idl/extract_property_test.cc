@@ -171,7 +171,9 @@ class Generator {
         bytes->push_back(static_cast<char>(random_() % 2));
         return bytes->back() == 1 ? ValueOf(type.args[0], bytes) : Json();
       case TypeKind::kDefined: return DefinedValue(types_[static_cast<size_t>(type.name[1] - '0')], bytes);
-      case TypeKind::kMap: break;
+      case TypeKind::kMap:
+      case TypeKind::kGeneric:
+      case TypeKind::kConst: break;
     }
     ADD_FAILURE() << "no value of this type";
     return {};
