@@ -49,6 +49,13 @@ void Add(const Counted& more, Counted* to) {
   machine.accounts_unknown += more.stats.machine.accounts_unknown;
   machine.transactions_failed += more.stats.machine.transactions_failed;
   machine.accounts_closed += more.stats.machine.accounts_closed;
+  machine.events_logged += more.stats.machine.events_logged;
+  machine.events_twice += more.stats.machine.events_twice;
+  machine.logs_incomplete += more.stats.machine.logs_incomplete;
+  machine.events_waited += more.stats.machine.events_waited;
+  machine.events_resumed += more.stats.machine.events_resumed;
+  machine.waiting_replaced += more.stats.machine.waiting_replaced;
+  machine.waiting_dropped += more.stats.machine.waiting_dropped;
   machine.handler_runs += more.stats.machine.handler_runs;
   machine.mutations += more.stats.machine.mutations;
   for (const vm::Fault& fault : more.faults) {

@@ -114,6 +114,13 @@ Json ProjectorJson(const ProjectorStats& s) {
           {"accounts_matched", s.machine.accounts_matched},
           {"accounts_unknown", s.machine.accounts_unknown},
           {"accounts_closed", s.machine.accounts_closed},
+          {"events_logged", s.machine.events_logged},
+          {"events_twice", s.machine.events_twice},
+          {"logs_incomplete", s.machine.logs_incomplete},
+          {"events_waited", s.machine.events_waited},
+          {"events_resumed", s.machine.events_resumed},
+          {"waiting_replaced", s.machine.waiting_replaced},
+          {"waiting_dropped", s.machine.waiting_dropped},
           {"handler_runs", s.machine.handler_runs},
           {"cache",
            {{"hits", s.cache.hits}, {"misses", s.cache.misses}, {"bytes", s.cache.bytes}, {"rows", s.cache.rows}}}};

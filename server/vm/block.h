@@ -63,8 +63,8 @@ struct Block {
   size_t bytes = 0;                 // weight for queues: wire bytes of everything in it
   std::deque<std::string> buffers;  // the wire bytes that everything points into; a deque never moves its elements
   std::unique_ptr<std::pmr::monotonic_buffer_resource> arena;  // key tables and instruction lists
-  // For people who watch, never for a projection: when the slot was first heard of on this connection, and when the block
-  // was whole and settled. Of a block that was read back both are the moment of reading.
+  // For people who watch, never for a projection: when the slot was first heard of on this connection, and when the
+  // block was whole and settled. Of a block that was read back both are the moment of reading.
   std::chrono::steady_clock::time_point first_heard, settled;
 };
 using BlockRef = std::shared_ptr<const Block>;

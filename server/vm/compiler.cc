@@ -87,8 +87,9 @@ absl::Status Compiler::CompileIdls() {
   for (size_t i = 0; i < stack_.idls.size(); ++i) {
     auto layouts = idl::Program::Compile(stack_.idls[i]);
     if (!layouts.ok()) return Place{stack_.file, Cat("idls[", i, "]")}.Invalid(Message(layouts.status()));
-    program_->idls.push_back({*layouts, std::vector<int>((*layouts)->accounts().size(), -1),
-                              std::vector<int>((*layouts)->instructions().size(), -1)});
+    auto none = [](size_t n) { return std::vector<int>(n, -1); };
+    program_->idls.push_back({*layouts, none((*layouts)->accounts().size()), none((*layouts)->instructions().size()),
+                              none((*layouts)->events().size())});
   }
   return absl::OkStatus();
 }
@@ -98,40 +99,57 @@ uint16_t Compiler::Name(const std::string& name) {
   return static_cast<uint16_t>(program_->names.size() - 1);
 }
 
+absl::StatusOr<EventId> Compiler::FindEvent(const std::string& type, bool is_account, const Place& place) const {
+  for (size_t i = 0; i < program_->idls.size(); ++i) {
+    const idl::Program& layouts = *program_->idls[i].layouts;
+    auto position = [&](const auto& list, std::string_view suffix) {
+      const auto named = std::find_if(list.begin(), list.end(), [&](const auto& layout) {
+        return type == Cat(layouts.name(), "::", layout.name, suffix);
+      });
+      return named == list.end() ? std::nullopt : std::optional<size_t>(named - list.begin());
+    };
+    auto found = [&](EventKind kind, size_t layout) {
+      return EventId{kind, static_cast<uint16_t>(i), static_cast<uint16_t>(layout)};
+    };
+    if (is_account) {
+      if (auto layout = position(layouts.accounts(), "State")) return found(EventKind::kAccount, *layout);
+      continue;
+    }
+    if (auto layout = position(layouts.instructions(), "IxState")) return found(EventKind::kInstruction, *layout);
+    if (auto layout = position(layouts.events(), "CpiEvent")) return found(EventKind::kEvent, *layout);
+  }
+  return place.Invalid(
+      Cat("no IDL of this stack has the ", is_account ? "account" : "instruction or event", " type \"", type, "\""));
+}
+
 absl::StatusOr<EventCompiler*> Compiler::EventFor(const std::string& type, bool is_account, const Place& place) {
   const auto known = event_by_type_.find({type, is_account});
   if (known != event_by_type_.end()) return &events_[known->second];
-  for (Program::IdlCode& idl : program_->idls) {
-    auto add = [&](int layout, std::vector<int>* by_layout) {
-      (*by_layout)[static_cast<size_t>(layout)] = static_cast<int>(events_.size());
-      event_by_type_[{type, is_account}] = events_.size();
-      events_.emplace_back(type, is_account, idl.layouts, layout, &constants_, &shapes_);
-      events_.back().code().name = Name(type);
-      return &events_.back();
-    };
-    const std::string prefix = Cat(idl.layouts->name(), "::");
-    if (is_account) {
-      for (size_t i = 0; i < idl.layouts->accounts().size(); ++i) {
-        if (type == Cat(prefix, idl.layouts->accounts()[i].name, "State"))
-          return add(static_cast<int>(i), &idl.account_events);
-      }
-      continue;
-    }
-    for (size_t i = 0; i < idl.layouts->instructions().size(); ++i) {
-      if (type == Cat(prefix, idl.layouts->instructions()[i].name, "IxState"))
-        return add(static_cast<int>(i), &idl.instruction_events);
-    }
-    for (const idl::EventLayout& event : idl.layouts->events()) {
-      if (type == Cat(prefix, event.name, "CpiEvent")) return place.Unsupported(Cat("the CPI event ", type));
-    }
-  }
-  if (type.ends_with("CpiEvent")) return place.Unsupported(Cat("the CPI event ", type));
-  return place.Invalid(
-      Cat("no IDL of this stack has the ", is_account ? "account" : "instruction", " type \"", type, "\""));
+  auto id = FindEvent(type, is_account, place);
+  if (!id.ok()) return id.status();
+  Program::IdlCode& idl = program_->idls[id->idl];
+  std::vector<int>& by_layout = id->kind == EventKind::kAccount       ? idl.account_events
+                                : id->kind == EventKind::kInstruction ? idl.instruction_events
+                                                                      : idl.event_events;
+  by_layout[id->layout] = static_cast<int>(events_.size());
+  idl.wants_events |= id->kind == EventKind::kEvent;
+  program_->wants_events |= idl.wants_events;
+  event_by_type_[{type, is_account}] = events_.size();
+  events_.emplace_back(type, *id, idl.layouts, &constants_, &shapes_);
+  events_.back().code().name = Name(type);
+  return &events_.back();
 }
 
 absl::Status Compiler::Refusals(const stack::Entity& spec, const Place& place) const {
-  if (!spec.resolver_hooks.empty()) return place.At("resolver_hooks[0]").Unsupported("a resolver hook");
+  // Every look-up follows the one table of addresses, so a hook that asks for that asks for nothing more.
+  for (size_t i = 0; i < spec.resolver_hooks.size(); ++i) {
+    const stack::ResolverHook& hook = spec.resolver_hooks[i];
+    const Place at = place.At(Cat("resolver_hooks[", i, "]"));
+    if (!std::holds_alternative<stack::ResolverHook::PdaReverseLookup>(hook.strategy))
+      return at.At("strategy").Unsupported("DirectField");
+    auto type = FindEvent(hook.account_type, true, at.At("account_type"));
+    if (!type.ok()) return type.status();
+  }
   if (!spec.resolver_specs.empty()) return place.At("resolver_specs[0]").Unsupported("a resolver");
   for (size_t i = 0; i < spec.lookup_indexes.size(); ++i) {
     if (!spec.lookup_indexes[i].temporal_field) continue;
@@ -148,7 +166,7 @@ bool Compiler::Working::Indexes(const std::string& path) const {
 absl::Status Compiler::CompileEntity(Working* entity, const Place& place) {
   const stack::Entity& spec = *entity->spec;
   if (absl::Status status = Refusals(spec, place); !status.ok()) return status;
-  program_->entities.push_back({spec.name, static_cast<uint16_t>(spec.lookup_indexes.size()), {}});
+  program_->entities.push_back({spec.name, static_cast<uint16_t>(spec.lookup_indexes.size()), false, {}});
   for (size_t i = 0; i < spec.handlers.size(); ++i) {
     absl::Status status = CompileHandler(entity, spec.handlers[i], place.At(Cat("handlers[", i, "]")));
     if (!status.ok()) return status;
@@ -172,9 +190,8 @@ absl::Status Compiler::CompileHandler(Working* entity, const stack::Handler& han
   if (!event.ok()) return event.status();
   HandlerCode code;
   code.entity = entity->id;
-  auto key = CompileKey(*entity, handler, *event, place.At("key_resolution"));
-  if (!key.ok()) return key.status();
-  code.key = *key;
+  if (absl::Status status = CompileKey(*entity, handler, *event, place.At("key_resolution"), &code); !status.ok())
+    return status;
   for (size_t i = 0; i < handler.mappings.size(); ++i) {
     const stack::Mapping& mapping = handler.mappings[i];
     auto op = CompileMapping(entity, mapping, *event, place.At(Cat("mappings[", i, "]")));
@@ -191,13 +208,15 @@ absl::Status Compiler::CompileHandler(Working* entity, const stack::Handler& han
   return absl::OkStatus();
 }
 
-absl::StatusOr<Reg> Compiler::CompileKey(const Working& entity, const stack::Handler& handler, EventCompiler* event,
-                                         const Place& place) {
+absl::Status Compiler::CompileKey(const Working& entity, const stack::Handler& handler, EventCompiler* event,
+                                  const Place& place, HandlerCode* code) {
   switch (handler.key.kind) {
     case stack::KeyResolution::Kind::kEmbedded:
       break;
     case stack::KeyResolution::Kind::kLookup:
-      return place.Unsupported("Lookup");
+      code->lookup = true;
+      program_->entities[entity.id].looked_up = program_->looks_up = true;
+      break;
     case stack::KeyResolution::Kind::kComputed:
       return place.Unsupported("Computed");
     case stack::KeyResolution::Kind::kTemporalLookup:
@@ -215,7 +234,8 @@ absl::StatusOr<Reg> Compiler::CompileKey(const Working& entity, const stack::Han
   }
   auto loaded = event->Load(path, place);
   if (!loaded.ok()) return loaded.status();
-  return loaded->reg;
+  code->key = loaded->reg;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Op> Compiler::CompileMapping(Working* entity, const stack::Mapping& mapping, EventCompiler* event,
@@ -255,11 +275,16 @@ absl::Status Compiler::CompileGates(const stack::Mapping& mapping, EventCompiler
     op->condition = *condition;
   }
   if (!mapping.when.empty()) {
-    if (!event->code().is_account) return place.At("when").Unsupported("`when` on an instruction");
+    if (event->code().id.kind != EventKind::kAccount)
+      return place.At("when").Unsupported("`when` on anything but an account");
     auto waited = EventFor(mapping.when, false, place.At("when"));
     if (!waited.ok()) return waited.status();
     EventCode& code = (*waited)->code();
-    if (code.when < 0) code.when = static_cast<int16_t>(program_->when_count++);
+    if (code.id.kind != EventKind::kInstruction) return place.At("when").Unsupported("`when` an event was seen");
+    if (code.when < 0) {
+      code.when = static_cast<int16_t>(program_->when_types.size());
+      program_->when_types.push_back(code.id);
+    }
     op->when = code.when;
     op->code = OpCode::kSet;  // the population counts for nothing beside `when` and `stop`, as in the reference
   }
@@ -276,10 +301,24 @@ absl::Status Compiler::CompileHook(Working* entity, const stack::InstructionHook
   if (!event.ok()) return event.status();
   HookCode code;
   code.entity = entity->id;
+  size_t registrations = 0;
+  for (size_t i = 0; i < hook.actions.size(); ++i) {
+    const Place at = place.At(Cat("actions[", i, "]"));
+    if (const auto* pda = std::get_if<stack::HookAction::RegisterPdaMapping>(&hook.actions[i].value)) {
+      if (absl::Status status = CompileRegistration(*pda, *event, at); !status.ok()) return status;
+      ++registrations;
+      continue;
+    }
+    auto op = CompileAction(entity, hook.actions[i], *event, at);
+    if (!op.ok()) return op.status();
+    code.ops.push_back(*op);
+  }
+  if (registrations > 0 && code.ops.empty()) return absl::OkStatus();  // it serves no entity
   if (hook.lookup_by) {
     auto loaded = (*event)->Load(*hook.lookup_by, place.At("lookup_by"));
     if (!loaded.ok()) return loaded.status();
     code.lookup = loaded->reg;
+    program_->entities[entity->id].looked_up = program_->looks_up = true;
   } else {
     const auto& handlers = (*event)->code().handlers;
     const auto own =
@@ -287,12 +326,21 @@ absl::Status Compiler::CompileHook(Working* entity, const stack::InstructionHook
     if (own == handlers.end()) return place.Invalid("without lookup_by the entity needs a handler of this instruction");
     code.handler = static_cast<uint16_t>(own - handlers.begin());
   }
-  for (size_t i = 0; i < hook.actions.size(); ++i) {
-    auto op = CompileAction(entity, hook.actions[i], *event, place.At(Cat("actions[", i, "]")));
-    if (!op.ok()) return op.status();
-    code.ops.push_back(*op);
-  }
   (*event)->code().hooks.push_back(std::move(code));
+  return absl::OkStatus();
+}
+
+// All entities share one table of addresses, whatever name the stack gives it.
+absl::Status Compiler::CompileRegistration(const stack::HookAction::RegisterPdaMapping& action, EventCompiler* event,
+                                           const Place& place) {
+  const Place at = place.At("RegisterPdaMapping");
+  auto pda = event->Load(action.pda_field, at.At("pda_field"));
+  if (!pda.ok()) return pda.status();
+  auto seed = event->Load(action.seed_field, at.At("seed_field"));
+  if (!seed.ok()) return seed.status();
+  const Registration registration{pda->reg, seed->reg};
+  std::vector<Registration>& all = event->code().registrations;
+  if (std::find(all.begin(), all.end(), registration) == all.end()) all.push_back(registration);
   return absl::OkStatus();
 }
 
@@ -306,13 +354,12 @@ absl::StatusOr<Op> Compiler::CompileAction(Working* entity, const stack::HookAct
     condition = &set->condition;
     if (absl::Status status = CompileSource(set->source, event, place.At("SetField.source"), &op); !status.ok())
       return status;
-  } else if (const auto* increment = std::get_if<stack::HookAction::IncrementField>(&action.value)) {
-    target = increment->target_field;
-    condition = &increment->condition;
-    op.code = OpCode::kSum;
-    op.source = constants_.Add(Value::Int(increment->increment_by));
   } else {
-    return place.Unsupported("RegisterPdaMapping");
+    const auto& increment = std::get<stack::HookAction::IncrementField>(action.value);
+    target = increment.target_field;
+    condition = &increment.condition;
+    op.code = OpCode::kSum;
+    op.source = constants_.Add(Value::Int(increment.increment_by));
   }
   if (target.starts_with(kStopPrefix)) {
     if (op.code != OpCode::kSet) return place.Invalid("a stop flag cannot be incremented");

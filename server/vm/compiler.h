@@ -49,17 +49,20 @@ class Compiler {
   };
 
   absl::Status CompileIdls();
+  absl::StatusOr<EventId> FindEvent(const std::string& type, bool is_account, const Place& place) const;
   absl::StatusOr<EventCompiler*> EventFor(const std::string& type, bool is_account, const Place& place);
 
   absl::Status CompileEntity(Working* entity, const Place& place);
   absl::Status Refusals(const stack::Entity& spec, const Place& place) const;
   absl::Status CompileHandler(Working* entity, const stack::Handler& handler, const Place& place);
-  absl::StatusOr<Reg> CompileKey(const Working& entity, const stack::Handler& handler, EventCompiler* event,
-                                 const Place& place);
+  absl::Status CompileKey(const Working& entity, const stack::Handler& handler, EventCompiler* event,
+                          const Place& place, HandlerCode* code);
   absl::StatusOr<Op> CompileMapping(Working* entity, const stack::Mapping& mapping, EventCompiler* event,
                                     const Place& place);
   absl::Status CompileGates(const stack::Mapping& mapping, EventCompiler* event, const Place& place, Op* op);
   absl::Status CompileHook(Working* entity, const stack::InstructionHook& hook, const Place& place);
+  absl::Status CompileRegistration(const stack::HookAction::RegisterPdaMapping& action, EventCompiler* event,
+                                   const Place& place);
   absl::StatusOr<Op> CompileAction(Working* entity, const stack::HookAction& action, EventCompiler* event,
                                    const Place& place);
   absl::Status CompileComputed(Working* entity, const Place& place);

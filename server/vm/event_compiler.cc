@@ -49,14 +49,16 @@ std::optional<Resolved> Resolve(const idl::Program& program, idl::TypeId type, c
 }
 
 Hint HintOf(const idl::Program& program, idl::TypeId type) {
-  while (program.types()[type].kind == idl::Kind::kOption) type = program.types()[type].element;
-  switch (program.types()[type].kind) {
+  const auto kind = [&] { return program.types()[type].kind; };
+  while (kind() == idl::Kind::kOption || kind() == idl::Kind::kFixedOption) type = program.types()[type].element;
+  switch (kind()) {
     case idl::Kind::kPubkey:
       return Hint::kKey;
     case idl::Kind::kU128:
     case idl::Kind::kI128:
       return Hint::kDecimal;
     case idl::Kind::kBytes:
+    case idl::Kind::kBlob:
     case idl::Kind::kByteArray:
       return Hint::kBytes;
     default:
@@ -66,17 +68,22 @@ Hint HintOf(const idl::Program& program, idl::TypeId type) {
 
 }  // namespace
 
-EventCompiler::EventCompiler(std::string type, bool is_account, std::shared_ptr<const idl::Program> layouts, int layout,
+EventCompiler::EventCompiler(std::string type, const EventId& id, std::shared_ptr<const idl::Program> layouts,
                              ConstantPool* constants, idl::ShapeTable* shapes)
     : layouts_(std::move(layouts)), constants_(constants), shapes_(shapes) {
   code_.type = std::move(type);
-  code_.is_account = is_account;
-  const size_t position = static_cast<size_t>(layout);
-  if (is_account) {
-    body_ = layouts_->accounts()[position].body;
-  } else {
-    body_ = layouts_->instructions()[position].args;
-    account_names_ = &layouts_->instructions()[position].accounts;
+  code_.id = id;
+  switch (id.kind) {
+    case EventKind::kAccount:
+      body_ = layouts_->accounts()[id.layout].body;
+      break;
+    case EventKind::kInstruction:
+      body_ = layouts_->instructions()[id.layout].args;
+      account_names_ = &layouts_->instructions()[id.layout].accounts;
+      break;
+    case EventKind::kEvent:
+      body_ = layouts_->events()[id.layout].body;
+      break;
   }
 }
 
@@ -87,17 +94,18 @@ absl::Status EventCompiler::Check(const stack::Path& path, const Place& place) c
 
 absl::StatusOr<EventCompiler::Loaded> EventCompiler::Load(const stack::Path& path, const Place& place) {
   if (!path.empty() && path[0].starts_with("__")) {
-    if (code_.is_account && path.size() == 1 && path[0] == "__account_address") return Loaded{kRegAddress, Hint::kKey};
+    if (code_.id.kind == EventKind::kAccount && path.size() == 1 && path[0] == "__account_address")
+      return Loaded{kRegAddress, Hint::kKey};
     return place.Unsupported(Cat("the path \"", stack::PathText(path), "\""));
   }
-  if (code_.is_account) return LoadBody(path, place);
-  if (path.empty()) return LoadWholeInstruction(place);
-  if (path[0] == "accounts") {
+  if (code_.id.kind == EventKind::kAccount) return LoadBody(path, place);
+  if (path.empty()) return LoadWhole(place);
+  if (account_names_ != nullptr && path[0] == "accounts") {
     if (path.size() == 1) return LoadAllAccounts(place);
     if (path.size() == 2) return LoadInstructionAccount(path[1], place);
     return place.Invalid(Cat("\"", stack::PathText(path), "\" goes into an address"));
   }
-  // A path that names neither half means the arguments: the DSL's authors write it so.
+  // A path that names neither half means the arguments or fields: the DSL's authors write it so.
   return LoadBody(path[0] == "data" ? stack::Path(path.begin() + 1, path.end()) : path, place);
 }
 
@@ -145,15 +153,22 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadAllAccounts(const Place
   return it->second = {load.reg, Hint::kOther};
 }
 
-absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadWholeInstruction(const Place& place) {
+absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadWhole(const Place& place) {
+  std::vector<std::string> keys = {"data"};
+  std::vector<Reg> members;
+  if (account_names_ != nullptr) {
+    auto accounts = LoadAllAccounts(place);
+    if (!accounts.ok()) return accounts;
+    keys.insert(keys.begin(), "accounts");
+    members.push_back(accounts->reg);
+  }
   auto data = LoadBody({}, place);
-  auto accounts = LoadAllAccounts(place);
   if (!data.ok()) return data;
-  if (!accounts.ok()) return accounts;
+  members.push_back(data->reg);
   auto [it, added] = object_loads_.try_emplace("");
   if (!added) return it->second;
   it->second = {NewRegister(), Hint::kOther};
-  code_.objects.push_back({shapes_->Intern({"accounts", "data"}), {accounts->reg, data->reg}, it->second.reg});
+  code_.objects.push_back({shapes_->Intern(std::move(keys)), std::move(members), it->second.reg});
   return it->second;
 }
 

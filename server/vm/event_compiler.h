@@ -19,7 +19,7 @@ namespace everstate::vm {
 //           the reference's internals have ("__update_context.…").
 class EventCompiler {
  public:
-  EventCompiler(std::string type, bool is_account, std::shared_ptr<const idl::Program> layouts, int layout,
+  EventCompiler(std::string type, const EventId& id, std::shared_ptr<const idl::Program> layouts,
                 ConstantPool* constants, idl::ShapeTable* shapes);
 
   EventCode& code() { return code_; }
@@ -29,7 +29,7 @@ class EventCompiler {
     Hint hint = Hint::kOther;
   };
   // A path as the stack writes it. Of an account: into its body, or "__account_address". Of an instruction: "data.…",
-  // "accounts.…", or a bare argument name. Empty: the whole event.
+  // "accounts.…", or a bare argument name. Of an event: "data.…" or a bare field name. Empty: the whole event.
   absl::StatusOr<Loaded> Load(const stack::Path& path, const Place& place);
   absl::Status Check(const stack::Path& path, const Place& place) const;  // that it could be loaded
   Loaded WithDefault(const Loaded& source, const stack::Literal& value);
@@ -41,13 +41,13 @@ class EventCompiler {
   absl::StatusOr<Loaded> LoadBody(const stack::Path& path, const Place& place);
   absl::StatusOr<Loaded> LoadInstructionAccount(const std::string& name, const Place& place);
   absl::StatusOr<Loaded> LoadAllAccounts(const Place& place);
-  absl::StatusOr<Loaded> LoadWholeInstruction(const Place& place);
+  absl::StatusOr<Loaded> LoadWhole(const Place& place);
   Reg NewRegister() { return code_.registers_end++; }
 
   EventCode code_;
   std::shared_ptr<const idl::Program> layouts_;
   idl::TypeId body_ = 0;
-  const std::vector<std::string>* account_names_ = nullptr;  // of an instruction
+  const std::vector<std::string>* account_names_ = nullptr;  // of an instruction, else null
   ConstantPool* constants_;
   idl::ShapeTable* shapes_;
   std::map<stack::Path, Loaded> body_loads_;  // by path in the layout's own names

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "server/base/base58.h"
 #include "server/vm/key_text.h"
 
 namespace everstate::vm {
@@ -17,60 +18,106 @@ std::array<uint8_t, 32> KeyOf(const uint8_t* bytes) {
   return key;
 }
 
-bool Ordered(stack::Comparison op, int order) {
-  switch (op) {
-    case stack::Comparison::kGreaterThan:
-      return order > 0;
-    case stack::Comparison::kGreaterThanOrEqual:
-      return order >= 0;
-    case stack::Comparison::kLessThan:
-      return order < 0;
-    default:
-      return order <= 0;
-  }
-}
-
 }  // namespace
 
-Executor::Executor(const Program* program, WriteSet* write_set, Faults* faults)
+Executor::Executor(const Program* program, const Settings& settings, WriteSet* write_set, Faults* faults,
+                   MachineCounters* counters)
     : program_(program),
       write_set_(write_set),
       faults_(faults),
-      registers_(program->registers_end),
-      allowed_(program->when_count) {}
+      counters_(counters),
+      waiting_(program, settings, write_set, faults, counters),
+      allowed_(program->when_types.size()),
+      registers_(program->registers_end) {}
 
 void Executor::Begin(const BlockId& block) {
   slot_ = block.slot;
-  registers_[kRegSlot] = Value::Uint(block.slot);
-  registers_[kRegTimestamp] = block.block_time ? Value::Int(*block.block_time) : Value::Null();
+  block_time_ = block.block_time;
   for (auto& accounts : allowed_) accounts.clear();
+  known_.clear();  // a block that was broken off may have left some
+  resumed_ = nullptr;
+  waiting_.Begin(slot_);
+  BeginTransaction(nullptr, {});
 }
 
 void Executor::BeginTransaction(const uint8_t* signature, std::optional<uint64_t> index) {
-  registers_[kRegSignature] = signature != nullptr ? Value::Sig64(signature) : Value();
+  signature_ = signature;
+  SetContext(slot_, block_time_, signature);
   cause_.signature.reset();
   if (signature != nullptr) std::memcpy(cause_.signature.emplace().data(), signature, sizeof(Signature));
   cause_.transaction_index = index;
+}
+
+void Executor::SetContext(Slot slot, std::optional<int64_t> block_time, const uint8_t* signature) {
+  registers_[kRegSlot] = Value::Uint(slot);
+  registers_[kRegTimestamp] = block_time ? Value::Int(*block_time) : Value::Null();
+  registers_[kRegSignature] = signature != nullptr ? Value::Sig64(signature) : Value();
 }
 
 void Executor::Allow(int16_t when, const uint8_t* account) {
   allowed_[static_cast<size_t>(when)].insert(KeyOf(account));
 }
 
-Value* Executor::BeginEvent(const EventCode& event) {
+bool Executor::WhenHolds(int16_t when) const {
+  const auto number = static_cast<size_t>(when);
+  if (resumed_ == nullptr) return allowed_[number].contains(KeyOf(input_.address));
+  const auto& held = resumed_->when;
+  return std::find(held.begin(), held.end(), program_->when_types[number]) != held.end();
+}
+
+absl::Status Executor::Run(const EventCode& event, const EventInput& input) {
+  if (!Fill(event, input, true)) return absl::OkStatus();
+  counters_->handler_runs += event.handlers.size();
+  for (const Registration& registration : event.registrations) {
+    if (absl::Status status = Register(registration); !status.ok()) return status;
+  }
+  // What waited for these addresses is older than the event, and goes first.
+  if (!known_.empty()) {
+    if (absl::Status status = Resume(); !status.ok()) return status;
+    Fill(event, input, false);
+  }
+  if (absl::Status status = RunUnits(); !status.ok()) return status;
+  return known_.empty() ? absl::OkStatus() : Resume();
+}
+
+bool Executor::Fill(const EventCode& event, const EventInput& input, bool first) {
   event_ = &event;
+  input_ = input;
   arena_.Clear();
   std::fill(registers_.begin() + kRegAddress, registers_.begin() + event.registers_end, Value());
-  return registers_.data();
+  if (input.address != nullptr) registers_[kRegAddress] = Value::Key32(input.address);
+  for (const EventCode::AccountLoad& load : event.accounts) {
+    if (load.position >= input.accounts.size()) continue;  // fewer than the IDL names: absent
+    registers_[load.reg] = Value::Key32(input.accounts[load.position]);
+  }
+  if (!Decode(event, input, first)) return false;
+  MakeObjects(event);
+  return true;
 }
 
-idl::DecodeResult Executor::Decode(std::span<const uint8_t> body, bool pad_with_zeros) {
-  if (!event_->plan) return {};
-  return event_->plan->Run(body, pad_with_zeros, &arena_, registers_.data());
+// `first`: what is wrong with the bytes was not counted yet.
+bool Executor::Decode(const EventCode& event, const EventInput& input, bool first) {
+  if (!event.plan) return true;
+  const bool is_instruction = event.id.kind == EventKind::kInstruction;
+  const idl::DecodeResult decoded = event.plan->Run(input.body, is_instruction, &arena_, registers_.data());
+  const Faults::At at{-1, event.name};
+  if (decoded.zeros_padded && first)
+    faults_->Count(at, FaultReason::kArgumentsPadded, slot_,
+                   [&] { return std::to_string(input.body.size()) + " bytes"; });
+  if (decoded.error == idl::DecodeError::kNone) return true;
+  const FaultReason reason = is_instruction                       ? FaultReason::kInstructionDecode
+                             : event.id.kind == EventKind::kEvent ? FaultReason::kEventDecode
+                                                                  : FaultReason::kAccountDecode;
+  if (first)
+    faults_->Count(at, reason, slot_, [&] {
+      const std::string whose = input.address != nullptr ? EncodeBase58({input.address, 32}) + ": " : "";
+      return whose + std::string(idl::Name(decoded.error)) + " at byte " + std::to_string(decoded.offset);
+    });
+  return false;
 }
 
-absl::Status Executor::Run() {
-  for (const EventCode::ObjectLoad& load : event_->objects) {
+void Executor::MakeObjects(const EventCode& event) {
+  for (const EventCode::ObjectLoad& load : event.objects) {
     payload_.clear();
     for (Reg member : load.members) AppendValue(At(member), &payload_);
     object_.clear();
@@ -81,22 +128,20 @@ absl::Status Executor::Run() {
     value.data = reinterpret_cast<const uint8_t*>(kept.data());
     value.size = static_cast<uint32_t>(kept.size());
   }
-  for (const EventCode::DefaultLoad& load : event_->defaults)
+  for (const EventCode::DefaultLoad& load : event.defaults)
     registers_[load.reg] = At(At(load.source).absent() ? load.constant : load.source);
-
-  reached_.assign(event_->handlers.size(), nullptr);
-  for (size_t i = 0; i < event_->handlers.size(); ++i) {
-    if (absl::Status status = RunHandler(event_->handlers[i], &reached_[i]); !status.ok()) return status;
-  }
-  for (const HookCode& hook : event_->hooks) {
-    if (absl::Status status = RunHook(hook); !status.ok()) return status;
-  }
-  return absl::OkStatus();
 }
 
-void Executor::Count(const Op& op, FaultReason reason, EntityId entity) {
-  faults_->Count({entity, event_->name}, reason, slot_,
-                 [&] { return write_set_->schema().entity(entity).fields[op.field].path; });
+absl::Status Executor::RunUnits() {
+  reached_.assign(event_->handlers.size(), nullptr);
+  waits_.assign(event_->handlers.size(), false);
+  for (uint16_t i = 0; i < event_->handlers.size(); ++i) {
+    if (absl::Status status = RunHandler(i); !status.ok()) return status;
+  }
+  for (uint16_t i = 0; i < event_->hooks.size(); ++i) {
+    if (absl::Status status = RunHook(i); !status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<WriteSet::Side*> Executor::Side(SideKind kind, EntityId entity, uint16_t name, std::string_view id) {
@@ -107,61 +152,103 @@ absl::StatusOr<WriteSet::Side*> Executor::Side(SideKind kind, EntityId entity, u
   return write_set_->GetSide(side_key_);
 }
 
-absl::Status Executor::RunHandler(const HandlerCode& handler, WorkingEntity** reached) {
+void Executor::CountNoKey(EntityId entity, const Value& key, FaultReason reason) {
+  // A composite has a text unless it nests too deeply.
+  if (key.tag >= ValueTag::kArray) reason = FaultReason::kValueDepth;
+  faults_->Count({entity, event_->name}, reason, slot_, [&] {
+    std::string address;
+    AppendKeyText(write_set_->schema(), registers_[kRegAddress], &address);
+    return address;
+  });
+}
+
+absl::Status Executor::RunHandler(uint16_t position) {
+  const HandlerCode& handler = event_->handlers[position];
   const Value& key = At(handler.key);
   WorkingEntity* entity = nullptr;
-  if (!key.null_or_absent()) {
+  if (handler.lookup) {
+    if (StartOf(key)) {
+      auto found = Lookup(handler.entity);
+      if (!found.ok()) return found.status();
+      if (*found == nullptr) {
+        waits_[position] = true;
+        return Wait(handler.entity, position);
+      }
+      entity = *found;
+    }
+  } else if (!key.null_or_absent()) {
     auto found = write_set_->Get(handler.entity, key);
     if (!found.ok()) return found.status();
     entity = *found;
   }
   if (entity == nullptr) {
-    faults_->Count({handler.entity, event_->name}, FaultReason::kKeyNull, slot_, [&] {
-      std::string address;
-      if (!registers_[kRegAddress].absent()) AppendKeyText(write_set_->schema(), registers_[kRegAddress], &address);
-      return address;
-    });
+    CountNoKey(handler.entity, key, FaultReason::kKeyNull);
     return absl::OkStatus();
   }
+  reached_[position] = entity;
   write_set_->Reach(entity, cause_);
-  *reached = entity;
+  if (absl::Status status = WriteIndexes(handler, *entity); !status.ok()) return status;
+  return RunOps(handler.ops, entity);
+}
+
+absl::Status Executor::WriteIndexes(const HandlerCode& handler, const WorkingEntity& entity) {
   for (const IndexWrite& index : handler.indexes) {
     const Value& value = At(index.value);
     if (value.null_or_absent()) continue;
     encoded_.clear();
-    AppendKeyText(write_set_->schema(), value, &encoded_);
+    if (!AppendKeyText(write_set_->schema(), value, &encoded_)) {
+      CountNoKey(handler.entity, value, FaultReason::kValueDepth);
+      continue;
+    }
     auto side = Side(SideKind::kLookupIndex, handler.entity, index.index, encoded_);
     if (!side.ok()) return side.status();
-    (*side)->now = entity->key;
-  }
-  for (const Op& op : handler.ops) {
-    if (absl::Status status = RunOp(op, entity); !status.ok()) return status;
+    if ((*side)->now == entity.key) continue;
+    (*side)->now = entity.key;
+    BecameKnown(handler.entity, encoded_);
   }
   return absl::OkStatus();
 }
 
-absl::Status Executor::RunHook(const HookCode& hook) {
+absl::Status Executor::RunHook(uint16_t position) {
+  const HookCode& hook = event_->hooks[position];
   WorkingEntity* entity = nullptr;
   if (hook.lookup == kNoReg) {
     entity = reached_[hook.handler];
-  } else {
-    auto found = Lookup(hook.entity, At(hook.lookup));
+    if (waits_[hook.handler]) return absl::OkStatus();  // it is run with its handler
+  } else if (StartOf(At(hook.lookup))) {
+    auto found = Lookup(hook.entity);
     if (!found.ok()) return found.status();
+    if (*found == nullptr) return Wait(hook.entity, event_->handlers.size() + position);
     entity = *found;
   }
   if (entity == nullptr) {
-    faults_->Count({hook.entity, event_->name}, FaultReason::kUnresolvedLookup, slot_, [&] {
-      std::string text;
-      if (hook.lookup != kNoReg && !At(hook.lookup).null_or_absent())
-        AppendKeyText(write_set_->schema(), At(hook.lookup), &text);
-      return text;
-    });
+    CountNoKey(hook.entity, hook.lookup == kNoReg ? Value() : At(hook.lookup), FaultReason::kUnresolvedLookup);
     return absl::OkStatus();
   }
   write_set_->Reach(entity, cause_);
-  for (const Op& op : hook.ops) {
+  return RunOps(hook.ops, entity);
+}
+
+absl::Status Executor::RunOps(const std::vector<Op>& ops, WorkingEntity* entity) {
+  const bool is_new = program_->entities[entity->entity].looked_up && !entity->Exists();
+  for (const Op& op : ops) {
     if (absl::Status status = RunOp(op, entity); !status.ok()) return status;
   }
+  if (is_new && entity->Exists()) BecameKnown(entity->entity, entity->key);
+  return absl::OkStatus();
+}
+
+absl::Status Executor::Register(const Registration& registration) {
+  encoded_.clear();
+  if (!AppendKeyText(write_set_->schema(), At(registration.pda), &encoded_)) return absl::OkStatus();
+  lookup_.clear();
+  if (!AppendKeyText(write_set_->schema(), At(registration.seed), &lookup_)) return absl::OkStatus();
+  if (encoded_.empty() || lookup_.empty()) return absl::OkStatus();
+  auto side = Side(SideKind::kPda, 0, 0, encoded_);
+  if (!side.ok()) return side.status();
+  if ((*side)->now == lookup_) return absl::OkStatus();
+  (*side)->now = lookup_;
+  for (size_t e = 0; e < program_->entities.size(); ++e) BecameKnown(static_cast<EntityId>(e), encoded_);
   return absl::OkStatus();
 }
 
@@ -171,157 +258,100 @@ absl::StatusOr<WorkingEntity*> Executor::Existing(EntityId entity, std::string_v
   return nullptr;
 }
 
+// An event that waited goes on from where it stood.
+bool Executor::StartOf(const Value& value) {
+  if (resumed_ != nullptr) return true;  // Resume has put it there
+  lookup_.clear();
+  return AppendKeyText(write_set_->schema(), value, &lookup_) && !lookup_.empty();
+}
+
 // A key of this entity, else what its lookup indexes know, else what the address is said to lead to, and so on from
-// there.
-absl::StatusOr<WorkingEntity*> Executor::Lookup(EntityId entity, const Value& value) {
-  if (value.null_or_absent()) return nullptr;
-  std::string text;
-  AppendKeyText(write_set_->schema(), value, &text);
+// there. When there is none, lookup_ is how far it led.
+absl::StatusOr<WorkingEntity*> Executor::Lookup(EntityId entity) {
   for (int hop = 0; hop <= kPdaHopsMax; ++hop) {
-    auto existing = Existing(entity, text);
+    auto existing = Existing(entity, lookup_);
     if (!existing.ok() || *existing != nullptr) return existing;
     for (uint16_t index = 0; index < program_->entities[entity].index_count; ++index) {
-      auto side = Side(SideKind::kLookupIndex, entity, index, text);
+      auto side = Side(SideKind::kLookupIndex, entity, index, lookup_);
       if (!side.ok()) return side.status();
       if ((*side)->now) return write_set_->Get(entity, std::string_view(*(*side)->now));
     }
-    auto pda = Side(SideKind::kPda, 0, 0, text);
+    auto pda = Side(SideKind::kPda, 0, 0, lookup_);
     if (!pda.ok()) return pda.status();
     if (!(*pda)->now) return nullptr;
-    text = *(*pda)->now;
+    lookup_ = *(*pda)->now;
   }
   return nullptr;
 }
 
-bool Executor::Holds(const ConditionNode& condition, EntityId entity) {
-  if (condition.kind != ConditionNode::Kind::kCompare) {
-    const bool all = condition.kind == ConditionNode::Kind::kAll;
-    for (uint16_t child : condition.children) {
-      if (Holds(program_->conditions[child], entity) != all) return !all;
+// The unit of the event at hand waits for what lookup_ says.
+absl::Status Executor::Wait(EntityId entity, size_t unit) {
+  if (resumed_ != nullptr) return waiting_.Add(entity, lookup_, *resumed_);
+  WaitingEvent& event = waiting_event_;
+  event.event = event_->id;
+  event.unit = static_cast<uint16_t>(unit);
+  event.slot = slot_;
+  event.block_time = block_time_;
+  event.signature = signature_;
+  event.address = input_.address;
+  event.accounts.assign(input_.accounts.begin(), input_.accounts.end());
+  event.when.clear();
+  if (unit < event_->handlers.size()) {
+    for (const Op& op : event_->handlers[unit].ops) {
+      if (op.when >= 0 && WhenHolds(op.when)) event.when.push_back(program_->when_types[static_cast<size_t>(op.when)]);
     }
-    return all;
   }
-  const Value left = AtOrNull(condition.left), right = At(condition.right);
-  if (condition.op == stack::Comparison::kEqual) return ValuesEqual(left, right);
-  if (condition.op == stack::Comparison::kNotEqual) return !ValuesEqual(left, right);
-  const auto order = CompareNumbers(left, right);
-  if (order) return Ordered(condition.op, *order);
-  faults_->Count({entity, event_->name}, FaultReason::kConditionType, slot_, [] { return std::string(); });
-  return false;
+  event.body = input_.body;
+  return waiting_.Add(entity, lookup_, event);
 }
 
-absl::StatusOr<bool> Executor::Passes(const Op& op, const WorkingEntity& entity) {
-  if (op.condition >= 0 && !Holds(program_->conditions[static_cast<size_t>(op.condition)], entity.entity)) return false;
-  if (op.when >= 0 && !allowed_[static_cast<size_t>(op.when)].contains(KeyOf(registers_[kRegAddress].data)))
-    return false;
-  if (op.stoppable) {
-    auto side = Side(SideKind::kStopFlag, entity.entity, op.field, entity.key);
-    if (!side.ok()) return side.status();
-    return !(*side)->before.has_value();  // a flag counts from the block after the one that set it
-  }
-  return true;
+void Executor::BecameKnown(EntityId entity, std::string_view address) {
+  if (program_->entities[entity].looked_up) known_.push_back({entity, std::string(address)});
 }
 
-absl::Status Executor::RunOp(const Op& op, WorkingEntity* entity) {
-  if (op.condition >= 0 || op.when >= 0 || op.stoppable) {
-    auto passes = Passes(op, *entity);
-    if (!passes.ok()) return passes.status();
-    if (!*passes) return absl::OkStatus();
-  }
-  const Value value = op.build >= 0         ? MakeObject(program_->builds[static_cast<size_t>(op.build)])
-                      : op.source == kNoReg ? Value::Null()
-                                            : AtOrNull(op.source);
-  if (op.skip_null && value.null_or_absent()) {
-    Count(op, FaultReason::kTransformNull, entity->entity);
-    return absl::OkStatus();
-  }
-  if (op.code == OpCode::kUnique) return Unique(op, value, entity);
-  if (op.code == OpCode::kSetStopFlag) {
-    auto side = Side(SideKind::kStopFlag, entity->entity, op.field, entity->key);
-    if (!side.ok()) return side.status();
-    (*side)->now = value.tag == ValueTag::kTrue ? std::optional<std::string>(std::in_place) : std::nullopt;
-    return absl::OkStatus();
-  }
-  Apply(op, value, entity);
-  return absl::OkStatus();
-}
-
-void Executor::Apply(const Op& op, const Value& value, WorkingEntity* entity) {
-  RowEditor& row = entity->editor;
-  switch (op.code) {
-    case OpCode::kSetOnce:
-      if (value.null_or_absent() || !row.Get(op.field).null_or_absent()) return;
-      break;
-    case OpCode::kMax:
-    case OpCode::kMin: {
-      if (value.null_or_absent()) return;
-      const Value current = row.Get(op.field);
-      const bool first = current.null_or_absent();
-      const auto order = CompareNumbers(value, first ? value : current);
-      if (!order) return Count(op, FaultReason::kMaxMinType, entity->entity);
-      if (!first && (op.code == OpCode::kMax ? *order <= 0 : *order >= 0)) return;
-      break;
+// Runs what waited for all that became known, and for all that becomes known by that.
+absl::Status Executor::Resume() {
+  std::vector<Known> known;
+  absl::Status status;
+  while (status.ok() && !known_.empty()) {
+    known.swap(known_);
+    known_.clear();
+    for (const Known& one : known) {
+      auto events = waiting_.Take(one.entity, one.address);
+      if (!events.ok()) return events.status();
+      std::string_view rest = *events;
+      while (status.ok()) {
+        auto next = Waiting::Next(&rest, &resumed_event_);
+        if (!next.ok()) return next.status();
+        if (!*next) break;
+        ++counters_->events_resumed;
+        resumed_ = &resumed_event_;
+        status = Resume(one.address, resumed_event_);
+        resumed_ = nullptr;
+      }
     }
-    case OpCode::kSum:
-      if (!value.integer()) return Count(op, FaultReason::kSumType, entity->entity);
-      return Add(op, value, entity);
-    case OpCode::kCount:
-      return Add(op, Value::Uint(1), entity);
-    case OpCode::kAppend:
-      if (!row.Append(op.field, value)) Count(op, FaultReason::kAppendType, entity->entity);
-      return;
-    case OpCode::kSet:
-    case OpCode::kUnique:
-    case OpCode::kSetStopFlag:
-      break;
   }
-  if (!row.Set(op.field, value)) Count(op, FaultReason::kValueDepth, entity->entity);
+  SetContext(slot_, block_time_, signature_);
+  return status;
 }
 
-// What is no integer counts as nothing, as in the reference.
-void Executor::Add(const Op& op, const Value& amount, WorkingEntity* entity) {
-  const Value current = entity->editor.Get(op.field);
-  bool saturated = false;
-  const Value sum = AddIntegers(current.integer() ? current : Value::Uint(0), amount, &saturated);
-  if (saturated) Count(op, FaultReason::kSumSaturated, entity->entity);
-  entity->editor.Set(op.field, sum);
-}
-
-absl::Status Executor::Unique(const Op& op, const Value& value, WorkingEntity* entity) {
-  if (value.null_or_absent()) return absl::OkStatus();  // null is a member of nothing
-  encoded_.clear();
-  AppendValue(value, &encoded_);
-  auto side = Side(SideKind::kUniqueMember, entity->entity, op.field, UniqueMemberId(entity->key, encoded_));
-  if (!side.ok()) return side.status();
-  if ((*side)->now) return absl::OkStatus();
-  (*side)->now.emplace();
-  Add(op, Value::Uint(1), entity);
+absl::Status Executor::Resume(std::string_view address, const WaitingEvent& event) {
+  const EventCode* code = program_->Find(event.event);
+  const size_t units = code == nullptr ? 0 : code->handlers.size() + code->hooks.size();
+  if (event.unit >= units) return absl::DataLossError("an event that waits is none of this stack");
+  SetContext(event.slot, event.block_time, event.signature);
+  if (!Fill(*code, {event.body, event.address, event.accounts}, false)) return absl::OkStatus();
+  lookup_.assign(address);
+  reached_.assign(code->handlers.size(), nullptr);
+  waits_.assign(code->handlers.size(), false);
+  if (event.unit >= code->handlers.size()) return RunHook(static_cast<uint16_t>(event.unit - code->handlers.size()));
+  if (absl::Status status = RunHandler(event.unit); !status.ok()) return status;
+  if (reached_[event.unit] == nullptr) return absl::OkStatus();  // it waits again, further on
+  for (uint16_t i = 0; i < code->hooks.size(); ++i) {
+    if (code->hooks[i].lookup != kNoReg || code->hooks[i].handler != event.unit) continue;
+    if (absl::Status status = RunHook(i); !status.ok()) return status;
+  }
   return absl::OkStatus();
-}
-
-Value Executor::MakeObject(const Build& build) {
-  payload_.clear();
-  if (build.capture) {
-    const Value& address = registers_[kRegAddress];
-    AppendValue(address.absent() ? Value::Text("") : address, &payload_);
-  }
-  if (build.whole != kNoReg) {
-    AppendValue(AtOrNull(build.whole), &payload_);
-  } else {
-    data_.clear();
-    for (Reg member : build.members) AppendValue(AtOrNull(member), &data_);
-    AppendObject(build.data_shape, data_, &payload_);
-  }
-  AppendValue(registers_[kRegSignature], &payload_);  // absent: the object has no such key
-  AppendValue(registers_[kRegSlot], &payload_);
-  AppendValue(registers_[kRegTimestamp], &payload_);
-  object_.clear();
-  AppendObject(build.shape, payload_, &object_);
-  Value value;
-  value.tag = ValueTag::kObject;
-  value.data = reinterpret_cast<const uint8_t*>(object_.data());
-  value.size = static_cast<uint32_t>(object_.size());
-  return value;
 }
 
 }  // namespace everstate::vm

@@ -163,6 +163,11 @@ class Evaluator {
         const Value a = At(node.args[0]), b = At(node.args[1]);
         return static_cast<ResolverMethod>(node.code) == ResolverMethod::kUiAmount ? UiAmount(a, b) : RawAmount(a, b);
       }
+      case Kind::kLet:
+        variables_[node.code] = At(node.args[0]);
+        return At(node.args[1]);
+      case Kind::kVar:
+        return variables_[node.code];
       case Kind::kBinary:
         return Binary(static_cast<BinaryOp>(node.code), node.args[0], node.args[1]);
       default:
@@ -265,6 +270,7 @@ class Evaluator {
   const std::vector<ExprNode>& nodes_;
   const ExpressionContext& context_;
   bool* fault_;
+  std::array<Value, kVariablesMax> variables_;
 };
 
 }  // namespace

@@ -26,6 +26,8 @@ enum class BinaryOp : uint8_t {
 };  // arithmetic before kGt
 enum class ResolverMethod : uint8_t { kUiAmount, kRawAmount };
 
+inline constexpr size_t kVariablesMax = 8;  // `Let`s within each other
+
 struct CastType {
   const char* name;
   uint8_t bits;

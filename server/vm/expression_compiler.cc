@@ -35,6 +35,7 @@ class ExpressionCompiler {
 
   absl::StatusOr<uint16_t> Compile(const stack::Expr& expr, const Place& place) {
     if (expr.kind == Kind::kParen || expr.kind == Kind::kSome) return Operand(expr, 0, place);
+    if (expr.kind == Kind::kLet) return Let(expr, place);
     ExprNode node;
     node.kind = expr.kind;
     if (absl::Status status = Own(expr, place, &node); !status.ok()) return status;
@@ -43,10 +44,7 @@ class ExpressionCompiler {
       if (!operand.ok()) return operand;
       node.args[i] = *operand;
     }
-    if (nodes.size() > std::numeric_limits<uint16_t>::max())
-      return place.Unsupported("an expression of more than 65,535 nodes");
-    nodes.push_back(node);
-    return static_cast<uint16_t>(nodes.size() - 1);
+    return Add(node, place);
   }
 
   std::vector<ExprNode> nodes;
@@ -54,6 +52,31 @@ class ExpressionCompiler {
  private:
   absl::StatusOr<uint16_t> Operand(const stack::Expr& expr, size_t i, const Place& place) {
     return Compile(expr.args[i], place.At(Cat(stack::Name(expr.kind), "[", i, "]")));
+  }
+
+  // A variable is known in the body, where it hides an outer one of the same name.
+  absl::StatusOr<uint16_t> Let(const stack::Expr& expr, const Place& place) {
+    if (variables_.size() == kVariablesMax)
+      return place.Unsupported(Cat("more than ", kVariablesMax, " variables within each other"));
+    ExprNode node;
+    node.kind = Kind::kLet;
+    node.code = static_cast<uint8_t>(variables_.size());
+    auto value = Operand(expr, 0, place);
+    if (!value.ok()) return value;
+    variables_.push_back(expr.text);
+    auto body = Operand(expr, 1, place);
+    variables_.pop_back();
+    if (!body.ok()) return body;
+    node.args[0] = *value;
+    node.args[1] = *body;
+    return Add(node, place);
+  }
+
+  absl::StatusOr<uint16_t> Add(const ExprNode& node, const Place& place) {
+    if (nodes.size() > std::numeric_limits<uint16_t>::max())
+      return place.Unsupported("an expression of more than 65,535 nodes");
+    nodes.push_back(node);
+    return static_cast<uint16_t>(nodes.size() - 1);
   }
 
   // What the node has besides its operands.
@@ -86,6 +109,12 @@ class ExpressionCompiler {
       }
       case Kind::kResolverComputed:
         return Resolver(expr, place, node);
+      case Kind::kVar: {
+        const auto known = std::find(variables_.rbegin(), variables_.rend(), expr.text);
+        if (known == variables_.rend()) return place.Invalid(Cat("there is no variable \"", expr.text, "\" here"));
+        node->code = static_cast<uint8_t>(variables_.rend() - known - 1);
+        return absl::OkStatus();
+      }
       case Kind::kUnary:
         return expr.text == "Not" ? absl::OkStatus() : place.Unsupported(Cat("the operator ", expr.text));
       case Kind::kIf:
@@ -131,6 +160,7 @@ class ExpressionCompiler {
 
   const FieldFinder& find_;
   ConstantPool* constants_;
+  std::vector<std::string> variables_;  // those known here, the innermost last
 };
 
 }  // namespace

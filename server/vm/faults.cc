@@ -33,6 +33,12 @@ std::string_view Name(FaultReason reason) {
       return "a transform of null";
     case FaultReason::kValueDepth:
       return "a value nested too deeply";
+    case FaultReason::kEventDecode:
+      return "an event's bytes do not fit its layout";
+    case FaultReason::kWaitingExpired:
+      return "an event waited too long for its key";
+    case FaultReason::kWaitingFull:
+      return "an event fell out because too many wait for their keys";
   }
   return "unknown";
 }

@@ -28,36 +28,55 @@ void AppendHex(std::string_view bytes, std::string* out) {
   }
 }
 
+// Whether the JSON text of a value says all that is in it.
+bool Whole(const RowSchema& schema, const Value& value, int depth) {
+  if (value.tag != ValueTag::kArray && value.tag != ValueTag::kObject) return true;
+  auto composite = OpenComposite(value);
+  if (depth == 0 || !composite.ok()) return false;
+  if (value.tag == ValueTag::kObject && composite->count_or_shape >= schema.shapes().size()) return false;
+  ValueReader reader(composite->payload);
+  while (!reader.done()) {
+    auto inside = reader.Next();
+    if (!inside.ok() || !Whole(schema, *inside, depth - 1)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
-void AppendKeyText(const RowSchema& schema, const Value& value, std::string* out) {
+bool AppendKeyText(const RowSchema& schema, const Value& value, std::string* out) {
   char text[kSig64TextMax];
   switch (value.tag) {
+    case ValueTag::kAbsent:
+    case ValueTag::kNull:
+      return false;
     case ValueTag::kText:
       out->append(value.bytes());
-      return;
+      return true;
     case ValueTag::kKey32:
       out->append(text, EncodeBase58Key32(value.data, text));
-      return;
+      return true;
     case ValueTag::kSig64:
       out->append(text, EncodeBase58Sig64(value.data, text));
-      return;
+      return true;
     case ValueTag::kBytes:
       AppendHex(value.bytes(), out);
-      return;
+      return true;
     case ValueTag::kUint:
     case ValueTag::kNegInt: {
       const auto end = value.tag == ValueTag::kUint ? std::to_chars(text, text + sizeof text, value.uint)
                                                     : std::to_chars(text, text + sizeof text, value.neg);
       out->append(text, static_cast<size_t>(end.ptr - text));
-      return;
+      return true;
     }
     case ValueTag::kWide:
     case ValueTag::kDecimal:
       AppendDecimal(value.negative, value.magnitude, out);
-      return;
+      return true;
     default:
+      if (!Whole(schema, value, kValueDepthMax)) return false;
       AppendValueJson(schema, value, out);
+      return true;
   }
 }
 

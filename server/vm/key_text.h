@@ -8,8 +8,9 @@
 
 namespace everstate::vm {
 
-// Text as it is, integers decimal, keys and signatures base58, byte arrays lower-case hex, all else its JSON text. The
-// value must not be null or absent: those name nothing.
-void AppendKeyText(const RowSchema& schema, const Value& value, std::string* out);
+// Text as it is, integers decimal, keys and signatures base58, byte arrays lower-case hex, all else its JSON text.
+// False (and nothing appended) for what names nothing: null, absent, and composites deeper than rows may hold or of a
+// shape that the schema does not know, because their JSON text would be another value's.
+bool AppendKeyText(const RowSchema& schema, const Value& value, std::string* out);
 
 }  // namespace everstate::vm

@@ -1,10 +1,13 @@
 #include "server/vm/machine.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "server/base/base58.h"
+#include "server/idl/program_log.h"
 #include "server/vm/executor.h"
 #include "server/vm/expression.h"
 #include "server/vm/faults.h"
@@ -15,11 +18,15 @@ namespace {
 
 bool SameKey(const uint8_t* a, const std::array<uint8_t, 32>& b) { return std::memcmp(a, b.data(), b.size()) == 0; }
 
-std::string_view Bytes(const uint8_t* bytes, size_t size) { return {reinterpret_cast<const char*>(bytes), size}; }
-
-std::string DecodeSample(const idl::DecodeResult& result) {
-  return std::string(idl::Name(result.error)) + " at byte " + std::to_string(result.offset);
+// Signature checks that the runtime does itself, without a word in the log.
+bool IsPrecompiled(const uint8_t* program) {
+  static const std::array<Hash32, 3> kPrograms = {*DecodeBase58Key32("Ed25519SigVerify111111111111111111111111111"),
+                                                  *DecodeBase58Key32("KeccakSecp256k11111111111111111111111111111"),
+                                                  *DecodeBase58Key32("Secp256r1SigVerify1111111111111111111111111")};
+  return std::ranges::any_of(kPrograms, [&](const Hash32& known) { return SameKey(program, known); });
 }
+
+std::string_view Bytes(const uint8_t* bytes, size_t size) { return {reinterpret_cast<const char*>(bytes), size}; }
 
 }  // namespace
 
@@ -29,10 +36,15 @@ struct Machine::Impl {
         program(projection->program()),
         write_set(projection->schema()),
         faults(&program),
-        executor(&program, &write_set, &faults),
-        when_seen(program.when_count) {}
+        executor(&program, projection->settings(), &write_set, &faults, &counters),
+        when_seen(program.when_types.size()) {}
 
   absl::Status Instruction(const TransactionUpdate& transaction, const InstructionUpdate& instruction);
+  absl::Status Matched(const EventId& id, std::span<const uint8_t> body, const TransactionUpdate& transaction,
+                       const InstructionUpdate& instruction);
+  void ReadLog(const TransactionUpdate& transaction);
+  void ReadLine(const TransactionUpdate& transaction, const idl::ProgramLog::Data& line);
+  bool Carried(const TransactionUpdate& transaction, uint32_t by, std::span<const uint8_t> event);
   absl::Status Account(const AccountUpdate& account, const EventCode& event, std::span<const uint8_t> body);
   void Compute(WorkingEntity* entity);
 
@@ -45,6 +57,19 @@ struct Machine::Impl {
   MachineCounters counters;
   absl::flat_hash_map<std::string_view, uint64_t> index_by_signature;  // of this block's transactions
   std::vector<uint8_t> when_seen;  // by number of a `when` type: the transaction at hand contains one
+
+  // Events of the transaction at hand that only its log says, in order.
+  struct Logged {
+    EventId id;
+    uint32_t after = 0;          // the instruction behind which it comes
+    size_t begin = 0, size = 0;  // of its body in logged_bytes
+  };
+  idl::ProgramLog log;
+  std::vector<Logged> logged;
+  std::string logged_bytes;
+  std::vector<uint32_t> invoked;         // positions of the instructions that the log speaks of
+  std::vector<uint8_t> said;             // by instruction: it carries an event that a line of the log says, too
+  std::vector<const uint8_t*> accounts;  // of the instruction at hand
 };
 
 Machine::Machine(std::shared_ptr<const Projection> projection) : impl_(std::make_unique<Impl>(std::move(projection))) {}
@@ -70,8 +95,16 @@ absl::Status Machine::Feed(const TransactionUpdate& transaction) {
   }
   m.when_seen.assign(m.when_seen.size(), 0);
   m.executor.BeginTransaction(transaction.signature, transaction.index);
-  for (const InstructionUpdate& instruction : transaction.instructions) {
+  if (m.program.wants_events) m.ReadLog(transaction);
+  auto logged = m.logged.begin();
+  for (size_t i = 0; i < transaction.instructions.size(); ++i) {
+    const InstructionUpdate& instruction = transaction.instructions[i];
     if (absl::Status status = m.Instruction(transaction, instruction); !status.ok()) return status;
+    for (; logged != m.logged.end() && logged->after == i; ++logged) {
+      const auto* body = reinterpret_cast<const uint8_t*>(m.logged_bytes.data()) + logged->begin;
+      const absl::Status status = m.executor.Run(*m.program.Find(logged->id), {{body, logged->size}, nullptr, {}});
+      if (!status.ok()) return status;
+    }
   }
   for (size_t when = 0; when < m.when_seen.size(); ++when) {
     if (m.when_seen[when] == 0) continue;
@@ -83,40 +116,114 @@ absl::Status Machine::Feed(const TransactionUpdate& transaction) {
 }
 
 absl::Status Machine::Impl::Instruction(const TransactionUpdate& transaction, const InstructionUpdate& instruction) {
-  for (const Program::IdlCode& idl : program.idls) {
-    if (!SameKey(instruction.program, idl.layouts->program_id())) continue;
-    const int layout = idl.layouts->MatchInstruction(instruction.data);
-    if (layout < 0) {
-      ++(idl.layouts->MatchCpiEvent(instruction.data) < 0 ? counters.instructions_unknown
-                                                          : counters.instructions_matched);
+  const std::span<const uint8_t> data = instruction.data;
+  for (size_t i = 0; i < program.idls.size(); ++i) {
+    const idl::Program& layouts = *program.idls[i].layouts;
+    if (!SameKey(instruction.program, layouts.program_id())) continue;
+    const auto numbered = [&](EventKind kind, int layout) {
+      return EventId{kind, static_cast<uint16_t>(i), static_cast<uint16_t>(layout)};
+    };
+    const int layout = layouts.MatchInstruction(data);
+    const idl::EventMatch carried = layout < 0                     ? layouts.FindCpiEvent(data)
+                                    : program.idls[i].wants_events ? layouts.FindLoggedEvent(data)
+                                                                   : idl::EventMatch();
+    if (layout < 0 && carried.event < 0) {
+      ++counters.instructions_unknown;
       continue;
     }
     ++counters.instructions_matched;
-    const int position = idl.instruction_events[static_cast<size_t>(layout)];
-    if (position < 0) continue;
-    const EventCode& event = program.events[static_cast<size_t>(position)];
-    if (event.when >= 0) when_seen[static_cast<size_t>(event.when)] = 1;
-    if (event.handlers.empty() && event.hooks.empty()) continue;
-
-    const size_t prefix = idl.layouts->instructions()[static_cast<size_t>(layout)].discriminator.size();
-    Value* registers = executor.BeginEvent(event);
-    for (const EventCode::AccountLoad& load : event.accounts) {
-      if (load.position >= instruction.accounts.size()) continue;  // fewer than the IDL names: absent
-      registers[load.reg] = Value::Key32(transaction.keys[instruction.accounts[load.position]]);
+    if (layout >= 0) {
+      const size_t prefix = layouts.instructions()[static_cast<size_t>(layout)].discriminator.size();
+      const absl::Status status =
+          Matched(numbered(EventKind::kInstruction, layout), data.subspan(prefix), transaction, instruction);
+      if (!status.ok()) return status;
     }
-    const idl::DecodeResult decoded = executor.Decode(instruction.data.subspan(prefix), true);
-    const Faults::At at{-1, event.name};
-    if (decoded.zeros_padded)
-      faults.Count(at, FaultReason::kArgumentsPadded, block.slot,
-                   [&] { return std::to_string(instruction.data.size()) + " bytes"; });
-    if (decoded.error != idl::DecodeError::kNone) {
-      faults.Count(at, FaultReason::kInstructionDecode, block.slot, [&] { return DecodeSample(decoded); });
-      continue;
+    if (carried.event >= 0) {
+      const absl::Status status =
+          Matched(numbered(EventKind::kEvent, carried.event), data.subspan(carried.body_at), transaction, instruction);
+      if (!status.ok()) return status;
     }
-    counters.handler_runs += event.handlers.size();
-    if (absl::Status status = executor.Run(); !status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+absl::Status Machine::Impl::Matched(const EventId& id, std::span<const uint8_t> body,
+                                    const TransactionUpdate& transaction, const InstructionUpdate& instruction) {
+  const EventCode* event = program.Find(id);
+  if (event == nullptr) return absl::OkStatus();
+  if (event->when >= 0) when_seen[static_cast<size_t>(event->when)] = 1;
+  if (event->Idle()) return absl::OkStatus();
+  accounts.clear();
+  if (id.kind == EventKind::kInstruction) {
+    const size_t named = program.idls[id.idl].layouts->instructions()[id.layout].accounts.size();
+    for (uint8_t account : instruction.accounts.first(std::min(named, instruction.accounts.size())))
+      accounts.push_back(transaction.keys[account]);
+  }
+  return executor.Run(*event, {body, nullptr, accounts});
+}
+
+// Finds the events that the log says and no instruction carries. The n-th invocation of the log is the n-th instruction
+// but for precompiled ones, of which the log says nothing.
+void Machine::Impl::ReadLog(const TransactionUpdate& transaction) {
+  logged.clear();
+  logged_bytes.clear();
+  if (transaction.logs_missing || (!transaction.logs.empty() && transaction.logs.back() == "Log truncated"))
+    ++counters.logs_incomplete;
+  log.Begin(transaction.logs);
+  idl::ProgramLog::Data line;
+  for (bool first = true; log.Next(&line); first = false) {
+    if (first) {
+      invoked.clear();
+      for (uint32_t i = 0; i < transaction.instructions.size(); ++i) {
+        if (!IsPrecompiled(transaction.instructions[i].program)) invoked.push_back(i);
+      }
+      said.assign(transaction.instructions.size(), 0);
+    }
+    if (line.begun > invoked.size() ||
+        !SameKey(transaction.instructions[invoked[line.invocation]].program, line.program)) {
+      ++counters.logs_incomplete;  // or rather the instructions are
+      return;
+    }
+    ReadLine(transaction, line);
+  }
+}
+
+void Machine::Impl::ReadLine(const TransactionUpdate& transaction, const idl::ProgramLog::Data& line) {
+  for (size_t i = 0; i < program.idls.size(); ++i) {
+    const Program::IdlCode& idl = program.idls[i];
+    if (!idl.wants_events || line.program != idl.layouts->program_id()) continue;
+    const idl::EventMatch match = idl.layouts->FindLogEvent(line.bytes);
+    if (match.event < 0) continue;
+    if (Carried(transaction, invoked[line.invocation], line.bytes)) {
+      ++counters.events_twice;
+      continue;
+    }
+    ++counters.events_logged;
+    const EventId id{EventKind::kEvent, static_cast<uint16_t>(i), static_cast<uint16_t>(match.event)};
+    const EventCode* event = program.Find(id);
+    if (event == nullptr || event->Idle()) continue;
+    const std::span<const uint8_t> body = line.bytes.subspan(match.body_at);
+    logged.push_back({id, invoked[line.begun - 1], logged_bytes.size(), body.size()});
+    logged_bytes.append(reinterpret_cast<const char*>(body.data()), body.size());
+  }
+}
+
+// Whether an instruction that `by` called carries the same event, and no earlier line of the log says that one. A
+// program that writes an event both ways calls itself with it.
+bool Machine::Impl::Carried(const TransactionUpdate& transaction, uint32_t by, std::span<const uint8_t> event) {
+  constexpr size_t kTagBytes = idl::kCpiEventTag.size();
+  const auto& instructions = transaction.instructions;
+  const uint32_t height = instructions[by].height;
+  for (size_t i = by + 1; i < instructions.size() && instructions[i].height > height; ++i) {
+    const std::span<const uint8_t> data = instructions[i].data;
+    if (said[i] != 0 || instructions[i].height != height + 1 || data.size() != kTagBytes + event.size()) continue;
+    if (std::memcmp(instructions[i].program, instructions[by].program, 32) != 0) continue;
+    if (!std::ranges::equal(data.first(kTagBytes), idl::kCpiEventTag)) continue;
+    if (!std::ranges::equal(data.subspan(kTagBytes), event)) continue;
+    said[i] = 1;
+    return true;
+  }
+  return false;
 }
 
 absl::Status Machine::Feed(const AccountUpdate& account) {
@@ -151,16 +258,7 @@ absl::Status Machine::Impl::Account(const AccountUpdate& account, const EventCod
     if (known != index_by_signature.end()) index = known->second;
   }
   executor.BeginTransaction(account.signature, index);
-  executor.BeginEvent(event)[kRegAddress] = Value::Key32(account.pubkey);
-  const idl::DecodeResult decoded = executor.Decode(body, false);
-  if (decoded.error != idl::DecodeError::kNone) {
-    faults.Count({-1, event.name}, FaultReason::kAccountDecode, block.slot, [&] {
-      return EncodeBase58({account.pubkey, 32}) + ": " + DecodeSample(decoded);
-    });
-    return absl::OkStatus();
-  }
-  counters.handler_runs += event.handlers.size();
-  return executor.Run();
+  return executor.Run(event, {body, account.pubkey, {}});
 }
 
 void Machine::Impl::Compute(WorkingEntity* entity) {
@@ -183,6 +281,7 @@ void Machine::Impl::Compute(WorkingEntity* entity) {
 
 absl::StatusOr<Layer> Machine::Seal() {
   Impl& m = *impl_;
+  if (absl::Status status = m.executor.Seal(); !status.ok()) return status;
   auto batch = std::make_shared<Batch>();
   batch->kind = BatchKind::kSlot;
   batch->block = m.block;

@@ -30,6 +30,9 @@ enum class FaultReason : uint8_t {
   kComputedType,
   kTransformNull,  // a transform met null
   kValueDepth,     // a value deeper than rows may hold
+  kEventDecode,
+  kWaitingExpired,  // an event waited too long for its key
+  kWaitingFull,     // an event fell out because too much waits
 };
 std::string_view Name(FaultReason reason);
 
@@ -50,7 +53,15 @@ struct Layer {
 
 struct MachineCounters {
   uint64_t transactions = 0, instructions_matched = 0, instructions_unknown = 0, accounts_matched = 0,
-           accounts_unknown = 0;
+           accounts_unknown = 0;  // an event that an instruction carries is an instruction, too
+  uint64_t events_logged = 0;     // said in the log only
+  uint64_t events_twice = 0;      // said in the log and by an instruction: counted once
+  uint64_t logs_incomplete = 0;   // transactions whose log is missing, cut or of other instructions
+  // Of the events that wait for their key. Those that wait now: waited - resumed - replaced - dropped.
+  uint64_t events_waited = 0;        // began to wait
+  uint64_t events_resumed = 0;       // were taken up again, because something became known
+  uint64_t waiting_replaced = 0;     // gave way to a newer write of the same account
+  uint64_t waiting_dropped = 0;      // fell out: too old or too many
   uint64_t transactions_failed = 0;  // contribute nothing
   uint64_t accounts_closed = 0;      // gone: their entities stay as they are
   uint64_t handler_runs = 0, mutations = 0;

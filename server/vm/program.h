@@ -20,6 +20,14 @@
 
 namespace everstate::vm {
 
+// Which layout an event is read with: numbers of the stack file, because what waits in the store is kept under them.
+enum class EventKind : uint8_t { kAccount, kInstruction, kEvent };
+struct EventId {
+  EventKind kind = EventKind::kAccount;
+  uint16_t idl = 0, layout = 0;  // positions in the stack's IDLs, and in that IDL's list of the kind
+  bool operator==(const EventId&) const = default;
+};
+
 using Reg = uint16_t;
 inline constexpr Reg kConstantBit = 0x8000;
 inline constexpr Reg kNoReg = 0x7fff;
@@ -69,6 +77,7 @@ struct IndexWrite {
 struct HandlerCode {
   EntityId entity = 0;
   Reg key = kNoReg;
+  bool lookup = false;  // `key` leads to the entity instead of naming it
   std::vector<Op> ops;
   std::vector<IndexWrite> indexes;
 };
@@ -80,12 +89,18 @@ struct HookCode {
   std::vector<Op> ops;
 };
 
+// From now on the address `pda` leads to `seed`.
+struct Registration {
+  Reg pda = kNoReg, seed = kNoReg;
+  bool operator==(const Registration&) const = default;
+};
+
 // Everything that follows from one event type. All handlers and hooks of all entities share one set of loads, so a body
 // is walked once.
 struct EventCode {
-  std::string type;   // e.g. "spl_token::MintState"
+  std::string type;  // e.g. "spl_token::MintState"
+  EventId id;
   uint16_t name = 0;  // in Program::names
-  bool is_account = false;
   int16_t when = -1;  // its number, when some mapping waits for it
   Reg registers_end = kRegFirst;
 
@@ -106,14 +121,17 @@ struct EventCode {
   std::vector<ObjectLoad> objects;
   std::vector<DefaultLoad> defaults;
 
+  // In this order: registrations, handlers, hooks. A unit is a handler or a hook: handlers are numbered first.
+  std::vector<Registration> registrations;
   std::vector<HandlerCode> handlers;
   std::vector<HookCode> hooks;
+  bool Idle() const { return registrations.empty() && handlers.empty() && hooks.empty(); }
 };
 
 // A computed field's expression as a tree in a vector; operands come before their node, the last node is the result.
 struct ExprNode {
   stack::Expr::Kind kind = stack::Expr::Kind::kNone;
-  uint8_t code = 0;  // which operator, cast or resolver method
+  uint8_t code = 0;  // which operator, cast, resolver method, or number of the variable
   uint16_t args[3] = {0, 0, 0};
   FieldId field = 0;
   Reg constant = kNoReg;
@@ -127,6 +145,7 @@ struct ComputedCode {
 struct EntityCode {
   std::string name;
   uint16_t index_count = 0;
+  bool looked_up = false;              // by some handler or hook: events may wait for it
   std::vector<ComputedCode> computed;  // in dependency order
 };
 
@@ -135,6 +154,8 @@ struct Program {
     std::shared_ptr<const idl::Program> layouts;
     std::vector<int> account_events;  // by layout: position in `events`, or -1
     std::vector<int> instruction_events;
+    std::vector<int> event_events;
+    bool wants_events = false;  // some of event_events is set
   };
   std::vector<IdlCode> idls;
   std::vector<EventCode> events;
@@ -142,11 +163,23 @@ struct Program {
   std::vector<ConditionNode> conditions;
   std::vector<Build> builds;
   std::vector<Value> constants;
-  std::deque<std::string> texts;   // what constants point into
-  std::vector<std::string> names;  // event types and computed paths, for faults
-  uint16_t when_count = 0;
+  std::deque<std::string> texts;    // what constants point into
+  std::vector<std::string> names;   // event types and computed paths, for faults
+  std::vector<EventId> when_types;  // by number of a `when` type
+  bool wants_events = false;        // of some IDL
+  bool looks_up = false;            // some entity is looked up
   Reg registers_end = kRegFirst;
   std::shared_ptr<const RowSchema> schema;
+
+  const EventCode* Find(const EventId& id) const {
+    if (id.idl >= idls.size()) return nullptr;
+    const IdlCode& idl = idls[id.idl];
+    const std::vector<int>& by_layout = id.kind == EventKind::kAccount       ? idl.account_events
+                                        : id.kind == EventKind::kInstruction ? idl.instruction_events
+                                                                             : idl.event_events;
+    if (id.layout >= by_layout.size() || by_layout[id.layout] < 0) return nullptr;
+    return &events[static_cast<size_t>(by_layout[id.layout])];
+  }
 };
 
 }  // namespace everstate::vm

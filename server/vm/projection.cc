@@ -9,7 +9,10 @@
 
 namespace everstate::vm {
 
-std::string Settings::Canonical() const { return Cat("append_keep=", append_keep); }
+std::string Settings::Canonical() const {
+  return Cat("append_keep=", append_keep, ",waiting_bytes_max=", waiting_bytes_max,
+             ",waiting_per_address_max=", waiting_per_address_max, ",waiting_slots_max=", waiting_slots_max);
+}
 
 struct Projection::Impl {
   std::shared_ptr<const stack::Stack> stack;
@@ -27,6 +30,8 @@ absl::StatusOr<std::shared_ptr<const Projection>> Projection::Compile(std::share
     return absl::UnimplementedError(Cat(stack->file, ": entities: more than 65,535 entities are not supported"));
   }
   if (settings.append_keep == 0) return absl::InvalidArgumentError("append_keep: at least 1 element has to be kept");
+  if (settings.waiting_per_address_max == 0)
+    return absl::InvalidArgumentError("waiting_per_address_max: at least 1 event has to be kept");
   auto program = Compiler(*stack).Compile();
   if (!program.ok()) return program.status();
   auto impl = std::make_unique<Impl>();
@@ -37,7 +42,8 @@ absl::StatusOr<std::shared_ptr<const Projection>> Projection::Compile(std::share
     auto used = [](const std::vector<int>& events) {
       return std::any_of(events.begin(), events.end(), [](int e) { return e >= 0; });
     };
-    if (used(idl.instruction_events)) impl->transaction_programs.push_back(idl.layouts->program_id());
+    if (used(idl.instruction_events) || idl.wants_events)
+      impl->transaction_programs.push_back(idl.layouts->program_id());
     if (used(idl.account_events)) impl->account_owners.push_back(idl.layouts->program_id());
   }
   return std::shared_ptr<const Projection>(new Projection(std::move(impl)));

@@ -16,8 +16,12 @@ namespace everstate::vm {
 
 // Settings that change what a projection computes. They are part of the store's identity.
 struct Settings {
-  uint32_t append_keep = 100;     // arrays keep at least this many newest elements
-  std::string Canonical() const;  // one text, equal for equal settings
+  uint32_t append_keep = 100;  // arrays keep at least this many newest elements; at least 1
+  // How long and how much may wait for a key that is not known yet. The reference keeps 50 an address for 300 seconds.
+  uint64_t waiting_slots_max = 750;
+  uint32_t waiting_per_address_max = 50;  // events; at least 1
+  uint64_t waiting_bytes_max = 16 << 20;  // of all of them
+  std::string Canonical() const;          // one text, equal for equal settings
 };
 
 struct Program;  // the compiled handlers; only vm/ knows it

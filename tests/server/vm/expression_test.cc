@@ -27,6 +27,11 @@ std::string Resolve(const std::string& method, const std::string& a, const std::
                       b, "]}}");
 }
 
+std::string Let(const std::string& name, const std::string& value, const std::string& body) {
+  return absl::StrCat(R"({"Let":{"name":")", name, R"(","value":)", value, R"(,"body":)", body, "}}");
+}
+std::string Var(const std::string& name) { return absl::StrCat(R"({"Var":{"name":")", name, R"("}})"); }
+
 // Things with amount a, delta d, u128 g, option m, and the given computed fields.
 EntityText With(const std::vector<std::string>& computed) {
   EntityText entity;
@@ -51,6 +56,15 @@ Answer Eval(const std::string& expression, const Thing& thing = {.amount = 7, .d
   World world({With({Computed("c", expression)})});
   world.Run(BlockBuilder(50, 900).Account(1, thing.Bytes()));
   return {world.Field(KeyText(1), "c"), world.Faults(FaultReason::kComputedType)};
+}
+
+TEST(ExpressionTest, VariablesAreKnownInTheirBodyAndHideOuterOnes) {
+  EXPECT_EQ(Eval(Let("x", Ref("a"), Bin("Mul", Var("x"), Var("x")))), (Answer{"49", 0}));
+  EXPECT_EQ(Eval(Let("x", Ref("a"), Let("y", Bin("Add", Var("x"), Lit("1")), Bin("Sub", Var("x"), Var("y"))))),
+            (Answer{"-1", 0}));
+  EXPECT_EQ(Eval(Let("x", Lit("1"), Bin("Add", Let("x", Lit("10"), Var("x")), Var("x")))), (Answer{"11", 0}));
+  EXPECT_EQ(Eval(Let("x", Let("x", Lit("3"), Bin("Add", Var("x"), Lit("1"))), Var("x"))), (Answer{"4", 0}));
+  EXPECT_EQ(Eval(Let("x", Ref("m"), Or(Var("x"), "5"))), (Answer{"5", 0}));
 }
 
 TEST(ExpressionTest, ArithmeticIsExactAndTruncatesTowardZero) {

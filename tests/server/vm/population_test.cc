@@ -93,7 +93,7 @@ TEST(PopulationTest, UniqueCountRemembersItsMembersAcrossBlocks) {
 }
 
 TEST(PopulationTest, AppendKeepsAtLeastTheNewestAndCutsAtTwiceThat) {
-  World world({Deeds({Mapping("all", From("data.amount"), "Append")})}, 3);
+  World world({Deeds({Mapping("all", From("data.amount"), "Append")})}, Settings{.append_keep = 3});
   for (uint64_t i = 1; i <= 5; ++i) {
     const BatchRef batch = world.Run(BlockBuilder(i).Transaction(1, {{DoIt(i), {1, 0}}}));
     ASSERT_EQ(batch->mutations[0].appended.size(), 1u);
@@ -280,7 +280,7 @@ TEST(PopulationProperty, EqualsThePlainReferenceHoweverTheEventsAreCutIntoBlocks
              Mapping("last", From("data.amount"), "LastWrite"), Mapping("once", From("data.amount"), "SetOnce"),
              Mapping("unique", From("data.amount"), "UniqueCount"), Mapping("all", From("data.amount"), "Append")});
   const bool holds = rc::check("machine equals reference", [&] {
-    World world({entity}, 1000);
+    World world({entity}, Settings{.append_keep = 1000});
     std::map<int, Reference> reference;
     const auto blocks = *rc::gen::container<std::vector<std::vector<std::tuple<int, int, int>>>>(
         rc::gen::container<std::vector<std::tuple<int, int, int>>>(

@@ -1,6 +1,7 @@
 // What a projection says of itself, and what it refuses: each by name, with the file and the JSON path.
 #include "server/vm/projection.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "server/base/base58.h"
@@ -45,7 +46,18 @@ TEST(ProjectionTest, SaysWhatItNeedsOfTheStream) {
   ASSERT_TRUE(things.ok()) << things.status();
   EXPECT_TRUE((*things)->transaction_programs().empty());
   EXPECT_EQ((*things)->account_owners().size(), 1u);
-  EXPECT_EQ((*things)->settings().Canonical(), "append_keep=100");
+  EXPECT_EQ((*things)->settings().Canonical(),
+            "append_keep=100,waiting_bytes_max=16777216,waiting_per_address_max=50,waiting_slots_max=750");
+  auto booms = CompileText({One({Mapping("x", kAmount, "LastWrite")}, kBoom, "data.who")});
+  ASSERT_TRUE(booms.ok()) << booms.status();
+  EXPECT_EQ((*booms)->transaction_programs().size(), 1u);
+}
+
+TEST(ProjectionTest, RefusesSettingsThatKeepNothing) {
+  const auto arrays = CompileText({One()}, Settings{.append_keep = 0});
+  EXPECT_EQ(arrays.status(), absl::InvalidArgumentError("append_keep: at least 1 element has to be kept"));
+  const auto waiting = CompileText({One()}, Settings{.waiting_per_address_max = 0});
+  EXPECT_EQ(waiting.status(), absl::InvalidArgumentError("waiting_per_address_max: at least 1 event has to be kept"));
 }
 
 TEST(ProjectionTest, ListsItsViewsAndThoseThatItCannotServe) {
@@ -70,14 +82,12 @@ TEST(ProjectionTest, ListsItsViewsAndThoseThatItCannotServe) {
 }
 
 TEST(RefusalTest, Keys) {
-  for (const char* kind : {"Lookup", "Computed", "TemporalLookup"}) {
+  for (const char* kind : {"Computed", "TemporalLookup"}) {
     EntityText entity = One();
     const std::string content =
         std::string(kind) == "TemporalLookup"
             ? R"({"lookup_field":{"segments":["data","amount"]},"timestamp_field":{"segments":["data","amount"]},"index_name":"i"})"
-        : std::string(kind) == "Computed"
-            ? R"({"primary_field":{"segments":["data","amount"]},"compute_partition":"Sum"})"
-            : R"({"primary_field":{"segments":["data","amount"]}})";
+            : R"({"primary_field":{"segments":["data","amount"]},"compute_partition":"Sum"})";
     entity.handlers[0] = absl::StrReplaceAll(entity.handlers[0],
                                              {{R"({"Embedded":{"primary_field":)" + PathJson("accounts.target") + "}}",
                                                absl::StrCat("{\"", kind, "\":", content, "}")}});
@@ -116,7 +126,12 @@ TEST(RefusalTest, Sources) {
 TEST(RefusalTest, EventTypesWhenStopAndConditions) {
   EntityText unknown = One({kMapping}, "mini::NothingIxState");
   ExpectRefused(unknown, {kInvalid, "handlers[0].source", "mini::NothingIxState"});
-  ExpectRefused(One({kMapping}, "mini::BoomCpiEvent"), {kUnimplemented, "handlers[0].source", "CPI event"});
+  ExpectRefused(One({kMapping}, "mini::NothingCpiEvent"), {kInvalid, "handlers[0].source", "mini::NothingCpiEvent"});
+  ExpectRefused(One({Mapping("x", From("accounts.target"), "LastWrite")}, kBoom, "data.who"),
+                {kInvalid, "handlers[0].mappings[0].source.FromSource.path", "accounts.target"});
+  ExpectRefused(
+      One({Mapping("x", From("amount"), "LastWrite", R"(,"when":"mini::BoomCpiEvent")")}, kThing, "__account_address"),
+      {kUnimplemented, "handlers[0].mappings[0].when", "event"});
   ExpectRefused(One({Mapping("x", kAmount, "LastWrite", R"(,"when":"mini::FreezeIxState")")}),
                 {kUnimplemented, "handlers[0].mappings[0].when", "when"});
   EntityText stop =
@@ -139,12 +154,16 @@ TEST(RefusalTest, EventTypesWhenStopAndConditions) {
 }
 
 TEST(RefusalTest, HooksResolversAndIndexes) {
-  EntityText pda = One();
-  pda.hooks = {
-      Hook(kDoIt, "accounts.target",
-           {absl::StrCat(R"({"RegisterPdaMapping":{"pda_field":)", PathJson("accounts.target"), R"(,"seed_field":)",
-                         PathJson("accounts.user"), R"(,"lookup_name":"default_pda_lookup"}})")})};
-  ExpectRefused(pda, {kUnimplemented, "instruction_hooks[0].actions[0]", "RegisterPdaMapping"});
+  auto with_pda = [](const std::string& pda, const std::string& seed) {
+    EntityText entity = One();
+    entity.hooks = {Hook(kDoIt, "",
+                         {absl::StrCat(R"({"RegisterPdaMapping":{"pda_field":)", PathJson(pda), R"(,"seed_field":)",
+                                       PathJson(seed), R"(,"lookup_name":"default_pda_lookup"}})")})};
+    return entity;
+  };
+  const std::string registration = "instruction_hooks[0].actions[0].RegisterPdaMapping";
+  ExpectRefused(with_pda("accounts.none", "accounts.user"), {kInvalid, registration + ".pda_field", "none"});
+  ExpectRefused(with_pda("accounts.user", "accounts.none"), {kInvalid, registration + ".seed_field", "none"});
   EntityText flag = One();
   flag.hooks = {Hook(kDoIt, "accounts.target",
                      {R"({"SetField":{"target_field":"__stop:x","source":{"Constant":true},"condition":null}})"})};
@@ -156,7 +175,11 @@ TEST(RefusalTest, HooksResolversAndIndexes) {
   EntityText resolver_hook = One();
   resolver_hook.resolver_hooks = absl::StrCat(
       R"([{"account_type":"mini::ThingState","strategy":{"DirectField":{"field_path":)", PathJson("id"), "}}}]");
-  ExpectRefused(resolver_hook, {kUnimplemented, "resolver_hooks[0]", "resolver hook"});
+  ExpectRefused(resolver_hook, {kUnimplemented, "resolver_hooks[0].strategy", "DirectField"});
+  EntityText unknown_hook = One();
+  unknown_hook.resolver_hooks = R"([{"account_type":"mini::NoState","strategy":{"PdaReverseLookup":
+      {"lookup_name":"l","queue_discriminators":[]}}}])";
+  ExpectRefused(unknown_hook, {kInvalid, "resolver_hooks[0].account_type", "mini::NoState"});
   EntityText resolver = One();
   resolver.resolver_specs =
       R"([{"resolver":"token","input_value":"a","strategy":"SetOnce","extracts":[{"target_path":"meta"}]}])";
@@ -187,8 +210,6 @@ TEST(RefusalTest, Expressions) {
   const std::string at = "computed_field_specs[0].expression", ref = R"({"FieldRef":{"path":"x"}})";
   const std::pair<std::string, std::string> nodes[] = {
       {absl::StrCat(R"({"MethodCall":{"expr":)", ref, R"(,"method":"len","args":[]}})"), "MethodCall"},
-      {R"({"Var":{"name":"x"}})", "Var"},
-      {absl::StrCat(R"({"Let":{"name":"v","value":)", ref, R"(,"body":)", ref, "}}"), "Let"},
       {absl::StrCat(R"({"Slice":{"expr":)", ref, R"(,"start":0,"end":8}})"), "Slice"},
       {absl::StrCat(R"({"Index":{"expr":)", ref, R"(,"index":0}})"), "Index"},
       {absl::StrCat(R"({"U64FromLeBytes":{"bytes":)", ref, "}}"), "U64FromLeBytes"},
@@ -206,8 +227,15 @@ TEST(RefusalTest, Expressions) {
   };
   for (const auto& [expression, name] : nodes) ExpectRefused(with(expression), {kUnimplemented, at, name});
   ExpectRefused(with(R"({"FieldRef":{"path":"y.z"}})"), {kInvalid, at, "y.z"});
-  ExpectRefused(with(absl::StrCat(R"({"Paren":{"expr":{"Var":{"name":"x"}}}})")),
-                {kUnimplemented, at + ".Paren[0]", "Var"});
+  ExpectRefused(with(R"({"Paren":{"expr":{"Var":{"name":"x"}}}})"), {kInvalid, at + ".Paren[0]", "\"x\""});
+  ExpectRefused(with(absl::StrCat(R"({"Binary":{"op":"Add","left":{"Let":{"name":"v","value":)", ref, R"(,"body":)",
+                                  ref, R"(}},"right":{"Var":{"name":"v"}}}})")),
+                {kInvalid, at + ".Binary[1]", "\"v\""});
+  std::string deep = ref;
+  for (int i = 0; i < 9; ++i) deep = absl::StrCat(R"({"Let":{"name":"v","value":)", ref, R"(,"body":)", deep, "}}");
+  std::string ninth = at;
+  for (int i = 0; i < 8; ++i) ninth += ".Let[1]";
+  ExpectRefused(with(deep), {kUnimplemented, ninth, "variables"});
   EntityText twice = One();
   twice.computed = {Computed("x", ref)};
   ExpectRefused(twice, {kInvalid, "computed_field_specs[0].target_path", "written elsewhere"});
@@ -216,20 +244,27 @@ TEST(RefusalTest, Expressions) {
   ExpectRefused(listed, {kInvalid, "computed_fields[0]", "no expression"});
 }
 
-TEST(ProjectionTest, CompilesSplStreamAndRefusesTheOtherStacksByName) {
+TEST(ProjectionTest, CompilesTheRealStacksAndRefusesWhatItCannotDoByName) {
   auto spl = stack::LoadStack(EVERSTATE_SOURCE_DIR "/tests/stacks/SplStream.stack.json");
   ASSERT_TRUE(spl.ok()) << spl.status();
   auto projection = Projection::Compile(*spl, Settings());
   ASSERT_TRUE(projection.ok()) << projection.status();
   EXPECT_EQ((*projection)->schema()->entities().size(), 2u);
   EXPECT_EQ((*projection)->schema()->views().size(), 12u);
-  for (const char* name : {"OreStream", "PumpStream"}) {
-    auto other = stack::LoadStack(absl::StrCat(EVERSTATE_SOURCE_DIR, "/../shared/data/stacks/", name, ".stack.json"));
-    if (absl::IsNotFound(other.status())) GTEST_SKIP() << "the data of the other stacks is not here";
-    ASSERT_TRUE(other.ok()) << other.status();
-    auto refused = Projection::Compile(*other, Settings());
-    EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnimplemented) << refused.status();
-  }
+  const std::string stacks = EVERSTATE_SOURCE_DIR "/../shared/data/stacks/";
+  auto pump = stack::LoadStack(stacks + "PumpStream.stack.json");
+  auto ore = stack::LoadStack(stacks + "OreStream.stack.json");
+  if (absl::IsNotFound(pump.status()) || absl::IsNotFound(ore.status()))
+    GTEST_SKIP() << "the data of the other stacks is not here";
+  ASSERT_TRUE(pump.ok() && ore.ok()) << pump.status() << ore.status();
+  auto pumped = Projection::Compile(*pump, Settings());
+  ASSERT_TRUE(pumped.ok()) << pumped.status();
+  const std::vector<ViewDef>& views = (*pumped)->schema()->views();
+  ASSERT_EQ(views.size(), 2u * 3 + 5);
+  for (size_t i = 0; i < views.size(); ++i) EXPECT_EQ(views[i].unsupported.empty(), i < 6) << views[i].id;
+  auto refused = Projection::Compile(*ore, Settings());
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnimplemented) << refused.status();
+  EXPECT_TRUE(absl::StrContains(refused.status().message(), "entities[0].resolver_specs[0]")) << refused.status();
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "server/base/base58.h"
+#include "server/idl/layout.h"
 
 namespace everstate::vm {
 namespace {
@@ -19,8 +20,10 @@ constexpr char kIdl[] =
   {"name":"do_it","discriminator":[9],"accounts":[{"name":"target"},{"name":"user"}],
    "args":[{"name":"amount","type":"u64"},{"name":"delta","type":"i64"},{"name":"ratio","type":"f64"}]},
   {"name":"freeze","discriminator":[10],"accounts":[{"name":"target"}],"args":[]},
-  {"name":"halt","discriminator":[11],"accounts":[{"name":"target"}],"args":[]}],
-"types":[{"name":"Boom","type":{"kind":"struct","fields":[{"name":"x","type":"u8"}]}}],
+  {"name":"halt","discriminator":[11],"accounts":[{"name":"target"}],"args":[]},
+  {"name":"link","discriminator":[12],"accounts":[{"name":"from"},{"name":"to"}],"args":[]}],
+"types":[{"name":"Boom","type":{"kind":"struct","fields":[
+  {"name":"who","type":"pubkey"},{"name":"amount","type":"u64"},{"name":"flag","type":"bool"}]}}],
 "events":[{"name":"Boom","discriminator":[1,1,1,1,1,1,1,1]}],"errors":[]})";
 
 std::string Text(std::span<const uint8_t> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
@@ -46,11 +49,21 @@ std::string Compare(const std::string& dotted, const std::string& op, const std:
   return absl::StrCat(R"({"expression":"text","parsed":{"Comparison":{"field":)", PathJson(dotted), R"(,"op":")", op,
                       R"(","value":)", value, "}}}");
 }
-std::string Handler(const std::string& type, const std::string& key, const std::vector<std::string>& mappings) {
+namespace {
+std::string HandlerOf(const std::string& kind, const std::string& type, const std::string& key,
+                      const std::vector<std::string>& mappings) {
   return absl::StrCat(R"({"source":{"Source":{"program_id":null,"discriminator":null,"type_name":")", type,
-                      R"(","is_account":)", type == kThing ? "true" : "false",
-                      R"(}},"key_resolution":{"Embedded":{"primary_field":)", PathJson(key), R"(}},"mappings":[)",
-                      absl::StrJoin(mappings, ","), R"(],"conditions":[],"emit":true})");
+                      R"(","is_account":)", type == kThing ? "true" : "false", R"(}},"key_resolution":{")", kind,
+                      R"(":{"primary_field":)", PathJson(key), R"(}},"mappings":[)", absl::StrJoin(mappings, ","),
+                      R"(],"conditions":[],"emit":true})");
+}
+}  // namespace
+
+std::string Handler(const std::string& type, const std::string& key, const std::vector<std::string>& mappings) {
+  return HandlerOf("Embedded", type, key, mappings);
+}
+std::string LookupHandler(const std::string& type, const std::string& path, const std::vector<std::string>& mappings) {
+  return HandlerOf("Lookup", type, path, mappings);
 }
 std::string Hook(const std::string& type, const std::string& lookup_by, const std::vector<std::string>& actions) {
   return absl::StrCat(R"({"instruction_type":")", type, R"(","actions":[)", absl::StrJoin(actions, ","),
@@ -79,11 +92,9 @@ std::string StackJson(const std::vector<EntityText>& entities) {
 }
 
 absl::StatusOr<std::shared_ptr<const Projection>> CompileText(const std::vector<EntityText>& entities,
-                                                              uint32_t append_keep) {
+                                                              const Settings& settings) {
   auto stack = stack::ParseStack(StackJson(entities), "mini.stack.json");
   if (!stack.ok()) return stack.status();
-  Settings settings;
-  settings.append_keep = append_keep;
   return Projection::Compile(*stack, settings);
 }
 
@@ -110,6 +121,13 @@ std::string DoIt(uint64_t amount, int64_t delta, double ratio) {
   uint64_t bits;
   std::memcpy(&bits, &ratio, 8);
   return absl::StrCat("\t", Little(amount, 8), Little(static_cast<uint64_t>(delta), 8), Little(bits, 8));
+}
+
+std::string Boom(int who, uint64_t amount, bool flag) {
+  return absl::StrCat(std::string(8, '\1'), Text(K(who)), Little(amount, 8), Little(flag ? 1 : 0, 1));
+}
+std::string BoomData(int who, uint64_t amount, bool flag) {
+  return absl::StrCat(Text(idl::kCpiEventTag), Boom(who, amount, flag));
 }
 
 BlockBuilder::BlockBuilder(Slot slot, std::optional<int64_t> time) {
@@ -146,6 +164,7 @@ BlockBuilder& BlockBuilder::Transaction(uint8_t signature, const std::vector<Ins
     update.accounts = {Keep(accounts), accounts.size()};
     update.data = {Keep(text.data), text.data.size()};
     update.outer = static_cast<uint16_t>(list.size());
+    update.height = text.height;
     list.push_back(update);
   }
   bool* flags = writable_.emplace_back(std::make_unique<bool[]>(keys.size())).get();
@@ -154,6 +173,13 @@ BlockBuilder& BlockBuilder::Transaction(uint8_t signature, const std::vector<Ins
   t.writable = {flags, keys.size()};
   t.instructions = list;
   block_.transactions.push_back(t);
+  return *this;
+}
+
+BlockBuilder& BlockBuilder::Log(const std::vector<std::string>& lines) {
+  std::vector<std::string_view>& views = logs_.emplace_back();
+  for (const std::string& line : lines) views.push_back(bytes_.emplace_back(line));
+  block_.transactions.back().logs = views;
   return *this;
 }
 
@@ -189,11 +215,24 @@ void MapView::Apply(const Batch& batch) {
   }
 }
 
-World::World(const std::vector<EntityText>& entities, uint32_t append_keep) {
-  auto compiled = CompileText(entities, append_keep);
+void MapView::Reload(const RowSchema& schema) {
+  for (auto& [id, row] : rows) {
+    auto parsed = Row::Parse(row->bytes(), schema.entity(id.first).fields.size());
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    row = *parsed;
+  }
+}
+
+World::World(const std::vector<EntityText>& entities, const Settings& settings) {
+  auto compiled = CompileText(entities, settings);
   EXPECT_TRUE(compiled.ok()) << compiled.status();
   projection = *compiled;
   machine = std::make_unique<Machine>(projection);
+}
+
+void World::Restart() {
+  machine = std::make_unique<Machine>(projection);
+  view.Reload(*projection->schema());
 }
 
 BatchRef World::Project(const BlockBuilder& block) {
@@ -231,6 +270,12 @@ uint64_t World::Faults(FaultReason reason) const {
 uint64_t World::AllFaults() const {
   uint64_t count = 0;
   for (const Fault& fault : machine->faults()) count += fault.count;
+  return count;
+}
+
+size_t World::Sides(SideKind kind) const {
+  size_t count = 0;
+  for (const auto& [key, value] : view.sides) count += key.kind == kind ? 1 : 0;
   return count;
 }
 

@@ -18,8 +18,8 @@
 
 namespace everstate::vm {
 
-// The IDL "mini": an account Thing (discriminator 1..8), instructions do_it [9], freeze [10], halt [11], a CPI event
-// Boom.
+// The IDL "mini": an account Thing (discriminator 1..8), instructions do_it [9], freeze [10], halt [11] and link [12],
+// an event Boom.
 inline constexpr char kProgramId[] = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
 
 // Pieces of a stack file, as JSON text.
@@ -29,11 +29,14 @@ std::string Mapping(const std::string& target, const std::string& source, const 
                     const std::string& members = "");
 std::string Compare(const std::string& dotted, const std::string& op, const std::string& value);  // a ConditionExpr
 std::string Handler(const std::string& type, const std::string& key, const std::vector<std::string>& mappings);
+std::string LookupHandler(const std::string& type, const std::string& path, const std::vector<std::string>& mappings);
 std::string Hook(const std::string& type, const std::string& lookup_by, const std::vector<std::string>& actions);
 inline constexpr char kThing[] = "mini::ThingState";
 inline constexpr char kDoIt[] = "mini::DoItIxState";
 inline constexpr char kFreeze[] = "mini::FreezeIxState";
 inline constexpr char kHalt[] = "mini::HaltIxState";
+inline constexpr char kLink[] = "mini::LinkIxState";  // accounts.from, accounts.to
+inline constexpr char kBoom[] = "mini::BoomCpiEvent";
 
 struct EntityText {
   std::string name = "E";
@@ -44,7 +47,7 @@ struct EntityText {
 std::string Computed(const std::string& target, const std::string& expression);
 std::string StackJson(const std::vector<EntityText>& entities);
 absl::StatusOr<std::shared_ptr<const Projection>> CompileText(const std::vector<EntityText>& entities,
-                                                              uint32_t append_keep = 100);
+                                                              const Settings& settings = {});
 
 using Key = std::array<uint8_t, 32>;
 Key K(int n);                // the n-th test key
@@ -65,10 +68,16 @@ struct Thing {
 // The bytes of a do_it instruction.
 std::string DoIt(uint64_t amount, int64_t delta = 0, double ratio = 0);
 
+// The bytes of a link instruction, and those of a Boom: as a log has them, and as an instruction carries them.
+inline constexpr char kLinkData[] = "\f";
+std::string Boom(int who, uint64_t amount, bool flag = false);
+std::string BoomData(int who, uint64_t amount, bool flag = false);
+
 struct InstructionText {
   std::string data;
   std::vector<int> accounts;  // test keys
   std::string program = kProgramId;
+  uint32_t height = 1;
 };
 
 // BlockBuilder: owns the bytes of a block made by hand.
@@ -78,6 +87,8 @@ class BlockBuilder {
   // `writable`: test keys that the transaction may write. The signature is 64 times the byte `signature`.
   BlockBuilder& Transaction(uint8_t signature, const std::vector<InstructionText>& instructions,
                             const std::vector<int>& writable = {}, bool failed = false);
+  // What the last transaction has in its log. Every transaction that is given none has an empty one.
+  BlockBuilder& Log(const std::vector<std::string>& lines);
   BlockBuilder& Account(int key, const std::string& data, std::optional<uint8_t> signature = {}, uint64_t lamports = 1,
                         const std::string& owner = kProgramId);
   const Block& block() const { return block_; }
@@ -89,6 +100,7 @@ class BlockBuilder {
   std::deque<std::vector<const uint8_t*>> keys_;
   std::deque<std::unique_ptr<bool[]>> writable_;
   std::deque<std::vector<InstructionUpdate>> instructions_;
+  std::deque<std::vector<std::string_view>> logs_;
 };
 
 // What was remembered, in maps: fed with batches as the store would be.
@@ -97,6 +109,8 @@ class MapView : public StateView {
   absl::StatusOr<RowRef> Get(EntityId entity, std::string_view key) override;
   absl::StatusOr<std::optional<std::string>> GetSide(const SideKey& key) override;
   void Apply(const Batch& batch);
+  // Rows read again from their bytes, as after a restart.
+  void Reload(const RowSchema& schema);
   std::map<std::pair<EntityId, std::string>, RowRef> rows;
   std::map<SideKey, std::string> sides;
   absl::Status error;  // what every read answers, when not ok
@@ -105,13 +119,15 @@ class MapView : public StateView {
 // World: a projection, a machine and its view.
 class World {
  public:
-  explicit World(const std::vector<EntityText>& entities, uint32_t append_keep = 100);
+  explicit World(const std::vector<EntityText>& entities, const Settings& settings = {});
+  void Restart();                               // another machine, and everything it knows read from bytes
   BatchRef Run(const BlockBuilder& block);      // and applies
   BatchRef Project(const BlockBuilder& block);  // does not apply
   // JSON of one field; "absent" when it has no value.
   std::string Field(const std::string& key, const std::string& path, EntityId entity = 0) const;
   uint64_t Faults(FaultReason reason) const;
   uint64_t AllFaults() const;
+  size_t Sides(SideKind kind) const;
   std::shared_ptr<const Projection> projection;
   std::unique_ptr<Machine> machine;
   MapView view;
