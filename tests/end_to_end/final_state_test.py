@@ -27,6 +27,19 @@ def live_frames(frames):
     return [frame for frame in list(frames) if frame.get("op") in ("patch", "upsert", "delete")]
 
 
+def merged(frames):
+    """What a client that began with nothing holds after these frames: {key: entity}."""
+    held = {}
+    for frame in live_frames(frames):
+        if frame["op"] == "delete":
+            held.pop(frame["key"], None)
+        elif frame["op"] == "patch" and frame["key"] in held:
+            held[frame["key"]] = counting.merge(held[frame["key"]], frame["data"], frame.get("append", []))
+        else:
+            held[frame["key"]] = frame["data"]
+    return held
+
+
 class Subscriber(threading.Thread):
     """A raw client that notes every frame, on a connection that it never renews."""
 
@@ -139,11 +152,62 @@ class FinalStateTest(harness.EndToEndTest):
         self.check_judged("npm client", path, [str(raw)])
         self.check_entities(expected, {entity: self.folder / f"{entity}.list.jsonl" for entity in ("TokenMint", "TokenAccount")})
 
+    def check_pump(self, name, provider):
+        """Two entities of one program: events, keys that addresses lead to, computed fields."""
+        path, stack, expected = places.recording(name), places.stack("PumpStream"), places.expected(f"{name}.entities.json")
+        if None in (path, stack, expected):
+            self.skipTest(f"{name}.updates or PumpStream is not here")
+        last = settled_slots(path)[-1]
+        replay = self.start(provider(path))
+        server = self.start(Server(replay.endpoint, self.folder / "a", stack=stack).listening())
+        watchers = {entity: Subscriber(server.url, f"{entity}/list") for entity in ("PumpToken", "PumpTrader")}
+        for watcher in watchers.values():
+            self.addCleanup(watcher.socket.sock.close)
+            self.assertEqual(watcher.snapshot(), [])
+        self.check_unsupported_view(server, "PumpToken/by_volume")
+        other = self.start(Server(replay.endpoint, self.folder / "b", stack=stack).listening())
+        server.wait_for_slot(last)
+        other.wait_for_slot(last)
+        self.assertEqual(harness.digest(self.folder / "a"), harness.digest(self.folder / "b"))
+
+        files = {}
+        for entity in watchers:
+            files[entity] = self.folder / f"{entity}.jsonl"
+            files[entity].write_text(harness.run("inspect", "--data", self.folder / "a", "--view", f"{entity}/list"))
+        self.check_entities(expected, files)
+        held = {}
+        for entity, watcher in watchers.items():
+            wanted = [json.loads(line) for line in files[entity].read_text().splitlines()]
+            seqs = {row["key"]: row["data"]["_seq"] for row in wanted}
+            harness.wait_for(f"the subscriber of {entity} to be where the store is", lambda w=watcher, due=seqs: {k: v["_seq"] for k, v in merged(w.frames).items()} == due)
+            held[entity] = self.folder / f"{entity}.merged.jsonl"
+            held[entity].write_text("".join(json.dumps({"key": k, "data": v}) + "\n" for k, v in merged(watcher.frames).items()))
+        self.check_entities(expected, held)
+        self.assertEqual(server.stop(), 0)
+
+    def check_unsupported_view(self, server, view):
+        socket = raw_ws.connect(server.url)
+        self.addCleanup(socket.sock.close)
+        socket.send({"type": "subscribe", "view": view})
+        answer = json.loads(socket.message(deadline_seconds=harness.DEADLINE_S))
+        self.assertEqual(answer["code"], "unsupported-view", answer)
+        self.assertIn(view, answer["message"])
+
     def test_small_recording(self):
         self.check_whole_line("spl-small", self.replay)
 
     def test_full_recording(self):
         self.check_whole_line("spl", self.replay)
+
+    def test_pump_recording(self):
+        self.check_pump("pump", self.replay)
+
+    def test_pump_market(self):
+        self.check_pump("pump-sim", self.replay)
+
+    @harness.needs_geyser
+    def test_pump_market_from_another_geyser(self):
+        self.check_pump("pump-sim", self.other_geyser)
 
     @harness.needs_geyser
     def test_small_recording_from_another_geyser(self):
