@@ -488,7 +488,7 @@ TEST(Replay, TellsOfSubscribers) {
 
 TEST(Replay, ManyStreamsAndOneThatDoesNotRead) {
   const Updates recorded = ReadRecording(kSmallRecording);
-  constexpr int kStreams = kManyStreams;
+  constexpr int kStreams = 64;
   ReplayOptions options = Max(kSmallRecording);
   options.wait_subscribers = kStreams + 1;
   auto server = StartReplay(options);
