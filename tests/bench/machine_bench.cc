@@ -11,6 +11,7 @@
 
 #include "server/vm/machine.h"
 #include "storage/row.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::vm {
 namespace {
@@ -128,7 +129,7 @@ absl::StatusOr<BatchRef> Project(Machine* machine, const Block& block, StateView
 }
 
 void BM_SplBlock(benchmark::State& state) {
-  auto stack = stack::LoadStack(EVERSTATE_SOURCE_DIR "/tests/stacks/SplStream.stack.json");
+  auto stack = stack::LoadStack(InSource("tests/stacks/SplStream.stack.json"));
   auto projection = stack.ok() ? Projection::Compile(*stack, Settings()) : stack.status();
   if (!projection.ok()) return state.SkipWithError(projection.status().ToString().c_str());
   World world((*projection)->transaction_programs()[0]);

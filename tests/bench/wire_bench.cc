@@ -11,6 +11,7 @@
 #include "server/ingest/ledger.h"
 #include "server/ingest/recording.h"
 #include "server/ingest/wire.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::ingest {
 namespace {
@@ -19,7 +20,7 @@ const std::vector<std::string>& Messages() {
   static const std::vector<std::string> messages = [] {
     const char* const named = std::getenv("EVERSTATE_RECORDING");
     auto recording =
-        RecordingReader::Open(named != nullptr ? named : EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates");
+        RecordingReader::Open(named != nullptr ? named : InSource("tests/recordings/spl-small.updates"));
     std::vector<std::string> out;
     while (recording.ok()) {
       const auto message = recording->Next();

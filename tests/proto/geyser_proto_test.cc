@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "server/ingest/recording.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate {
 namespace {
@@ -224,7 +225,7 @@ int UnknownFields(const Message& message) {
 }
 
 TEST(GeyserProto, ARealRecordingGoesThroughUnchanged) {
-  auto reader = RecordingReader::Open(EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates");
+  auto reader = RecordingReader::Open(InSource("tests/recordings/spl-small.updates"));
   ASSERT_TRUE(reader.ok()) << reader.status();
   int messages = 0;
   while (true) {

@@ -8,13 +8,14 @@
 #include "server/ingest/yellowstone.h"
 #include "server/stack/stack.h"
 #include "storage/inspect.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::testing {
 namespace {
 
 constexpr std::chrono::minutes kPatience{2};
 
-std::string Source(const std::string& path) { return EVERSTATE_SOURCE_DIR "/" + path; }
+std::string Source(const std::string& path) { return InSource(path); }
 
 }  // namespace
 

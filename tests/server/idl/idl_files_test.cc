@@ -11,6 +11,7 @@
 #include "server/idl/body_json.h"
 #include "server/stack/stack.h"
 #include "tests/server/idl/decode.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::idl {
 namespace {
@@ -19,7 +20,7 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using Random = std::mt19937_64;
 
-const std::string kData = EVERSTATE_SOURCE_DIR "/../shared/data/";
+const std::string kData = InSharedData("");
 const std::string kSomeProgram(32, '1');
 
 // One has nothing to know an account by, the other quotes a Rust type that no IDL has a word for.

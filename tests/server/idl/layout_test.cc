@@ -5,6 +5,7 @@
 
 #include "server/stack/stack.h"
 #include "tests/server/idl/decode.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::idl {
 namespace {
@@ -92,7 +93,7 @@ TEST(Match, EventsBehindTheTag) {
 }
 
 TEST(Match, TokenAccountsByTheirLength) {
-  auto stack = stack::LoadStack(EVERSTATE_SOURCE_DIR "/tests/stacks/SplStream.stack.json");
+  auto stack = stack::LoadStack(InSource("tests/stacks/SplStream.stack.json"));
   ASSERT_TRUE(stack.ok()) << stack.status();
   const auto program = Compile((*stack)->idls[0]);
   const auto name_of = [&](size_t bytes) {

@@ -9,11 +9,12 @@
 #include "server/idl/body_json.h"
 #include "server/stack/idl.h"
 #include "tests/server/idl/decode.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::idl {
 namespace {
 
-const std::string kData = EVERSTATE_SOURCE_DIR "/../shared/data/";
+const std::string kData = InSharedData("");
 
 std::shared_ptr<const Program> ProgramOf(const std::string& name) {
   const auto idl = stack::LoadIdl(kData + "idls/" + name + ".json", "");

@@ -10,6 +10,7 @@
 
 #include "server/base/base58.h"
 #include "tests/server/ingest/archive_support.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::ingest {
 namespace {
@@ -26,7 +27,7 @@ using testing::ReadBack;
 using testing::TemporaryFolder;
 using testing::WholeText;
 
-constexpr char kOtherRecordings[] = EVERSTATE_SOURCE_DIR "/../shared/data/recordings";
+const std::string kOtherRecordings = InSharedData("recordings");
 
 // Everything that the blocks hold, so that nothing is left out when they are read.
 Subscription CoverOf(const std::vector<BlockRef>& blocks) {
@@ -58,7 +59,7 @@ void ExpectSame(const std::vector<BlockRef>& expected, const std::vector<BlockRe
 
 std::vector<std::filesystem::path> Recordings() {
   std::vector<std::filesystem::path> found;
-  for (const char* folder : {EVERSTATE_SOURCE_DIR "/tests/recordings", kOtherRecordings}) {
+  for (const std::string& folder : {InSource("tests/recordings"), kOtherRecordings}) {
     std::error_code absent;
     for (const auto& entry : std::filesystem::directory_iterator(folder, absent)) {
       if (entry.path().extension() == ".updates") found.push_back(entry.path());

@@ -17,6 +17,7 @@
 #include "server/ingest/yellowstone.h"
 #include "tests/support/geyser_builder.h"
 #include "tests/support/scripted_geyser.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::ingest {
 namespace {
@@ -437,7 +438,7 @@ struct Recorded {
 
 Recorded ReadRecording() {
   Recorded out;
-  auto recording = RecordingReader::Open(EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates");
+  auto recording = RecordingReader::Open(InSource("tests/recordings/spl-small.updates"));
   EXPECT_TRUE(recording.ok()) << recording.status();
   while (recording.ok()) {
     const auto message = recording->Next();

@@ -14,6 +14,7 @@
 #include "server/base/base58.h"
 #include "server/ingest/recording.h"
 #include "tests/support/geyser_builder.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::ingest {
 namespace {
@@ -558,18 +559,17 @@ void CheckRecording(const std::string& file, bool whole) {
       rig.counters.accounts_duplicate.value());
 }
 
-#define SHARED_RECORDING(name) EVERSTATE_SOURCE_DIR "/../shared/data/recordings/" name
 
-TEST(LedgerOnRecordings, SplSmall) { CheckRecording(EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates", true); }
-TEST(LedgerOnRecordings, Spl) { CheckRecording(SHARED_RECORDING("spl.updates"), true); }
-TEST(LedgerOnRecordings, PumpSim) { CheckRecording(SHARED_RECORDING("pump-sim.updates"), true); }
-TEST(LedgerOnRecordings, OreSteady) { CheckRecording(SHARED_RECORDING("ore-steady.updates"), false); }
-TEST(LedgerOnRecordings, OreOrder) { CheckRecording(SHARED_RECORDING("ore-order.updates"), false); }
-TEST(LedgerOnRecordings, MainnetSlots) { CheckRecording(SHARED_RECORDING("slots-mainnet.updates"), false); }
+TEST(LedgerOnRecordings, SplSmall) { CheckRecording(InSource("tests/recordings/spl-small.updates"), true); }
+TEST(LedgerOnRecordings, Spl) { CheckRecording(InSharedData("recordings/spl.updates"), true); }
+TEST(LedgerOnRecordings, PumpSim) { CheckRecording(InSharedData("recordings/pump-sim.updates"), true); }
+TEST(LedgerOnRecordings, OreSteady) { CheckRecording(InSharedData("recordings/ore-steady.updates"), false); }
+TEST(LedgerOnRecordings, OreOrder) { CheckRecording(InSharedData("recordings/ore-order.updates"), false); }
+TEST(LedgerOnRecordings, MainnetSlots) { CheckRecording(InSharedData("recordings/slots-mainnet.updates"), false); }
 
 // Cut anywhere and continued from the position with an overlap, a feed gives the blocks of the uncut one.
 TEST(LedgerOnRecordings, CutsAnywhereGiveTheSameBlocks) {
-  const auto recorded = Read(EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates");
+  const auto recorded = Read(InSource("tests/recordings/spl-small.updates"));
   ASSERT_TRUE(recorded.has_value());
   Rig whole;
   ASSERT_TRUE(whole.AddAll(recorded->messages).ok());

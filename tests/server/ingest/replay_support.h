@@ -12,13 +12,14 @@
 
 #include "proto/geyser.grpc.pb.h"
 #include "server/ingest/replay.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::testing {
 
 using Updates = std::vector<geyser::SubscribeUpdate>;
 using Predicate = std::function<bool(const geyser::SubscribeUpdate&)>;
 
-inline constexpr char kSmallRecording[] = EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates";
+inline const std::string kSmallRecording = InSource("tests/recordings/spl-small.updates");
 inline constexpr uint64_t kMadeFirstSlot = 1000;  // of the made recording, and its last block
 inline constexpr uint64_t kMadeLastSlot = 1019;
 

@@ -66,7 +66,7 @@ grpc::Status Ask(geyser::Geyser::Stub& stub, const Request& request, Response* r
 
 TEST(Replay, ServesTheRecordingInItsOrder) {
   TemporaryRecording made(MadeRecording());
-  for (const std::string& path : {std::string(kSmallRecording), made.path()}) {
+  for (const std::string& path : {kSmallRecording, made.path()}) {
     const Updates recorded = ReadRecording(path);
     auto server = StartReplay(Max(path));
     StreamClient client(server->port(), All());
@@ -202,7 +202,7 @@ TEST(Replay, APingRequestIsNothingElse) {
 }
 
 TEST(Replay, FromSlotReplaysWholeBlocks) {
-  for (const std::string& file : {std::string(kSmallRecording), std::string()}) {
+  for (const std::string& file : {kSmallRecording, std::string()}) {
     const Updates recorded = file.empty() ? MadeRecording() : ReadRecording(file);
     TemporaryRecording recording(recorded);
     auto server = StartReplay(Max(recording.path()));

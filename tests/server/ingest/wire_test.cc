@@ -14,6 +14,7 @@
 #include "server/base/base58.h"
 #include "server/ingest/recording.h"
 #include "tests/support/geyser_builder.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::ingest {
 namespace {
@@ -171,10 +172,10 @@ bool Compare(const std::string& bytes, const geyser::SubscribeUpdate& update, Tr
 }
 
 std::vector<std::string> RecordingFiles() {
-  std::vector<std::string> files = {EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates"};
+  std::vector<std::string> files = {InSource("tests/recordings/spl-small.updates")};
   std::error_code none;
   for (const auto& entry :
-       std::filesystem::directory_iterator(EVERSTATE_SOURCE_DIR "/../shared/data/recordings", none)) {
+       std::filesystem::directory_iterator(InSharedData("recordings"), none)) {
     if (entry.path().extension() == ".updates") files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
@@ -211,7 +212,7 @@ TEST(Wire, ReadsEveryRecordedMessageAsTheGeneratedClassesDo) {
 
 // Damaged bytes never crash the walk; where both readers accept them, both read the same.
 TEST(Wire, ReadsDamagedMessagesAsTheGeneratedClassesDo) {
-  auto recording = RecordingReader::Open(EVERSTATE_SOURCE_DIR "/tests/recordings/spl-small.updates");
+  auto recording = RecordingReader::Open(InSource("tests/recordings/spl-small.updates"));
   ASSERT_TRUE(recording.ok());
   std::vector<std::string> messages;
   while (messages.size() < 2000) {

@@ -7,14 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/source_dir.h"
+
 namespace everstate::stack {
 
-inline std::string SplStackFile() { return EVERSTATE_SOURCE_DIR "/tests/stacks/SplStream.stack.json"; }
+inline std::string SplStackFile() { return InSource("tests/stacks/SplStream.stack.json"); }
 
 inline std::vector<std::string> RealStackFiles() {
   std::vector<std::string> files = {SplStackFile()};
   for (const char* name : {"OreStream", "PumpStream"}) {
-    std::string file = std::string(EVERSTATE_SOURCE_DIR "/../shared/data/stacks/") + name + ".stack.json";
+    std::string file = InSharedData("stacks/") + name + ".stack.json";
     if (std::filesystem::exists(file)) files.push_back(file);
   }
   return files;

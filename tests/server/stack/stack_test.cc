@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/server/stack/real_stacks.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::stack {
 namespace {
@@ -271,7 +272,7 @@ TEST(Stack, NumbersKeepTheirKind) {
 
 TEST(Stack, FilesThatCannotBeRead) {
   EXPECT_EQ(LoadStack("/nowhere/x.stack.json").status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(LoadStack(EVERSTATE_SOURCE_DIR).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(LoadStack(InSource("")).status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(LoadStack("/nowhere/x.stack.json").status().message()), HasSubstr("/nowhere/x.stack.json"));
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_replace.h"
 #include "server/base/base58.h"
 #include "tests/server/vm/vm_fixture.h"
+#include "tests/support/source_dir.h"
 
 namespace everstate::vm {
 namespace {
@@ -245,13 +246,13 @@ TEST(RefusalTest, Expressions) {
 }
 
 TEST(ProjectionTest, CompilesTheRealStacksAndRefusesWhatItCannotDoByName) {
-  auto spl = stack::LoadStack(EVERSTATE_SOURCE_DIR "/tests/stacks/SplStream.stack.json");
+  auto spl = stack::LoadStack(InSource("tests/stacks/SplStream.stack.json"));
   ASSERT_TRUE(spl.ok()) << spl.status();
   auto projection = Projection::Compile(*spl, Settings());
   ASSERT_TRUE(projection.ok()) << projection.status();
   EXPECT_EQ((*projection)->schema()->entities().size(), 2u);
   EXPECT_EQ((*projection)->schema()->views().size(), 12u);
-  const std::string stacks = EVERSTATE_SOURCE_DIR "/../shared/data/stacks/";
+  const std::string stacks = InSharedData("stacks/");
   auto pump = stack::LoadStack(stacks + "PumpStream.stack.json");
   auto ore = stack::LoadStack(stacks + "OreStream.stack.json");
   if (absl::IsNotFound(pump.status()) || absl::IsNotFound(ore.status()))

@@ -1,5 +1,6 @@
 // Whole stacks over recorded blocks: the final entities, and that nothing but blocks and state decides them.
 #include "tests/server/vm/recorded_stream.h"
+#include "tests/support/source_dir.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,7 +13,7 @@ namespace {
 
 using ::testing::AnyOf;
 
-const std::string kRepository = EVERSTATE_SOURCE_DIR;
+const std::string kRepository = InSource("");
 const std::string kData = kRepository + "/../shared/data";
 
 struct Recorded {
