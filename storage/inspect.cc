@@ -157,6 +157,20 @@ absl::StatusOr<std::unique_ptr<StoreInspector>> StoreInspector::Open(const fs::p
 
 const RowSchema& StoreInspector::schema() const { return *impl_->schema; }
 
+absl::StatusOr<StoreIdentity> StoreInspector::Identity() const {
+  rocksdb::DB* db = impl_->db.get();
+  const auto name = ReadRequired(db, RowKind::kStackName);
+  const auto hash = ReadRequired(db, RowKind::kStackHash);
+  const auto text = ReadRequired(db, RowKind::kStackText);
+  const auto settings = ReadRequired(db, RowKind::kSettings);
+  for (const auto* row : {&name, &hash, &text, &settings}) {
+    if (!row->ok()) return row->status();
+  }
+  const auto stack_hash = DecodeHash(*hash, "stack hash");
+  if (!stack_hash.ok()) return stack_hash.status();
+  return StoreIdentity{*name, *stack_hash, *text, *settings, impl_->schema};
+}
+
 absl::StatusOr<StoreReport> StoreInspector::Report() {
   rocksdb::DB* db = impl_->db.get();
   StoreReport report;

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "storage/checkpoint.h"
+#include "storage/entity_store.h"
 #include "storage/model.h"
 #include "storage/row.h"
 
@@ -40,6 +41,8 @@ class StoreInspector {
   ~StoreInspector();
 
   const RowSchema& schema() const;
+  // What the store was created with: EntityStore::Open with it opens this store as it is, without its stack file.
+  absl::StatusOr<StoreIdentity> Identity() const;
   absl::StatusOr<StoreReport> Report();
   // Rows of one entity in key order, until `visit` answers false.
   absl::Status Scan(EntityId entity, const std::function<bool(std::string_view key, const Row& row)>& visit);

@@ -28,6 +28,8 @@
 #include "server/config.h"
 #include "storage/checkpoint.h"
 #include "storage/data_dir.h"
+#include "storage/entity_store.h"
+#include "storage/inspect.h"
 
 namespace everstate::cli {
 namespace {
@@ -239,18 +241,38 @@ absl::Status List(const CheckpointOptions& options) {
   return absl::OkStatus();
 }
 
+// No server runs: the store is opened as it is, with what it says of itself.
+absl::StatusOr<Listed> CreateFromFiles(const CheckpointOptions& options) {
+  auto inspector = StoreInspector::Open(options.data_dir);
+  if (!inspector.ok()) return inspector.status();
+  const auto identity = (*inspector)->Identity();
+  if (!identity.ok()) return identity.status();
+  StoreOptions store_options;
+  store_options.data_dir = options.data_dir;
+  const auto store = EntityStore::Open(store_options, *identity);
+  if (!store.ok()) return store.status();
+  auto info = (*store)->CreateCheckpoint();
+  if (!info.ok()) return info.status();
+  return FromFiles({*std::move(info), absl::OkStatus()});
+}
+
+absl::StatusOr<Listed> CreateSomehow(const CheckpointOptions& options) {
+  {
+    auto access = OpenForChange(options);
+    if (!access.ok()) return access.status();
+    if (access->server != nullptr) {
+      auto checkpoint = access->server->Create();
+      if (!checkpoint.ok()) return checkpoint.status();
+      return Listed{*std::move(checkpoint), true};
+    }
+  }  // the store locks the directory itself
+  return CreateFromFiles(options);
+}
+
 absl::Status Create(const CheckpointOptions& options) {
-  auto access = OpenForChange(options);
-  if (!access.ok()) return access.status();
-  if (access->server == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("no server is running on ", options.data_dir,
-                     ": a checkpoint is made by the server that has its store open. Start it (everstate serve --data "
-                     "…), or copy the whole directory while none runs"));
-  }
-  auto checkpoint = access->server->Create();
-  if (!checkpoint.ok()) return checkpoint.status();
-  const Listed listed{*std::move(checkpoint), true};
+  const auto created = CreateSomehow(options);
+  if (!created.ok()) return created.status();
+  const Listed& listed = *created;
   if (options.json) {
     PrintLine(ToJson(listed));
   } else {
@@ -344,7 +366,7 @@ void AddCheckpointCommand(CLI::App& app, int* exit_code) {
     sub->callback([options, exit_code, command] { *exit_code = Run(*options, command); });
     return sub;
   };
-  add("create", "Let the running server make one of its newest state", Create);
+  add("create", "Make one of the newest state: the running server does it, or this command when none runs", Create);
   add("list",
       "Print all, oldest slot first; with a running server also whether they are ours and whether the archive reaches "
       "from them to the head",

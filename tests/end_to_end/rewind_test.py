@@ -147,6 +147,22 @@ class RewindTest(harness.EndToEndTest):
         self.assertEqual(harness.digest(data), left)
         self.assertEqual(harness.inspect(data)["generation"], 1)
 
+    def test_a_checkpoint_of_a_stopped_store(self):
+        wanted = self.uninterrupted()
+        provider, data = self.provider(replay_slots=1000), self.folder / "data"
+        server = self.start(Server(provider.endpoint, data, ("--checkpoint-every", "off")).listening())
+        server.wait_for_slot(at(0.3))
+        server.kill()
+        left = harness.digest(data)
+        made = json.loads(harness.run("checkpoint", "create", "--data", data, "--admin", f"127.0.0.1:{harness.free_port()}", "--json"))
+        self.assertEqual(made["slot"], harness.inspect(data)["watermark"]["slot"])
+        self.assertEqual(made["reach"], None)
+        self.assertIn("is whole", harness.run("checkpoint", "verify", "--data", data))
+        self.assertEqual(harness.digest(data), left)
+        server, _, chosen = self.rewind(provider, data, made["slot"])
+        self.assertEqual(chosen, made["name"])
+        self.check_end(server, data, wanted)
+
     def test_kills_at_any_moment_leave_one_whole_generation(self):
         wanted = self.uninterrupted()
         randomness = random.Random(SEED)

@@ -157,7 +157,8 @@ TEST(CheckpointCrash, InspectReadsDuringAllOfIt) {
   }
   writer.Kill();
   drain.thread.join();
-  EXPECT_GE(said.rewinds, 4u);
+  // Five generations are four switches, of which the last may have been killed before it was said.
+  EXPECT_GE(said.rewinds, 3u);
 }
 
 TEST(CheckpointCrash, AFullDiskCostsTheAttemptOnly) {

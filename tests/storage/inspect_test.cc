@@ -75,6 +75,26 @@ TEST(Inspect, ReportsALiveStoreAsOfOneMoment) {
   EXPECT_EQ((*inspector)->schema().Serialize(), TestIdentity().schema->Serialize());
 }
 
+TEST(Inspect, AStoreIsOpenedWithTheIdentityThatItTells) {
+  TemporaryFolder folder;
+  OpenStore open = OpenTestStore(folder.path());
+  ASSERT_TRUE(open.writer->Apply(EveryKind(10).batch()).ok());
+  open.Close();
+  const std::string digest = DigestOf(folder.path());
+  {
+    const auto identity = (*StoreInspector::Open(folder.path()))->Identity();
+    ASSERT_TRUE(identity.ok()) << identity.status();
+    EXPECT_EQ(identity->stack_text, TestIdentity().stack_text);
+    StoreOptions options;
+    options.data_dir = folder.path();
+    const auto store = EntityStore::Open(options, *identity);
+    ASSERT_TRUE(store.ok()) << store.status();
+    EXPECT_EQ((*store)->watermark().block.slot, 10u);
+    EXPECT_TRUE((*store)->CreateCheckpoint().ok());
+  }
+  EXPECT_EQ(DigestOf(folder.path()), digest);
+}
+
 TEST(Inspect, LeavesNothingBehind) {
   TemporaryFolder folder, temporary;
   OpenTestStore(folder.path()).Close();

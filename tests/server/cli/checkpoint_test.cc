@@ -79,9 +79,9 @@ TEST_F(CheckpointCommandTest, ARunningServerMakesOne) {
   EXPECT_NE(error_.find("the disk is full"), std::string::npos) << error_;
 }
 
-TEST_F(CheckpointCommandTest, WithoutAServerNothingIsMadeAndItSaysSo) {
-  EXPECT_EQ(Run({"create"}, "other"), ExitCode::kStore);
-  EXPECT_NE(error_.find("no server is running on"), std::string::npos) << error_;
+TEST_F(CheckpointCommandTest, WithoutAServerAndAStoreNothingIsMadeAndItSaysSo) {
+  EXPECT_EQ(Run({"create"}, "other"), ExitCode::kConfiguration);
+  EXPECT_NE(error_.find("there is no store in " + (dir_ / "other").string()), std::string::npos) << error_;
   EXPECT_EQ(Run({"create"}, "nowhere"), ExitCode::kConfiguration);
   EXPECT_NE(error_.find("no such directory"), std::string::npos) << error_;
   EXPECT_FALSE(fs::exists(dir_ / "nowhere"));
