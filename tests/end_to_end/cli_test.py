@@ -153,9 +153,10 @@ class CliTest(harness.EndToEndTest):
         data = self.folder / "finalized"
         replay = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
         # The replay serves a confirmed feed and refuses this level by name.
-        server = self.start(Server(replay.endpoint, data, ["--commitment", "finalized"]).listening())
-        harness.wait_for("the refusal", lambda: "finalized" in server.status().get("stream", {"error": ""})["error"])
-        self.assertIsNone(server.status()["watermark"])
+        server = self.start(Server(replay.endpoint, data, ["--commitment", "finalized"]))
+        server.line("a replay serves processed and confirmed only, not finalized")
+        self.assertEqual(server.wait(), 2)
+        self.assertEqual(harness.inspect(data)["watermark"], None)
 
 
 def make_other_chain(source, target):
