@@ -40,6 +40,7 @@ let rowsText = '';
 let drawDue = false;
 let drawnAt = -Infinity;
 let drawGapMs = DRAW_GAP_MS;
+let fadeTimer;
 
 window.everstate = { rows: () => store.size, entities: () => store.entities(), state: () => client.state };
 
@@ -57,6 +58,9 @@ function draw() {
   if (!paused) arrange();
   drawRows();
   if (!paused) detail.draw();
+  const fadeMs = table.fade();
+  clearTimeout(fadeTimer);
+  if (fadeMs !== undefined) fadeTimer = setTimeout(requestDraw, fadeMs);
   // A task after this frame sees what its layout and paint have cost, too.
   setTimeout(() => {
     drawGapMs = Math.min(DRAW_GAP_MS_MAX, Math.max(DRAW_GAP_MS, 3 * (performance.now() - drawnAt)));
@@ -196,7 +200,7 @@ function showConnection() {
 }
 
 function connectionText() {
-  if (client.state === 'live') return 'Live';
+  if (client.state === 'live') return 'Connected'; // to this server; how its stream is, the health says
   if (client.state === 'connecting') return store.loading ? 'Reading the snapshot…' : 'Connecting…';
   return `Reconnecting: ${client.problem}.`;
 }

@@ -51,7 +51,7 @@ const LEVELS = { live: 'good', stopped: 'bad' }; // every other state is on its 
 export function tilesOf(status, { updates, heardMs, now }) {
   const { stream, watermark, fanout, store, gaps } = status;
   const blockAgeMs = Number.isFinite(watermark?.block_time) ? now - 1000 * watermark.block_time : undefined;
-  const lost = gaps?.reduce((sum, gap) => sum + gap.to - gap.from + 1, 0);
+  const lost = gaps?.reduce((sum, gap) => sum + slotsMissing(gap), 0);
   const faults = status.faults === undefined ? undefined : status.error_count;
   return [
     {
@@ -141,8 +141,15 @@ function streamLevel(stream, heardMs) {
   return stream.state === 'live' && heardMs > QUIET_MS ? 'busy' : (LEVELS[stream.state] ?? 'busy');
 }
 
+// A gap is what is missing between two slots that are there.
+function slotsMissing({ from, to }) {
+  return Math.max(0, to - from - 1);
+}
+
 export function gapText({ from, to, cause }) {
-  return from === to ? `slot ${from} (${cause})` : `slots ${from} to ${to} (${cause})`;
+  const missing = slotsMissing({ from, to });
+  if (missing === 0) return `between slots ${from} and ${to} (${cause})`;
+  return missing === 1 ? `slot ${from + 1} (${cause})` : `slots ${from + 1} to ${to - 1} (${cause})`;
 }
 
 // The sentences of a status that somebody should read.

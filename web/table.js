@@ -1,6 +1,9 @@
 // The table of rows. Only the rows in sight are in the document, and of these only what changed is touched, because the table
 // is drawn several times a second. All rows are of one height, so what is out of sight is two empty spaces.
 //
+// A cell that changed is marked, strongly and then faintly, by the drawings themselves: an animation of hundreds of cells would
+// keep the browser drawing without a pause.
+//
 // The keyboard stays on the table and names the active row (aria-activedescendant): rows may come and go beneath it.
 
 import { Columns, widthOf } from './columns.js';
@@ -18,6 +21,9 @@ const KEY_COLUMN = { id: 'key', field: 'Key', numeric: false };
 const SLOT_COLUMN = { id: 'slot', field: 'Changed in slot', numeric: true };
 const wideNumber = /^-?\d+$/;
 
+const FRESH_MS = 300; // how long a change is marked strongly
+const RECENT_MS = 1000; // and marked at all
+
 function isNumeric(value) {
   return typeof value === 'number' || Array.isArray(value) || (typeof value === 'string' && wideNumber.test(value));
 }
@@ -30,7 +36,8 @@ export class Table {
   #body;
   #spaces;
   #columns = new Columns();
-  #drawn = new Map(); // key -> {node, key, slot, cells: [td], texts: [string], data}, cells as the columns
+  #drawn = new Map(); // key -> {node, key, slot, cells: [td], texts: [string], marks: [ms], data}, cells as the columns
+  #marked = new Set(); // of drawn rows: those with a cell that is marked
   #rows = []; // all of them, as last rendered
   #sort = null;
   #on;
@@ -84,7 +91,7 @@ export class Table {
     this.#drawHead();
   }
 
-  // Draws what is in sight of these rows. Cells that changed in `interval` flash.
+  // Draws what is in sight of these rows. Cells that changed in `interval` are marked.
   render(rows, sort, interval) {
     this.#rows = rows;
     const { scrollTop, clientHeight } = this.#scroller;
@@ -124,7 +131,10 @@ export class Table {
       if (drawn.node === place) place = place.nextSibling;
       else this.#body.insertBefore(drawn.node, place);
     });
-    for (const { node } of spare) node.remove();
+    for (const drawn of spare) {
+      this.#marked.delete(drawn);
+      drawn.node.remove();
+    }
     if (widened) this.#setWidths();
   }
 
@@ -248,6 +258,7 @@ export class Table {
   #dropRows() {
     this.#body.replaceChildren();
     this.#drawn.clear();
+    this.#marked.clear();
   }
 
   #makeRow() {
@@ -260,6 +271,7 @@ export class Table {
       slot,
       cells,
       texts: cells.map(() => ''),
+      marks: cells.map(() => 0),
       data: undefined,
     };
   }
@@ -269,7 +281,7 @@ export class Table {
     setText(drawn.key, shortKey(row.key));
     drawn.key.title = row.key;
     drawn.data = undefined;
-    for (const cell of drawn.cells) flash(cell, false);
+    this.#unmark(drawn);
     this.#drawn.set(row.key, drawn);
   }
 
@@ -288,9 +300,41 @@ export class Table {
         drawn.texts[i] = text;
         widened = this.#write(drawn.cells[i], column, value, text) || widened;
       }
-      flash(drawn.cells[i], fresh && row.touched.has(column.id));
+      if (fresh && row.touched.has(column.id)) this.#mark(drawn, i);
     });
     return widened;
+  }
+
+  #mark(drawn, i) {
+    drawn.marks[i] = performance.now();
+    drawn.cells[i].classList.remove('recent');
+    drawn.cells[i].classList.add('fresh');
+    this.#marked.add(drawn);
+  }
+
+  #unmark(drawn) {
+    if (!this.#marked.delete(drawn)) return;
+    drawn.marks.fill(0);
+    for (const cell of drawn.cells) cell.classList.remove('fresh', 'recent');
+  }
+
+  // Takes away from the marks what time has taken. Answers in how many ms it wants to be called again; undefined when nothing is
+  // marked any more.
+  fade() {
+    const now = performance.now();
+    for (const drawn of this.#marked) {
+      let marked = false;
+      drawn.marks.forEach((at, i) => {
+        if (at === 0) return;
+        const over = now - at >= RECENT_MS;
+        if (now - at >= FRESH_MS) drawn.cells[i].classList.remove('fresh');
+        drawn.cells[i].classList.toggle('recent', now - at >= FRESH_MS && !over);
+        if (over) drawn.marks[i] = 0;
+        else marked = true;
+      });
+      if (!marked) this.#marked.delete(drawn);
+    }
+    return this.#marked.size > 0 ? FRESH_MS : undefined;
   }
 
   #write(cell, column, value, text) {
@@ -308,12 +352,4 @@ export class Table {
     column.width = width;
     return true;
   }
-}
-
-// Two classes with the same animation: changing from one to the other starts it again without asking for a layout.
-function flash(cell, on) {
-  const again = cell.classList.contains('flash-a');
-  if (!on && !again && !cell.classList.contains('flash-b')) return;
-  cell.classList.toggle('flash-a', on && !again);
-  cell.classList.toggle('flash-b', on && again);
 }

@@ -4,6 +4,7 @@
 
 #include "server/fanout/send_queue.h"
 #include "storage/row.h"
+#include "storage/row_merge.h"
 
 namespace everstate {
 namespace {
@@ -18,23 +19,37 @@ void AppendSeq(const Cursor& cursor, std::string* out) {
   out->append(digits, end);
 }
 
+FrameOp OpOf(const RowSchema& schema, const EntitySchema& entity, const Mutation& mutation) {
+  if (mutation.after == nullptr) return FrameOp::kDelete;
+  return TakesKeysAway(schema, entity, mutation) ? FrameOp::kUpsert : FrameOp::kPatch;
+}
+
+void AppendPaths(const EntitySchema& entity, const std::vector<Appended>& appended, std::string* out) {
+  bool first = true;
+  for (const Appended& one : appended) {
+    if (!entity.emitted.test(one.field)) continue;
+    out->append(first ? ",\"append\":[" : ",").append(entity.append_texts[one.field]);
+    first = false;
+  }
+  if (!first) out->push_back(']');
+}
+
 // Everything of a live frame behind its head: "key":K,"data":D[,"append":[…]],"seq":"S"}
-void AppendBody(const RowSchema& schema, const Mutation& mutation, std::string* out) {
-  const EntitySchema& entity = schema.entity(mutation.entity);
+void AppendBody(const RowSchema& schema, const EntitySchema& entity, const Mutation& mutation, FrameOp op, std::string* out) {
   out->append("\"key\":");
   AppendJsonString(mutation.key, out);
   out->append(",\"data\":");
-  if (mutation.after == nullptr) {
-    out->append("null");
-  } else {
-    AppendPatchJson(schema, entity, mutation, out);
-    bool first = true;
-    for (const Appended& appended : mutation.appended) {
-      if (!entity.emitted.test(appended.field)) continue;
-      out->append(first ? ",\"append\":[" : ",").append(entity.append_texts[appended.field]);
-      first = false;
-    }
-    if (!first) out->push_back(']');
+  switch (op) {
+    case FrameOp::kDelete:
+      out->append("null");
+      break;
+    case FrameOp::kUpsert:
+      AppendEntityJson(schema, entity, *mutation.after, out);
+      break;
+    case FrameOp::kPatch:
+      AppendPatchJson(schema, entity, mutation, out);
+      AppendPaths(entity, mutation.appended, out);
+      break;
   }
   out->append(",\"seq\":\"");
   AppendSeq(mutation.cursor, out);
@@ -67,14 +82,14 @@ std::shared_ptr<const Publication> EncodePublication(const ViewTable& views, con
       if (at[index] == kNobody) continue;
       if (body.empty()) {
         if (!EmitsAnything(entity, mutation)) break;
-        AppendBody(views.schema(), mutation, &body);
+        frame.op = OpOf(views.schema(), entity, mutation);
+        AppendBody(views.schema(), entity, mutation, frame.op, &body);
         frame.key_offset = publication->keys.size();
         frame.key_size = mutation.key.size();
-        frame.deletes = mutation.after == nullptr;
         publication->keys.append(mutation.key);
       }
       const ServedView& view = views.view(index);
-      const std::string& head = frame.deletes ? view.delete_head : view.patch_head;
+      const std::string& head = view.head(frame.op);
       ViewFrames& frames = out[static_cast<size_t>(at[index])];
       frame.offset = frames.bytes.size();
       AppendFrameHeader(kTextFrame, head.size() + body.size(), &frames.bytes);

@@ -17,7 +17,7 @@ namespace everstate {
 struct FrameRef {
   size_t key_offset = 0, key_size = 0;  // in Publication::keys
   size_t offset = 0, size = 0;          // in ViewFrames::bytes
-  bool deletes = false;
+  FrameOp op = FrameOp::kPatch;
 };
 
 // All frames of one view, back to back: a subscriber of the whole view queues them as one slice.

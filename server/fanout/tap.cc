@@ -83,7 +83,7 @@ class Tap final : public BusTap {
       if (!queue_->Wants(view.view)) continue;
       const std::string_view bytes = view.bytes;
       for (const FrameRef& frame : view.frames) {
-        frames->push_back({views_->view(view.view).def.id, current_->key(frame), frame.deletes ? "delete" : "patch",
+        frames->push_back({views_->view(view.view).def.id, current_->key(frame), FrameOpName(frame.op),
                            FramePayload(bytes.substr(frame.offset, frame.size)), current_->number});
       }
     }

@@ -169,7 +169,7 @@ void ViewFeed::SendHeldDeletes() {
     const size_t end = held.index == kAll ? held.frames->frames.size() : held.index + 1;
     for (size_t i = begin; i < end; ++i) {
       const FrameRef& frame = held.frames->frames[i];
-      if (frame.deletes) gone.insert(held.publication->key(frame));
+      if (frame.op == FrameOp::kDelete) gone.insert(held.publication->key(frame));
     }
     host_->CountDropped(end - begin);
   }
@@ -335,7 +335,7 @@ void ViewFeed::DeliverOne(const std::shared_ptr<const Publication>& publication,
     return;
   }
   host_->CountDropped(1);
-  if (frame.deletes) {
+  if (frame.op == FrameOp::kDelete) {
     leavers_.insert_or_assign(std::string(key), Leaver{carried, SliceOf(publication, frames, frame)});
   } else if (auto it = leavers_.find(key); it != leavers_.end()) {
     leavers_.erase(it);

@@ -18,10 +18,21 @@ std::string Head(const ViewDef& view, std::string_view op_and_rest) {
 
 }  // namespace
 
+std::string_view FrameOpName(FrameOp op) {
+  switch (op) {
+    case FrameOp::kPatch:
+      return "patch";
+    case FrameOp::kUpsert:
+      return "upsert";
+    case FrameOp::kDelete:
+      return "delete";
+  }
+  return "";
+}
+
 ServedView::ServedView(const ViewDef& view)
     : def(view),
-      patch_head(Head(view, "\"patch\",")),
-      delete_head(Head(view, "\"delete\",")),
+      live_heads{Head(view, "\"patch\","), Head(view, "\"upsert\","), Head(view, "\"delete\",")},
       snapshot_head(Head(view, "\"snapshot\",\"data\":[")) {
   subscribed = "{\"op\":\"subscribed\",\"view\":";
   AppendJsonString(view.id, &subscribed);
@@ -31,7 +42,7 @@ ServedView::ServedView(const ViewDef& view)
 }
 
 void ServedView::AppendDelete(std::string_view key, std::string* out) const {
-  std::string text = delete_head + "\"key\":";
+  std::string text = head(FrameOp::kDelete) + "\"key\":";
   AppendJsonString(key, &text);
   text += ",\"data\":null}";
   AppendFrameHeader(kTextFrame, text.size(), out);

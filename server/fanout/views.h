@@ -1,6 +1,7 @@
 // The views that fanout serves, as frames need them: ready-made text, and how many sessions listen.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -16,17 +17,22 @@
 
 namespace everstate {
 
+// What a live frame does: kUpsert carries the whole entity, where a patch could not say what is gone.
+enum class FrameOp : uint8_t { kPatch, kUpsert, kDelete };
+std::string_view FrameOpName(FrameOp op);  // as on the wire
+
 struct ServedView {
   explicit ServedView(const ViewDef& view);
   // The whole frame of a delete that no mutation made: the shape of a live one, without "seq".
   void AppendDelete(std::string_view key, std::string* out) const;
 
+  const std::string& head(FrameOp op) const { return live_heads[static_cast<size_t>(op)]; }
+
   ViewDef def;
   // The wire shapes up to where they differ. Key order is the reference's: mode, entity, op, key, data, append, seq.
-  std::string patch_head;     // {"mode":M,"entity":V,"op":"patch",
-  std::string delete_head;    // {"mode":M,"entity":V,"op":"delete",
-  std::string snapshot_head;  // {"mode":M,"entity":V,"op":"snapshot","data":[
-  std::string subscribed;     // the whole frame; lists are sorted by "_seq", newest first
+  std::array<std::string, 3> live_heads;  // per FrameOp: {"mode":M,"entity":V,"op":O,
+  std::string snapshot_head;              // {"mode":M,"entity":V,"op":"snapshot","data":[
+  std::string subscribed;                 // the whole frame; lists are sorted by "_seq", newest first
 
   // Subscriptions that have joined, on all lanes, and taps. Joining adds with acquire-release; Publish reads with a
   // read-modify-write of the same variable. See the README, "Join, look, drop".

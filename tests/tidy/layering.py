@@ -37,7 +37,7 @@ MAY_SEE = {
 DOORS = {
     "base": None,
     "proto": None,
-    "model": {"model.h", "value.h", "row_schema.h", "row.h", "row_change.h", "utf8.h"},
+    "model": {"model.h", "value.h", "row_schema.h", "row.h", "row_change.h", "row_merge.h", "utf8.h"},
     "storage": {"entity_store.h", "entity_writer.h", "snapshot.h", "inspect.h", "journal.h", "checkpoint.h", "data_dir.h"},
     "stack": {"stack.h", "idl.h"},
     "idl": {"layout.h", "extract.h", "body_json.h", "program_log.h"},
@@ -53,7 +53,7 @@ DOORS = {
     "console": None,
 }
 
-FILES_OF_MODEL = ("model", "value", "value_codec", "utf8", "row", "row_codec", "row_change", "row_json", "row_schema")
+FILES_OF_MODEL = ("model", "value", "value_codec", "utf8", "row", "row_codec", "row_change", "row_json", "row_merge", "row_schema")
 
 # pattern of a system include -> rooms that may have it
 LIBRARIES = [

@@ -92,7 +92,7 @@ test('tiles: units, lag in seconds, the colour of the stream', () => {
     stream: { state: 'live', proven: true },
     watermark: { slot: 5, block_time: 997 },
     lag_slots: 1,
-    gaps: [{ from: 3, to: 4, cause: 'c' }],
+    gaps: [{ from: 3, to: 6, cause: 'c' }],
     fanout: { sessions: 1, subscriptions: 2 },
     generation: 3,
   };
@@ -113,8 +113,10 @@ test('tiles: units, lag in seconds, the colour of the stream', () => {
 });
 
 test('gaps', () => {
-  assert.equal(gapText({ from: 5, to: 5, cause: 'c' }), 'slot 5 (c)');
-  assert.equal(gapText({ from: 5, to: 9, cause: 'c' }), 'slots 5 to 9 (c)');
+  // Both ends are there.
+  assert.equal(gapText({ from: 5, to: 7, cause: 'c' }), 'slot 6 (c)');
+  assert.equal(gapText({ from: 5, to: 9, cause: 'c' }), 'slots 6 to 8 (c)');
+  assert.equal(gapText({ from: 5, to: 6, cause: 'c' }), 'between slots 5 and 6 (c)');
 });
 
 test('notices: none for a sound or unknown server, long lists are cut and counted', () => {

@@ -1,7 +1,6 @@
 #include "tests/server/admin/fake_backend.h"
 
 #include <algorithm>
-#include <thread>
 
 namespace everstate {
 
@@ -108,15 +107,6 @@ CheckpointInfo FakeCheckpoint(const std::string& name, Slot slot, const std::str
   info.bytes = 3456;
   info.created_at = 1700000001;
   return info;
-}
-
-bool Eventually(const std::function<bool()>& condition, std::chrono::seconds within) {
-  const auto deadline = std::chrono::steady_clock::now() + within;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
 }
 
 void AdminFixture::StartServer(const AdminOptions& options) {

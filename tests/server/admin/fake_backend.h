@@ -22,6 +22,7 @@
 #pragma GCC diagnostic pop
 #include "server/admin/admin_server.h"
 #include "server/admin/backend.h"
+#include "tests/support/eventually.h"
 
 namespace everstate {
 
@@ -78,9 +79,6 @@ class FakeBackend final : public AdminBackend {
 };
 
 CheckpointInfo FakeCheckpoint(const std::string& name, Slot slot, const std::string& lineage);
-
-// Waits for something that has to come true; the deadline is for a machine that is very busy.
-bool Eventually(const std::function<bool()>& condition, std::chrono::seconds within = std::chrono::seconds(60));
 
 // A server on a free loopback port over a FakeBackend.
 class AdminFixture : public ::testing::Test {

@@ -3,26 +3,16 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "server/fanout/fanout.h"
 #include "tests/server/fanout/thing_world.h"
+#include "tests/support/eventually.h"
 #include "tests/support/ws_client.h"
 
 namespace everstate::testing {
-
-inline bool Eventually(const std::function<bool()>& holds) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
-}
 
 class FanoutTest : public ::testing::Test {
  protected:

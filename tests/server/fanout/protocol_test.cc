@@ -52,6 +52,31 @@ TEST_F(ProtocolTest, ExactTextOfASubscription) {
             R"({"mode":"list","entity":"Thing/list","op":"delete","key":"k\"1","data":null,"seq":"1003:000000000001"})");
 }
 
+TEST_F(ProtocolTest, WhatAPatchCannotSayGoesOutWhole) {
+  Start();
+  world_.AddEv("k", 1);
+  Commit();
+  world_.SetKind("k", 1, 2);
+  Commit();
+  WsClient client = Connect();
+  FakeClient model;
+  Subscribe(client, model, "Thing/list");
+  world_.Edit("k", [](RowEditor& editor) { EXPECT_TRUE(editor.Append(kEv, Value::Uint(2))); });
+  Commit();
+  EXPECT_NE(client.NextText().value_or("").find(R"("op":"patch","key":"k","data":{"_seq":"1002:000000000001","ev":[2]},"append")"),
+            std::string::npos);
+  world_.SetKind("k", std::nullopt, 3);  // merged, the old "a" would stay for ever
+  Commit();
+  EXPECT_EQ(client.NextText(),
+            R"({"mode":"list","entity":"Thing/list","op":"upsert","key":"k","data":{"_seq":"1003:000000000001","ev":[1,2],)"
+            R"("kind":{"b":3}},"seq":"1003:000000000001"})");
+  world_.SetKind("k", 4, 3);
+  Commit();
+  EXPECT_EQ(client.NextText(),
+            R"({"mode":"list","entity":"Thing/list","op":"patch","key":"k","data":{"_seq":"1004:000000000001","kind":{"a":4,"b":3}},)"
+            R"("seq":"1004:000000000001"})");
+}
+
 TEST_F(ProtocolTest, EveryKindOfViewGetsTheMutation) {
   Start();
   WsClient client = Connect();

@@ -37,7 +37,11 @@ TEST_F(TapTest, ATapHearsExactlyTheLiveFramesOfASession) {
         if (batch % 50 == 0) editor.Set(kName, Value::Text(std::string(70000, 'l')));
       });
     }
-    world_.SetRank("r", static_cast<uint64_t>(batch));
+    if (batch % 2 == 0) {
+      world_.SetRank("r", static_cast<uint64_t>(batch));
+    } else {
+      world_.SetKind("r", batch % 4 == 1 ? std::optional<uint64_t>(1) : std::nullopt, static_cast<uint64_t>(batch));
+    }
     Commit();
     wanted += 2;
   }

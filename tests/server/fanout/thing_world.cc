@@ -12,12 +12,12 @@ namespace {
 using nlohmann::json;
 
 std::shared_ptr<const RowSchema> ThingSchema() {
-  std::vector<FieldDef> fields = {{"ev", true}, {"hidden", false}, {"id.rank", true}, {"log.items", true}, {"name", true}};
+  std::vector<FieldDef> fields = {{"ev", true}, {"hidden", false}, {"id.rank", true}, {"log.items", true}, {"name", true}, {"kind", true}};
   std::vector<ViewDef> views = {{"Thing/list", 0, ViewMode::kList, ""},
                                 {"Thing/state", 0, ViewMode::kState, ""},
                                 {"Thing/append", 0, ViewMode::kAppend, ""},
                                 {"Thing/top", 0, ViewMode::kList, "derived views are not built"}};
-  auto schema = RowSchema::Build({{"Thing", std::move(fields)}}, {}, std::move(views));
+  auto schema = RowSchema::Build({{"Thing", std::move(fields)}}, {{{"a", "b"}}}, std::move(views));
   EXPECT_TRUE(schema.ok()) << schema.status();
   return *schema;
 }
@@ -91,6 +91,13 @@ void ThingWorld::SetRank(const std::string& key, uint64_t rank) {
 
 void ThingWorld::AddEv(const std::string& key, uint64_t element) {
   Edit(key, [element](RowEditor& editor) { EXPECT_TRUE(editor.Append(kEv, Value::Uint(element))); });
+}
+
+void ThingWorld::SetKind(const std::string& key, std::optional<uint64_t> a, std::optional<uint64_t> b) {
+  std::string payload, object;
+  for (const auto& value : {a, b}) AppendValue(value.has_value() ? Value::Uint(*value) : Value(), &payload);
+  AppendObject(/*shape=*/0, payload, &object);
+  Edit(key, [&object](RowEditor& editor) { editor.Set(kKind, ValueReader(object).Next().value()); });
 }
 
 void ThingWorld::Delete(const std::string& key) {
@@ -175,9 +182,10 @@ std::string FakeClient::Take(const std::string& text) {
     store.erase(key);
     return {};
   }
-  if (op != "patch") return "unknown op: " + text;
+  if (op != "patch" && op != "upsert") return "unknown op: " + text;
   if (message.at("data").at("_seq") != seq) return "_seq differs from seq: " + text;
-  if (store.contains(key)) {
+  if (op == "upsert" && message.contains("append")) return "an upsert that appends: " + text;
+  if (op == "patch" && store.contains(key)) {
     Merge(store[key], message["data"], "", message.value("append", json::array()));
   } else {
     store[key] = message["data"];

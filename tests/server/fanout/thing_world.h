@@ -17,7 +17,7 @@
 namespace everstate::testing {
 
 // Fields of Thing, in the order of their ids.
-enum ThingField : FieldId { kEv, kHidden, kRank, kItems, kName };
+enum ThingField : FieldId { kEv, kHidden, kRank, kItems, kName, kKind };
 
 class ThingWorld {
  public:
@@ -32,6 +32,7 @@ class ThingWorld {
   void Edit(const std::string& key, const std::function<void(RowEditor&)>& edit);
   void SetRank(const std::string& key, uint64_t rank);
   void AddEv(const std::string& key, uint64_t element);
+  void SetKind(const std::string& key, std::optional<uint64_t> a, std::optional<uint64_t> b);  // an object of those that are given
   void Delete(const std::string& key);  // of a key that exists
   // Applies the batch; to be published by the caller.
   Applied Apply();
@@ -53,7 +54,7 @@ class ThingWorld {
 };
 
 // FakeClient: a client's stores, one per view, with the merge rules that all clients of the reference share: snapshot rows
-// replace, patches merge deeply, arrays named in "append" grow. It makes nothing of "reset", but to check that numbers rise.
+// and upserts replace, patches merge deeply, arrays named in "append" grow. It makes nothing of "reset", but to check that numbers rise.
 class FakeClient {
  public:
   // One server message. Answers what is wrong with it; empty when it is fine.

@@ -85,6 +85,9 @@ class Bench final : public FeedHost {
         world->Delete(key);
       } else if (random() % 3 == 0) {
         world->SetRank(key, random() % 5);
+      } else if (random() % 3 == 0) {
+        const auto maybe = [this] { return random() % 2 == 0 ? std::optional<uint64_t>() : random() % 5; };
+        world->SetKind(key, maybe(), maybe());
       } else {
         world->AddEv(key, ++element);
       }
