@@ -1,6 +1,7 @@
 #include "admin-gui/console_model.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -77,6 +78,8 @@ void ConsoleModel::On(Time at, Connecting&& event) {
 
 void ConsoleModel::On(Time at, Connected&& event) {
   link_ = {.state = Link::State::kUp, .since = at, .why = {}, .retry_at = {}, .attempts = 0, .losses = link_.losses};
+  // Uptime alone does not tell: the new one may have run for longer than the old one had when it was last heard.
+  another_process_ |= info_ && event.info && info_->started_at() != event.info->started_at();
   info_ = std::move(event.info);
   info_at_ = at;
 }
@@ -91,6 +94,7 @@ void ConsoleModel::On(Time at, Lost&& event) {
   link_.why = std::move(event.why);
   link_.retry_at = event.retry_at;
   tail_.paused.reset();
+  history_.clear();  // a rate over the time that was lost is none of now
   // A line that went on would claim that the values in between are known.
   for (Series* series :
        {&lag_slots_, &lag_seconds_, &updates_per_s_, &stream_bytes_per_s_, &bus_frames_per_s_, &bus_bytes_per_s_})
@@ -99,7 +103,7 @@ void ConsoleModel::On(Time at, Lost&& event) {
 
 void ConsoleModel::On(Time at, StatusArrived&& event) {
   api::Status& status = event.status;
-  if (status_ && status.uptime_us() < status_->uptime_us()) {
+  if (std::exchange(another_process_, false) || (status_ && status.uptime_us() < status_->uptime_us())) {
     Say(at, true, "the server was started again: rates begin anew");
     history_.clear();
     slots_.clear();

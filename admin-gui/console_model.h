@@ -144,6 +144,7 @@ class ConsoleModel {
   std::optional<api::Info> info_;
   std::optional<api::Status> status_;
   std::optional<Time> info_at_, status_at_;
+  bool another_process_ = false;     // answers; its first status has not come yet
   std::deque<api::Status> history_;  // as far back as rates need
   Rates rates_;
   Series lag_slots_, lag_seconds_, updates_per_s_, stream_bytes_per_s_, bus_frames_per_s_, bus_bytes_per_s_;

@@ -26,6 +26,13 @@ std::string Count(uint64_t count) {
   return text;
 }
 
+std::string Counted(uint64_t count, std::string_view one) {
+  std::string text = Count(count);
+  text.append(" ").append(one);
+  if (count != 1) text.append("s");
+  return text;
+}
+
 std::string Number(double number) {
   if (!std::isfinite(number)) return "?";
   const double size = std::fabs(number);
@@ -86,6 +93,15 @@ std::string TimeOfDay(int64_t unix_milliseconds) {
   const std::tm local = Local(unix_milliseconds / 1000);
   return fmt::format("{:02}:{:02}:{:02}.{:03}", local.tm_hour, local.tm_min, local.tm_sec,
                      std::abs(unix_milliseconds % 1000));
+}
+
+uint64_t SlotsMissing(uint64_t from, uint64_t to) { return to > from ? to - from - 1 : 0; }
+
+std::string GapSlots(uint64_t from, uint64_t to) {
+  const uint64_t missing = SlotsMissing(from, to);
+  if (missing == 1) return "slot " + std::to_string(from + 1);
+  if (missing > 1) return "slots " + std::to_string(from + 1) + " to " + std::to_string(to - 1);
+  return "between slots " + std::to_string(from) + " and " + std::to_string(to);
 }
 
 std::string Clip(std::string_view text, size_t chars_max) {

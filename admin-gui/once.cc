@@ -133,7 +133,7 @@ std::string OnceText(const std::string& address, const Probe& probe) {
                              Count(view.listeners)));
   }
   for (const api::Gap& gap : now.gaps())
-    line("gap", fmt::format("slots {} to {}: {}", gap.from(), gap.to(), Clip(gap.cause(), 200)));
+    line("gap", fmt::format("{}: {}", GapSlots(gap.from(), gap.to()), Clip(gap.cause(), 200)));
   if (now.has_rewind()) {
     const api::Rewind& rewind = now.rewind();
     line("rewind", fmt::format("{}: to slot {} from {}, generation {}, at slot {} of {}{}",

@@ -43,7 +43,7 @@ Frame Begin(Widgets& ui, const char* name, const char* metric, const std::string
   draw.AddText({end.x - pad - width, at.y + ui.px(6)}, colour, value.c_str());
   ui.NoteItem(name, "plot", value, metric);
 
-  const float label = ui.px(62);
+  const float label = ui.px(70);
   const Frame frame{{at.x + pad + label, at.y + ui.px(30)}, {end.x - pad, end.y - ui.px(10)}, top};
   for (const double share : {0.0, 0.5, 1.0}) {
     const float y = frame.Y(top * share);

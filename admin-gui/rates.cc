@@ -53,7 +53,8 @@ Rates RatesBetween(const admin::v1::Status* older, const admin::v1::Status& newe
     if (const auto found = stages_before.find(after.name()); found != stages_before.end()) {
       const Stage& before = *found->second;
       rate.per_s = span.Rate(true, before.units(), after.units());
-      if (const auto busy_us_per_s = span.Rate(true, before.busy_us(), after.busy_us())) {
+      const bool measured = before.has_busy_us() && after.has_busy_us();
+      if (const auto busy_us_per_s = span.Rate(measured, before.busy_us(), after.busy_us())) {
         rate.busy = *busy_us_per_s / 1e6;
         if (rate.per_s && *rate.per_s > 0) rate.us_per_unit = *busy_us_per_s / *rate.per_s;
       }

@@ -9,8 +9,6 @@
 namespace everstate::console {
 namespace {
 
-using Text = std::optional<std::string>;
-
 constexpr char kKeys[] =
     "Ctrl+1, 2, 3  panels\nCtrl+P  pause or resume the bus\nCtrl+F  filter the bus\nCtrl+T  dark or light\nCtrl+= "
     "Ctrl+-  larger, smaller\nCtrl+0  as large as at first\nTab, arrows, Space, Enter  move and press";
@@ -74,7 +72,7 @@ void Shell::DrawLink(Widgets& ui) {
     colour = silent ? ui.palette().warn : ui.palette().good;
     words = "connected to " + address_ + " for " + Seconds(Age(ui.now(), link.since));
     if (silent && model_.status_at()) words += ", silent for " + Seconds(Age(ui.now(), *model_.status_at()));
-    if (link.losses) words += ", lost " + Count(link.losses) + (link.losses == 1 ? " time" : " times") + " before";
+    if (link.losses) words += ", lost " + Counted(link.losses, "time") + " before";
   } else if (link.state == Link::State::kLost) {
     colour = ui.palette().bad;
     words = (model_.status() ? "LOST " : "NO SERVER at ") + address_ + " since " + WallTime(ui.now(), link.since) +
@@ -114,22 +112,22 @@ void Shell::DrawBar(Widgets& ui) {
   ui.SetSource(model_.info_at(), model_.link().state != Link::State::kUp);
   ImGui::SetCursorPosY(ImGui::GetCursorPosY() - ui.px(4));
   if (ui.BeginGrid("facts", 6)) {
-    const auto small = [&](const char* name, const char* metric, const Text& text, ImU32 colour = 0) {
+    const auto small = [&](const char* name, const char* metric, const MaybeText& text, ImU32 colour = 0) {
       ImGui::TableNextColumn();
       ImGui::PushStyleColor(ImGuiCol_Text, ui.palette().dim);
       ImGui::TextUnformatted(name);
       ImGui::PopStyleColor();
       ImGui::SetCursorPosY(ImGui::GetCursorPosY() - ui.px(5));
-      ui.Value(name, metric, text && text->empty() ? Text() : text, colour);
+      ui.Value(name, metric, text && text->empty() ? MaybeText() : text, colour);
     };
-    small("stack", "Info.stack_name", info ? Text(info->stack_name()) : Text());
-    small("provider", "Info.endpoint", info ? Text(info->endpoint()) : Text());
-    small("commitment", "Info.commitment", info ? Text(info->commitment()) : Text());
-    small("version", "Info.version", info ? Text(info->version()) : Text());
+    small("stack", "Info.stack_name", When(info.has_value(), [&] { return info->stack_name(); }));
+    small("provider", "Info.endpoint", When(info.has_value(), [&] { return info->endpoint(); }));
+    small("commitment", "Info.commitment", When(info.has_value(), [&] { return info->commitment(); }));
+    small("version", "Info.version", When(info.has_value(), [&] { return info->version(); }));
     ui.SetSource(model_.status_at(), model_.stale(ui.now()));
     small("up for", "Status.uptime_us",
-          status ? Text(Seconds(static_cast<double>(status->uptime_us()) / 1e6)) : Text());
-    small("health", "Status.ready", status ? Text(status->ready() ? "ready" : "not ready") : Text(),
+          When(status.has_value(), [&] { return Seconds(static_cast<double>(status->uptime_us()) / 1e6); }));
+    small("health", "Status.ready", When(status.has_value(), [&] { return status->ready() ? "ready" : "not ready"; }),
           status && status->ready() ? ui.palette().good : ui.palette().bad);
     ui.EndGrid();
   }

@@ -94,7 +94,7 @@ void Widgets::MetricTip(std::string_view name, const char* metric, std::string_v
   ImGui::EndTooltip();
 }
 
-void Widgets::Value(std::string_view name, const char* metric, const std::optional<std::string>& text, ImU32 colour) {
+void Widgets::Value(std::string_view name, const char* metric, const MaybeText& text, ImU32 colour) {
   const std::string shown = Fitting(text ? *text : theme_->unknown(), 200);
   ImGui::PushStyleColor(ImGuiCol_Text, Colour(text.has_value(), colour));
   ImGui::TextUnformatted(shown.c_str());
@@ -108,7 +108,37 @@ bool Widgets::BeginGrid(const char* id, int columns) {
 }
 void Widgets::EndGrid() { ImGui::EndTable(); }
 
-void Widgets::Tile(std::string_view name, const char* metric, const std::optional<std::string>& text, ImU32 colour) {
+bool Widgets::BeginTable(const char* id, std::initializer_list<Column> columns, ImGuiTableFlags flags, ImVec2 size) {
+  constexpr ImGuiTableFlags kAlways =
+      ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_PadOuterX;
+  if (!ImGui::BeginTable(id, static_cast<int>(columns.size()), flags | kAlways, size)) return false;
+  if (flags & ImGuiTableFlags_ScrollY) ImGui::TableSetupScrollFreeze(0, 1);
+  for (const Column& column : columns) {
+    // Numbers begin with the largest.
+    const bool first = &column == columns.begin();
+    ImGui::TableSetupColumn(
+        column.name, first ? ImGuiTableColumnFlags_None : ImGuiTableColumnFlags_PreferSortDescending, column.weight);
+  }
+  ImGui::TableNextRow(ImGuiTableRowFlags_Headers);
+  for (const Column& column : columns) {
+    ImGui::TableNextColumn();
+    ImGui::TableHeader(column.name);
+    if (flags & ImGuiTableFlags_Sortable) NoteItem(std::string("sort by ") + column.name, "header", column.name);
+  }
+  return true;
+}
+
+bool Widgets::BeginDialog(const char* title, float width) {
+  ImGui::SetNextWindowSize({width, 0});
+  ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5f, 0.5f});
+  return ImGui::BeginPopupModal(title, nullptr, ImGuiWindowFlags_NoResize);
+}
+
+bool Widgets::Cancel(std::string_view name) {
+  return Button(name, "Cancel") || ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape));
+}
+
+void Widgets::Tile(std::string_view name, const char* metric, const MaybeText& text, ImU32 colour) {
   ImGui::TableNextColumn();
   ImGui::PushStyleColor(ImGuiCol_Text, palette().dim);
   ImGui::TextUnformatted(Fitting(name, 60).c_str());

@@ -5,6 +5,7 @@
 #include <imgui.h>
 
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,18 @@
 #include "admin-gui/theme.h"
 
 namespace everstate::console {
+
+using MaybeText = std::optional<std::string>;  // of a value; empty: unknown
+
+// The text of a value that is known.
+template <typename Make>
+MaybeText When(bool known, Make make) {
+  return known ? MaybeText(make()) : std::nullopt;
+}
+template <typename Format>
+MaybeText Shown(const std::optional<double>& value, Format format) {
+  return value ? MaybeText(format(*value)) : std::nullopt;
+}
 
 struct Widget {
   std::string panel, name, kind, text;
@@ -38,11 +51,40 @@ class Widgets {
   void SetSource(std::optional<Time> heard_at, bool stale) { heard_at_ = heard_at, stale_ = stale; }
 
   // A value of the server's, with its unit in the text; absent: unknown. Hovering says the metric and the age.
-  void Value(std::string_view name, const char* metric, const std::optional<std::string>& text, ImU32 colour = 0);
+  void Value(std::string_view name, const char* metric, const MaybeText& text, ImU32 colour = 0);
   // The same with its name above it, in the next cell of a grid that BeginGrid began.
-  void Tile(std::string_view name, const char* metric, const std::optional<std::string>& text, ImU32 colour = 0);
+  void Tile(std::string_view name, const char* metric, const MaybeText& text, ImU32 colour = 0);
   bool BeginGrid(const char* id, int columns);
   void EndGrid();
+  // A box with a border; 0 is all the room there is.
+  template <typename Draw>
+  void Card(const char* id, ImVec2 size, Draw draw, ImGuiWindowFlags flags = ImGuiWindowFlags_None) {
+    ImGui::BeginChild(id, size, true, flags);
+    draw();
+    ImGui::EndChild();
+  }
+  // A table whose columns share the room by their weights, with its head. One that scrolls keeps the head in sight; the
+  // heads of one that sorts are noted as "sort by NAME". True: draw the rows, then ImGui::EndTable.
+  struct Column {
+    const char* name;
+    float weight;
+  };
+  bool BeginTable(const char* id, std::initializer_list<Column> columns, ImGuiTableFlags flags = ImGuiTableFlags_None,
+                  ImVec2 size = {0, 0});
+  // Draws the rows in sight, by their index. A height of 0 is measured.
+  template <typename Draw>
+  static void Rows(size_t count, float height, Draw draw) {
+    ImGuiListClipper clipper;
+    clipper.Begin(static_cast<int>(count), height > 0 ? height : -1);
+    while (clipper.Step()) {
+      for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) draw(static_cast<size_t>(i));
+    }
+  }
+  // A question in the middle of the window, which takes all input. True while it is open: draw it, then
+  // ImGui::EndPopup.
+  bool BeginDialog(const char* title, float width);
+  // The button that gives up a dialog; so does Escape.
+  bool Cancel(std::string_view name);
   // Text of any length from outside, cut to the room there is and to chars_max.
   void Name(std::string_view name, const char* metric, std::string_view text, size_t chars_max = 120, ImU32 colour = 0);
   // Text of ours.

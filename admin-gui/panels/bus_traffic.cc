@@ -13,8 +13,6 @@
 namespace everstate::console {
 namespace {
 
-using Text = std::optional<std::string>;
-
 constexpr std::array<const char*, 4> kOps = {"patch", "upsert", "create", "delete"};
 struct Sampling {
   const char* label;
@@ -62,13 +60,10 @@ class BusTrafficPanel final : public Panel {
     Ask(context, paused_);
     DrawViews(context);
     const float width = ImGui::GetContentRegionAvail().x;
-    ImGui::BeginChild("tail", {width * 0.6f, 0}, true, ImGuiWindowFlags_NoScrollbar);
-    DrawTail(context);
-    ImGui::EndChild();
+    context.ui.Card(
+        "tail", {width * 0.6f, 0}, [&] { DrawTail(context); }, ImGuiWindowFlags_NoScrollbar);
     ImGui::SameLine();
-    ImGui::BeginChild("frame", {0, 0}, true);
-    DrawFrame(context);
-    ImGui::EndChild();
+    context.ui.Card("frame", {0, 0}, [&] { DrawFrame(context); });
   }
 
   void Hidden(DrawContext& context) override {
@@ -78,8 +73,10 @@ class BusTrafficPanel final : public Panel {
  private:
   void DrawFilter(DrawContext& context);
   void DrawViews(DrawContext& context);
+  static void DrawView(Widgets& ui, size_t row, const ViewRate& view);
   void DrawTail(DrawContext& context);
   void DrawRows(DrawContext& context, size_t gone);
+  void DrawRow(Widgets& ui, const TailRow& row, float height);
   void DrawFrame(DrawContext& context);
 
   void Ask(DrawContext& context, bool paused) {
@@ -177,77 +174,64 @@ void BusTrafficPanel::DrawFilter(DrawContext& context) {
   filter_changed_ = true;
 }
 
+// By the column that was clicked; in the server's order until then.
+void SortAsAsked(std::vector<const ViewRate*>* rows) {
+  const ImGuiTableSortSpecs* specs = ImGui::TableGetSortSpecs();
+  if (!specs || specs->SpecsCount == 0) return;
+  const int column = specs->Specs[0].ColumnIndex;
+  const bool down = specs->Specs[0].SortDirection == ImGuiSortDirection_Descending;
+  const auto number = [column](const ViewRate& view) {
+    switch (column) {
+      case 1:
+        return view.frames_per_s.value_or(-1);
+      case 2:
+        return view.bytes_per_s.value_or(-1);
+      case 3:
+        return static_cast<double>(view.frames);
+      case 4:
+        return static_cast<double>(view.bytes);
+      default:
+        return static_cast<double>(view.listeners);
+    }
+  };
+  std::stable_sort(rows->begin(), rows->end(), [&](const ViewRate* a, const ViewRate* b) {
+    if (down) std::swap(a, b);
+    return column == 0 ? a->id < b->id : number(*a) < number(*b);
+  });
+}
+
 void BusTrafficPanel::DrawViews(DrawContext& context) {
   Widgets& ui = context.ui;
   ui.SetSource(context.model.status_at(), context.model.stale(context.now));
   std::vector<const ViewRate*> rows;
   for (const ViewRate& view : context.model.rates().views) rows.push_back(&view);
-  ImGui::BeginChild("views", {0, ui.px(30) + ui.px(24) * static_cast<float>(std::clamp<size_t>(rows.size() + 1, 3, 7))},
-                    true);
-  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_Sortable | ImGuiTableFlags_SortTristate | ImGuiTableFlags_RowBg |
-                                     ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_ScrollY |
-                                     ImGuiTableFlags_PadOuterX;
-  if (ImGui::BeginTable("views", 6, kFlags)) {
-    ImGui::TableSetupScrollFreeze(0, 1);
-    constexpr const char* kColumns[] = {"view", "frames/s", "bytes/s", "frames", "bytes", "listeners"};
-    for (size_t i = 0; i < std::size(kColumns); ++i)
-      ImGui::TableSetupColumn(kColumns[i],
-                              i == 0 ? ImGuiTableColumnFlags_None : ImGuiTableColumnFlags_PreferSortDescending,
-                              i == 0 ? 2.2f : 1.0f);
-    ImGui::TableNextRow(ImGuiTableRowFlags_Headers);
-    for (int i = 0; i < static_cast<int>(std::size(kColumns)); ++i) {
-      ImGui::TableSetColumnIndex(i);
-      ImGui::TableHeader(kColumns[i]);
-      ui.NoteItem(std::string("sort by ") + kColumns[i], "header", kColumns[i]);
-    }
-    if (const ImGuiTableSortSpecs* specs = ImGui::TableGetSortSpecs(); specs && specs->SpecsCount > 0) {
-      const int column = specs->Specs[0].ColumnIndex;
-      const bool down = specs->Specs[0].SortDirection == ImGuiSortDirection_Descending;
-      const auto number = [column](const ViewRate& view) {
-        switch (column) {
-          case 1:
-            return view.frames_per_s.value_or(-1);
-          case 2:
-            return view.bytes_per_s.value_or(-1);
-          case 3:
-            return static_cast<double>(view.frames);
-          case 4:
-            return static_cast<double>(view.bytes);
-          default:
-            return static_cast<double>(view.listeners);
-        }
-      };
-      std::stable_sort(rows.begin(), rows.end(), [&](const ViewRate* a, const ViewRate* b) {
-        if (down) std::swap(a, b);
-        return column == 0 ? a->id < b->id : number(*a) < number(*b);
-      });
-    }
-    ImGuiListClipper clipper;
-    clipper.Begin(static_cast<int>(rows.size()));
-    while (clipper.Step()) {
-      for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
-        const ViewRate& view = *rows[static_cast<size_t>(i)];
-        const std::string id = Clip(view.id, 60);
-        ImGui::TableNextRow();
-        ImGui::TableNextColumn();
-        ui.Name("view " + std::to_string(i), "Status.views.id", view.id);
-        ImGui::TableNextColumn();
-        ui.Value(id + " frames/s", "Status.views.frames, per second",
-                 view.frames_per_s ? Text(PerSecond(*view.frames_per_s)) : Text());
-        ImGui::TableNextColumn();
-        ui.Value(id + " bytes/s", "Status.views.bytes, per second",
-                 view.bytes_per_s ? Text(BytesPerSecond(*view.bytes_per_s)) : Text());
-        ImGui::TableNextColumn();
-        ui.Value(id + " frames", "Status.views.frames", Count(view.frames) + " frames");
-        ImGui::TableNextColumn();
-        ui.Value(id + " bytes", "Status.views.bytes", Bytes(static_cast<double>(view.bytes)));
-        ImGui::TableNextColumn();
-        ui.Value(id + " listeners", "Status.views.listeners", Count(view.listeners) + " open");
-      }
-    }
+  const float height = ui.px(30) + ui.px(24) * static_cast<float>(std::clamp<size_t>(rows.size() + 1, 3, 7));
+  ui.Card("views", {0, height}, [&] {
+    if (!ui.BeginTable("views",
+                       {{"view", 2.2f}, {"frames/s", 1}, {"bytes/s", 1}, {"frames", 1}, {"bytes", 1}, {"listeners", 1}},
+                       ImGuiTableFlags_Sortable | ImGuiTableFlags_SortTristate | ImGuiTableFlags_ScrollY))
+      return;
+    SortAsAsked(&rows);
+    ui.Rows(rows.size(), 0, [&](size_t i) { DrawView(ui, i, *rows[i]); });
     ImGui::EndTable();
-  }
-  ImGui::EndChild();
+  });
+}
+
+void BusTrafficPanel::DrawView(Widgets& ui, size_t row, const ViewRate& view) {
+  const std::string id = Clip(view.id, 60);
+  ImGui::TableNextRow();
+  ImGui::TableNextColumn();
+  ui.Name("view " + std::to_string(row), "Status.views.id", view.id);
+  ImGui::TableNextColumn();
+  ui.Value(id + " frames/s", "Status.views.frames, per second", Shown(view.frames_per_s, PerSecond));
+  ImGui::TableNextColumn();
+  ui.Value(id + " bytes/s", "Status.views.bytes, per second", Shown(view.bytes_per_s, BytesPerSecond));
+  ImGui::TableNextColumn();
+  ui.Value(id + " frames", "Status.views.frames", Counted(view.frames, "frame"));
+  ImGui::TableNextColumn();
+  ui.Value(id + " bytes", "Status.views.bytes", Bytes(static_cast<double>(view.bytes)));
+  ImGui::TableNextColumn();
+  ui.Value(id + " listeners", "Status.views.listeners", Count(view.listeners) + " open");
 }
 
 void BusTrafficPanel::DrawTail(DrawContext& context) {
@@ -273,9 +257,12 @@ void BusTrafficPanel::DrawTail(DrawContext& context) {
   ui.Text("rows", Count(matching_.ids().size()) + " of " + Count(tail.rows().size()) + " rows kept", ui.palette().dim);
   ImGui::SameLine();
   ui.Value("skipped", "TailChunk.skipped_by_sampling",
-           tail.heard_at ? Text(Count(tail.skipped_by_sampling) + " frames not sampled") : Text(), ui.palette().dim);
+           When(tail.heard_at.has_value(), [&] { return Counted(tail.skipped_by_sampling, "frame") + " not sampled"; }),
+           ui.palette().dim);
   ImGui::SameLine();
-  ui.Value("missed", "TailChunk.missed", tail.heard_at ? Text(Count(tail.missed) + " batches missed") : Text(),
+  ui.Value("missed", "TailChunk.missed",
+           When(tail.heard_at.has_value(),
+                [&] { return Count(tail.missed) + (tail.missed == 1 ? " batch missed" : " batches missed"); }),
            tail.missed ? ui.palette().warn : ui.palette().dim);
   ImGui::SameLine(ImGui::GetWindowContentRegionMax().x - ui.px(82));
   ui.SetSource(tail.heard_at, false);
@@ -289,53 +276,42 @@ void BusTrafficPanel::DrawRows(DrawContext& context, size_t gone) {
   Widgets& ui = context.ui;
   const Tail& tail = context.model.tail();
   const auto& ids = matching_.ids();
-  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_Resizable |
-                                     ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_PadOuterX;
-  if (!ImGui::BeginTable("frames", 6, kFlags, ImGui::GetContentRegionAvail())) return;
-  ImGui::TableSetupScrollFreeze(0, 1);
-  ImGui::TableSetupColumn("time", 0, 1.15f);
-  ImGui::TableSetupColumn("view", 0, 1.5f);
-  ImGui::TableSetupColumn("key", 0, 2.0f);
-  ImGui::TableSetupColumn("op", 0, 0.7f);
-  ImGui::TableSetupColumn("number", 0, 0.9f);
-  ImGui::TableSetupColumn("size", 0, 0.8f);
-  ImGui::TableHeadersRow();
+  if (!ui.BeginTable("frames",
+                     {{"time", 1.15f}, {"view", 1.5f}, {"key", 2.0f}, {"op", 0.7f}, {"number", 0.9f}, {"size", 0.8f}},
+                     ImGuiTableFlags_ScrollY | ImGuiTableFlags_Resizable, ImGui::GetContentRegionAvail()))
+    return;
   const float row_height = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
   following_ = to_end_ || ImGui::GetScrollY() >= ImGui::GetScrollMaxY() - 1;
   // Rows that fall out at the front must not move what is being read.
   if (!following_ && gone > 0)
     ImGui::SetScrollY(std::max(0.0f, ImGui::GetScrollY() - static_cast<float>(gone) * row_height));
-
-  ImGuiListClipper clipper;
-  clipper.Begin(static_cast<int>(ids.size()), row_height);
-  while (clipper.Step()) {
-    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
-      const TailRow& row = *tail.Find(ids[static_cast<size_t>(i)]);
-      const std::string id = std::to_string(row.id);
-      ImGui::TableNextRow(0, row_height);
-      ImGui::TableNextColumn();
-      ImGui::PushID(static_cast<int>(row.id & 0x7FFFFFFF));
-      if (ui.Row("frame " + id, TimeOfDay(row.frame.at_unix_ms()), selected_ == row.id)) Select(row);
-      ImGui::TableNextColumn();
-      ui.Name("frame " + id + " view", "", row.frame.view(), 60);
-      ImGui::TableNextColumn();
-      ui.Name("frame " + id + " key", "", row.frame.key(), 60);
-      ImGui::TableNextColumn();
-      const ImU32 colour = row.frame.op() == "delete"  ? ui.palette().bad
-                           : row.frame.op() == "patch" ? ui.palette().accent
-                                                       : ui.palette().good;
-      ui.Name("frame " + id + " op", "", row.frame.op(), 20, colour);
-      ImGui::TableNextColumn();
-      ui.Name("frame " + id + " number", "", std::to_string(row.frame.number()), 20);
-      ImGui::TableNextColumn();
-      ui.Name("frame " + id + " size", "", Bytes(static_cast<double>(row.frame.json().size())), 20);
-      ImGui::PopID();
-    }
-  }
+  ui.Rows(ids.size(), row_height, [&](size_t i) { DrawRow(ui, *tail.Find(ids[i]), row_height); });
   if (following_) ImGui::SetScrollHereY(1.0f);
   const ImVec2 at = ImGui::GetWindowPos(), size = ImGui::GetWindowSize();
   ui.NoteRect("frames", "list", Count(ids.size()) + " rows", at, {at.x + size.x, at.y + size.y});
   ImGui::EndTable();
+}
+
+void BusTrafficPanel::DrawRow(Widgets& ui, const TailRow& row, float height) {
+  const std::string id = "frame " + std::to_string(row.id);
+  ImGui::TableNextRow(0, height);
+  ImGui::TableNextColumn();
+  ImGui::PushID(static_cast<int>(row.id & 0x7FFFFFFF));
+  if (ui.Row(id, TimeOfDay(row.frame.at_unix_ms()), selected_ == row.id)) Select(row);
+  ImGui::TableNextColumn();
+  ui.Name(id + " view", "", row.frame.view(), 60);
+  ImGui::TableNextColumn();
+  ui.Name(id + " key", "", row.frame.key(), 60);
+  ImGui::TableNextColumn();
+  const ImU32 colour = row.frame.op() == "delete"  ? ui.palette().bad
+                       : row.frame.op() == "patch" ? ui.palette().accent
+                                                   : ui.palette().good;
+  ui.Name(id + " op", "", row.frame.op(), 20, colour);
+  ImGui::TableNextColumn();
+  ui.Name(id + " number", "", std::to_string(row.frame.number()), 20);
+  ImGui::TableNextColumn();
+  ui.Name(id + " size", "", Bytes(static_cast<double>(row.frame.json().size())), 20);
+  ImGui::PopID();
 }
 
 void BusTrafficPanel::DrawFrame(DrawContext& context) {
@@ -361,12 +337,7 @@ void BusTrafficPanel::DrawFrame(DrawContext& context) {
   ImGui::Separator();
   ImGui::BeginChild("json", {0, 0}, false, ImGuiWindowFlags_HorizontalScrollbar);
   ImGui::PushFont(ui.theme().mono());
-  ImGuiListClipper clipper;
-  clipper.Begin(static_cast<int>(lines_.size()));
-  while (clipper.Step()) {
-    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i)
-      ImGui::TextUnformatted(Clip(lines_[static_cast<size_t>(i)], kLineCharsMax).c_str());
-  }
+  ui.Rows(lines_.size(), 0, [&](size_t i) { ImGui::TextUnformatted(Clip(lines_[i], kLineCharsMax).c_str()); });
   ImGui::PopFont();
   const ImVec2 at = ImGui::GetWindowPos(), size = ImGui::GetWindowSize();
   ui.NoteRect("frame json", "json", std::string_view(pretty_).substr(0, kNotedCharsMax), at,

@@ -8,8 +8,6 @@
 namespace everstate::console {
 namespace {
 
-using Text = std::optional<std::string>;
-
 constexpr std::chrono::seconds kListEvery{5};
 constexpr char kRewindTitle[] = "Rewind";
 constexpr char kPruneTitle[] = "Prune checkpoints";
@@ -60,9 +58,12 @@ class CheckpointsPanel final : public Panel {
 
   void DrawButtons(DrawContext& context, bool up);
   static void DrawRewindProgress(DrawContext& context);
+  struct Timeline;
   void DrawTimeline(DrawContext& context, ImVec2 size);
+  static std::string DrawPresent(Widgets& ui, const api::Status& status, const Timeline& line);
+  void DrawMarks(Widgets& ui, const api::Checkpoints& checkpoints, const Timeline& line);
   void DrawTable(DrawContext& context);
-  void DrawRow(DrawContext& context, const api::Checkpoint& checkpoint);
+  void DrawRow(Widgets& ui, const api::Checkpoint& checkpoint);
   void DrawRewindDialog(DrawContext& context);
   void DrawPruneDialog(DrawContext& context);
 
@@ -85,7 +86,7 @@ const api::Checkpoint* CheckpointsPanel::NearestUsable(const ConsoleModel& model
   const api::Checkpoint* nearest = nullptr;
   if (!model.checkpoints()) return nullptr;
   for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
-    if (one.ours() && one.damage().empty() && one.slot() <= slot && (!nearest || one.slot() > nearest->slot()))
+    if (one.ours() && one.has_slot() && one.slot() <= slot && (!nearest || one.slot() > nearest->slot()))
       nearest = &one;
   }
   return nearest;
@@ -112,7 +113,7 @@ void CheckpointsPanel::DrawButtons(DrawContext& context, bool up) {
       model.status() && model.status()->has_rewind() && model.status()->rewind().state() == "filling";
   if (ui.Button("rewind", "Rewind…", up && !rewinding && !model.under_way(kRewind),
                 rewinding ? "One is under way" : "Makes the state anew from a checkpoint")) {
-    slot_text_ = selected ? std::to_string(selected->slot()) : "";
+    slot_text_ = selected && selected->has_slot() ? std::to_string(selected->slot()) : "";
     typed_.clear();
     again_ = accept_gap_ = false;
     ImGui::OpenPopup(kRewindTitle);
@@ -152,96 +153,120 @@ void CheckpointsPanel::DrawRewindProgress(DrawContext& context) {
   ui.Bar("rewind progress", "Status.rewind.slot", share, text, done ? ui.palette().good : ui.palette().accent);
 }
 
+// Where slots lie on the timeline. A long archive must not press the checkpoints together: it runs out at the left.
+struct CheckpointsPanel::Timeline {
+  ImVec2 at, end;           // the picture
+  float left, right, line;  // of the slots, and their height
+  uint64_t low = UINT64_MAX, high = 0;
+  bool hovered, clicked;
+
+  void Spread(uint64_t slot) { low = std::min(low, slot), high = std::max(high, slot); }
+  float X(uint64_t slot, float margin) const {
+    const double width = std::max<double>(static_cast<double>(high - low), 1);
+    const double share =
+        slot >= low ? static_cast<double>(slot - low) / width : -static_cast<double>(low - slot) / width;
+    return std::max(left + static_cast<float>(share) * (right - left), at.x + margin);
+  }
+};
+
 void CheckpointsPanel::DrawTimeline(DrawContext& context, ImVec2 size) {
   Widgets& ui = context.ui;
   const ConsoleModel& model = context.model;
+  const auto& status = model.status();
   ImDrawList& draw = *ImGui::GetWindowDrawList();
   const ImVec2 at = ImGui::GetCursorScreenPos(), end(at.x + size.x, at.y + size.y);
   ImGui::InvisibleButton("timeline", size);
-  const bool hovered = ImGui::IsItemHovered(), clicked = ImGui::IsItemClicked();
+  Timeline line{.at = at,
+                .end = end,
+                .left = at.x + ui.px(40),
+                .right = end.x - ui.px(70),
+                .line = at.y + ui.px(70),
+                .hovered = ImGui::IsItemHovered(),
+                .clicked = ImGui::IsItemClicked()};
   draw.AddRectFilled(at, end, ui.palette().panel, ui.px(5));
   draw.AddRect(at, end, ui.palette().grid, ui.px(5));
   draw.AddText({at.x + ui.px(10), at.y + ui.px(6)}, ui.palette().dim, "Slots that can be gone back to");
 
   std::string words;
-  if (model.status() && model.status()->has_store()) {
-    words = "generation " + std::to_string(model.status()->store().generation());
+  if (status && status->has_store()) {
+    words = "generation " + std::to_string(status->store().generation());
     draw.AddText({end.x - ui.px(10) - ImGui::CalcTextSize(words.c_str()).x, at.y + ui.px(6)},
                  ui.stale() ? ui.palette().stale : ui.palette().text, words.c_str());
     words += "; ";
   }
-  uint64_t low = UINT64_MAX, high = 0;
-  const auto spread = [&](uint64_t slot) { low = std::min(low, slot), high = std::max(high, slot); };
-  const auto& status = model.status();
-  const api::Store* store = status && status->has_store() && status->store().has_slot() ? &status->store() : nullptr;
-  const api::Archive* archive =
-      status && status->has_archive() && status->archive().has_first_slot() && status->archive().has_last_slot()
-          ? &status->archive()
-          : nullptr;
   if (model.checkpoints()) {
-    for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) spread(one.slot());
+    for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
+      if (one.has_slot()) line.Spread(one.slot());
+    }
   }
-  if (store) spread(store->slot());
-  if (archive) spread(archive->last_slot());
-  if (low > high) {
+  if (status && status->has_store() && status->store().has_slot()) line.Spread(status->store().slot());
+  if (status && status->archive().has_last_slot()) line.Spread(status->archive().last_slot());
+  if (line.low > line.high) {
     draw.AddText({at.x + ui.px(10), at.y + ui.px(50)}, ui.palette().dim, ui.theme().unknown());
     return ui.NoteRect("timeline", "timeline", ui.theme().unknown(), at, end);
   }
-  // A long archive must not press the checkpoints together: it runs out of the picture at the left.
-  const double width = std::max<double>(static_cast<double>(high - low), 1);
-  const float left = at.x + ui.px(40), right = end.x - ui.px(70), line = at.y + ui.px(70);
-  const auto x = [&](uint64_t slot) {
-    const double share =
-        slot >= low ? static_cast<double>(slot - low) / width : -static_cast<double>(low - slot) / width;
-    return std::max(left + static_cast<float>(share) * (right - left), at.x + ui.px(10));
-  };
+  draw.AddLine({at.x + ui.px(10), line.line}, {end.x - ui.px(10), line.line}, ui.palette().grid, ui.px(2));
+  if (status) words += DrawPresent(ui, *status, line);
+  const size_t count = model.checkpoints() ? static_cast<size_t>(model.checkpoints()->checkpoints_size()) : 0;
+  if (count > 0) DrawMarks(ui, *model.checkpoints(), line);
+  ui.NoteRect("timeline", "timeline", words + std::to_string(count) + " checkpoints", at, end, "Checkpoints.slot");
+}
+
+// What the archive reaches, a rewind on its way, and the slot that is served now; answers the same in words.
+std::string CheckpointsPanel::DrawPresent(Widgets& ui, const api::Status& status, const Timeline& line) {
+  ImDrawList& draw = *ImGui::GetWindowDrawList();
   const auto grey = [&](ImU32 colour) { return ui.stale() ? ui.palette().stale : colour; };
-  draw.AddLine({at.x + ui.px(10), line}, {end.x - ui.px(10), line}, ui.palette().grid, ui.px(2));
-  if (archive) {
-    draw.AddRectFilled({x(archive->first_slot()), line + ui.px(10)}, {x(archive->last_slot()), line + ui.px(18)},
+  const auto x = [&](uint64_t slot) { return line.X(slot, ui.px(10)); };
+  std::string words;
+  if (const api::Archive& archive = status.archive(); archive.has_first_slot() && archive.has_last_slot()) {
+    draw.AddRectFilled({x(archive.first_slot()), line.line + ui.px(10)},
+                       {x(archive.last_slot()), line.line + ui.px(18)},
                        (grey(ui.palette().good) & 0x00FFFFFF) | 0x70000000, ui.px(3));
-    draw.AddText({x(archive->first_slot()), line + ui.px(22)}, ui.palette().dim,
-                 ("archive from slot " + std::to_string(archive->first_slot())).c_str());
-    words += "archive " + std::to_string(archive->first_slot()) + " to " + std::to_string(archive->last_slot()) + "; ";
+    const std::string label = "archive from slot " + std::to_string(archive.first_slot());
+    const float room = line.end.x - ui.px(10) - ImGui::CalcTextSize(label.c_str()).x;
+    draw.AddText({std::min(x(archive.first_slot()), room), line.line + ui.px(22)}, ui.palette().dim, label.c_str());
+    words += "archive " + std::to_string(archive.first_slot()) + " to " + std::to_string(archive.last_slot()) + "; ";
   }
-  if (status && status->has_rewind() && status->rewind().state() == "filling") {
-    draw.AddLine({x(status->rewind().from_slot()), line}, {x(status->rewind().slot()), line}, grey(ui.palette().warn),
-                 ui.px(4));
+  if (status.rewind().state() == "filling" && status.rewind().slot() >= status.rewind().from_slot()) {
+    draw.AddLine({x(status.rewind().from_slot()), line.line}, {x(status.rewind().slot()), line.line},
+                 grey(ui.palette().warn), ui.px(4));
   }
-  if (store) {
-    const float here = x(store->slot());
-    draw.AddLine({here, line - ui.px(26)}, {here, line + ui.px(8)}, grey(ui.palette().accent), ui.px(2));
-    draw.AddText({here - ui.px(10), line - ui.px(46)}, grey(ui.palette().accent), "now");
-    words += "now " + std::to_string(store->slot()) + "; ";
+  if (status.store().has_slot()) {
+    const float here = x(status.store().slot());
+    draw.AddLine({here, line.line - ui.px(26)}, {here, line.line + ui.px(8)}, grey(ui.palette().accent), ui.px(2));
+    draw.AddText({here - ui.px(10), line.line - ui.px(46)}, grey(ui.palette().accent), "now");
+    words += "now " + std::to_string(status.store().slot()) + "; ";
   }
-  size_t count = 0;
+  return words;
+}
+
+void CheckpointsPanel::DrawMarks(Widgets& ui, const api::Checkpoints& checkpoints, const Timeline& line) {
+  ImDrawList& draw = *ImGui::GetWindowDrawList();
   float labelled = 0;  // up to where labels reach
-  if (model.checkpoints()) {
-    for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
-      const ImVec2 centre(x(one.slot()), line);
-      const bool chosen = one.name() == selected_;
-      const ImU32 colour = grey(!one.damage().empty()  ? ui.palette().bad
-                                : !one.ours()          ? ui.palette().dim
-                                : !one.reach().empty() ? ui.palette().warn
-                                                       : ui.palette().good);
-      draw.AddCircleFilled(centre, ui.px(chosen ? 8 : 6), colour);
-      if (chosen) draw.AddCircle(centre, ui.px(11), ui.palette().text, 0, ui.px(1.5f));
-      const std::string label = std::to_string(one.slot());
-      const float label_width = ImGui::CalcTextSize(label.c_str()).x;
-      if (centre.x - label_width / 2 > labelled && centre.x + label_width / 2 < right + ui.px(40)) {
-        draw.AddText({std::max(centre.x - label_width / 2, at.x + ui.px(10)), line - ui.px(30)}, ui.palette().dim,
-                     label.c_str());
-        labelled = centre.x + label_width / 2 + ui.px(12);
-      }
-      const ImVec2 mouse = ImGui::GetIO().MousePos;
-      if (hovered && std::abs(mouse.x - centre.x) < ui.px(8) && std::abs(mouse.y - centre.y) < ui.px(12)) {
-        ImGui::SetTooltip("%s\nslot %llu", Clip(one.name(), 80).c_str(), static_cast<unsigned long long>(one.slot()));
-        if (clicked) selected_ = one.name();
-      }
-      ++count;
+  for (const api::Checkpoint& one : checkpoints.checkpoints()) {
+    if (!one.has_slot()) continue;
+    const ImVec2 centre(line.X(one.slot(), ui.px(10)), line.line);
+    const bool chosen = one.name() == selected_;
+    const ImU32 colour = ui.stale()              ? ui.palette().stale
+                         : !one.damage().empty() ? ui.palette().bad
+                         : !one.ours()           ? ui.palette().dim
+                         : !one.reach().empty()  ? ui.palette().warn
+                                                 : ui.palette().good;
+    draw.AddCircleFilled(centre, ui.px(chosen ? 8 : 6), colour);
+    if (chosen) draw.AddCircle(centre, ui.px(11), ui.palette().text, 0, ui.px(1.5f));
+    const std::string label = std::to_string(one.slot());
+    const float half = ImGui::CalcTextSize(label.c_str()).x / 2;
+    if (centre.x - half > labelled && centre.x + half < line.right + ui.px(40)) {
+      draw.AddText({std::max(centre.x - half, line.at.x + ui.px(10)), line.line - ui.px(30)}, ui.palette().dim,
+                   label.c_str());
+      labelled = centre.x + half + ui.px(12);
+    }
+    const ImVec2 mouse = ImGui::GetIO().MousePos;
+    if (line.hovered && std::abs(mouse.x - centre.x) < ui.px(8) && std::abs(mouse.y - centre.y) < ui.px(12)) {
+      ImGui::SetTooltip("%s\nslot %llu", Clip(one.name(), 80).c_str(), static_cast<unsigned long long>(one.slot()));
+      if (line.clicked) selected_ = one.name();
     }
   }
-  ui.NoteRect("timeline", "timeline", words + std::to_string(count) + " checkpoints", at, end, "Checkpoints.slot");
 }
 
 void CheckpointsPanel::DrawTable(DrawContext& context) {
@@ -250,67 +275,64 @@ void CheckpointsPanel::DrawTable(DrawContext& context) {
   if (!checkpoints) return ui.Value("checkpoints", "Checkpoints", std::nullopt);
   if (checkpoints->checkpoints().empty())
     return ui.Text("checkpoints", "There is no checkpoint yet.", ui.palette().dim);
-  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_Resizable |
-                                     ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_PadOuterX |
-                                     ImGuiTableFlags_BordersOuterH;
-  if (!ImGui::BeginTable("checkpoints", 7, kFlags, ImGui::GetContentRegionAvail())) return;
-  ImGui::TableSetupScrollFreeze(0, 1);
-  ImGui::TableSetupColumn("name", 0, 2.2f);
-  ImGui::TableSetupColumn("slot", 0, 1.0f);
-  ImGui::TableSetupColumn("made", 0, 1.5f);
-  ImGui::TableSetupColumn("entities", 0, 0.9f);
-  ImGui::TableSetupColumn("size", 0, 0.7f);
-  ImGui::TableSetupColumn("can be used", 0, 1.6f);
-  ImGui::TableSetupColumn("reach to the head", 0, 2.2f);
-  ImGui::TableHeadersRow();
-  // The newest first.
+  if (!ui.BeginTable("checkpoints",
+                     {{"name", 2.2f},
+                      {"slot", 1.0f},
+                      {"made", 1.5f},
+                      {"entities", 0.9f},
+                      {"size", 0.7f},
+                      {"can be used", 1.6f},
+                      {"reach to the head", 2.2f}},
+                     ImGuiTableFlags_ScrollY | ImGuiTableFlags_Resizable | ImGuiTableFlags_BordersOuterH,
+                     ImGui::GetContentRegionAvail()))
+    return;
+  // The newest first; those whose slot could not be read last.
   std::vector<const api::Checkpoint*> rows;
   for (const api::Checkpoint& one : checkpoints->checkpoints()) rows.push_back(&one);
   std::stable_sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) { return a->slot() > b->slot(); });
-  ImGuiListClipper clipper;
-  clipper.Begin(static_cast<int>(rows.size()));
-  while (clipper.Step()) {
-    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
-      ImGui::PushID(i);
-      DrawRow(context, *rows[static_cast<size_t>(i)]);
-      ImGui::PopID();
-    }
-  }
+  ui.Rows(rows.size(), 0, [&](size_t i) {
+    ImGui::PushID(static_cast<int>(i));
+    DrawRow(ui, *rows[i]);
+    ImGui::PopID();
+  });
   ImGui::EndTable();
 }
 
-void CheckpointsPanel::DrawRow(DrawContext& context, const api::Checkpoint& one) {
-  Widgets& ui = context.ui;
-  const std::string id = std::to_string(one.slot());
+void CheckpointsPanel::DrawRow(Widgets& ui, const api::Checkpoint& one) {
+  const std::string id = "checkpoint " + Clip(one.name(), 80);
+  const bool damaged = !one.damage().empty();
   ImGui::TableNextRow();
   ImGui::TableNextColumn();
-  if (ui.Row("checkpoint " + id, one.name(), one.name() == selected_)) selected_ = one.name();
+  if (ui.Row(id, one.name(), one.name() == selected_)) selected_ = one.name();
   ImGui::TableNextColumn();
-  ui.Value(id + " slot", "Checkpoint.slot", id);
+  ui.Value(id + " slot", "Checkpoint.slot", When(one.has_slot(), [&] { return std::to_string(one.slot()); }));
   ImGui::TableNextColumn();
-  ui.Value(id + " made", "Checkpoint.created_at", one.created_at() ? Text(DateAndTime(one.created_at())) : Text());
+  ui.Value(id + " made", "Checkpoint.created_at",
+           When(one.has_created_at(), [&] { return DateAndTime(one.created_at()); }));
   ImGui::TableNextColumn();
-  ui.Value(id + " entities", "Checkpoint.entities", Count(one.entities()));
+  ui.Value(id + " entities", "Checkpoint.entities", When(one.has_entities(), [&] { return Count(one.entities()); }));
   ImGui::TableNextColumn();
-  ui.Value(id + " size", "Checkpoint.bytes", Bytes(static_cast<double>(one.bytes())));
+  ui.Value(id + " size", "Checkpoint.bytes",
+           When(one.has_bytes(), [&] { return Bytes(static_cast<double>(one.bytes())); }));
   ImGui::TableNextColumn();
-  if (!one.damage().empty()) {
+  if (damaged) {
     ui.Name(id + " use", "Checkpoint.damage", "damaged: " + one.damage(), 200, ui.palette().bad);
   } else {
-    ui.Name(id + " use", "Checkpoint.ours", one.ours() ? "yes" : "no, of another lineage", 200,
-            one.ours() ? ui.palette().good : ui.palette().dim);
+    ui.Value(id + " use", "Checkpoint.ours",
+             When(one.has_ours(), [&] { return one.ours() ? "yes" : "no, of another lineage"; }),
+             one.ours() ? ui.palette().good : ui.palette().dim);
   }
   ImGui::TableNextColumn();
-  ui.Name(id + " reach", "Checkpoint.reach", one.reach().empty() ? "whole" : one.reach(), 200,
-          one.reach().empty() ? ui.palette().good : ui.palette().warn);
+  ui.Name(id + " reach", "Checkpoint.reach",
+          !one.has_reach()      ? ""
+          : one.reach().empty() ? "whole"
+                                : one.reach(),
+          200, one.reach().empty() ? ui.palette().good : ui.palette().warn);
 }
 
 void CheckpointsPanel::DrawRewindDialog(DrawContext& context) {
   Widgets& ui = context.ui;
-  ImGui::SetNextWindowSize({ui.px(620), 0});
-  const ImVec2 centre = ImGui::GetMainViewport()->GetCenter();
-  ImGui::SetNextWindowPos(centre, ImGuiCond_Appearing, {0.5f, 0.5f});
-  if (!ImGui::BeginPopupModal(kRewindTitle, nullptr, ImGuiWindowFlags_NoResize)) return;
+  if (!ui.BeginDialog(kRewindTitle, ui.px(620))) return;
   ui.Text("rewind words",
           "The state is made anew from the nearest checkpoint at or before the slot. Until it has caught up, what is "
           "served now stays readable but applies nothing more; then everyone is switched at once.",
@@ -338,11 +360,11 @@ void CheckpointsPanel::DrawRewindDialog(DrawContext& context) {
   ImGui::SameLine();
   const bool pressed = ui.Button("rewind now", "Rewind now", confirmed);
   ImGui::SameLine();
-  const bool cancelled = ui.Button("rewind cancel", "Cancel");
+  const bool cancelled = ui.Cancel("rewind cancel");
   if (confirmed && (pressed || entered)) {
     context.client.ResumeFrom(*slot, again_, accept_gap_);
     ImGui::CloseCurrentPopup();
-  } else if (cancelled || ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape))) {
+  } else if (cancelled) {
     ImGui::CloseCurrentPopup();
   }
   ImGui::EndPopup();
@@ -350,9 +372,7 @@ void CheckpointsPanel::DrawRewindDialog(DrawContext& context) {
 
 void CheckpointsPanel::DrawPruneDialog(DrawContext& context) {
   Widgets& ui = context.ui;
-  ImGui::SetNextWindowSize({ui.px(560), 0});
-  ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5f, 0.5f});
-  if (!ImGui::BeginPopupModal(kPruneTitle, nullptr, ImGuiWindowFlags_NoResize)) return;
+  if (!ui.BeginDialog(kPruneTitle, ui.px(560))) return;
   ui.Input("keep", &keep_text_, "how many to keep", ui.px(120), ImGuiInputTextFlags_CharsDecimal);
   const std::optional<uint64_t> keep = ParseNumber(keep_text_);
   const bool valid = keep && *keep > 0 && *keep <= UINT32_MAX;
@@ -366,8 +386,7 @@ void CheckpointsPanel::DrawPruneDialog(DrawContext& context) {
           ui.palette().dim);
   const bool pressed = ui.Button("prune now", "Delete", valid && count > *keep);
   ImGui::SameLine();
-  if (ui.Button("prune cancel", "Cancel") || ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape)))
-    ImGui::CloseCurrentPopup();
+  if (ui.Cancel("prune cancel")) ImGui::CloseCurrentPopup();
   if (pressed) {
     context.client.PruneCheckpoints(static_cast<uint32_t>(*keep));
     ImGui::CloseCurrentPopup();

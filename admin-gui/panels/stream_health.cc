@@ -10,8 +10,7 @@ namespace everstate::console {
 namespace {
 
 constexpr std::chrono::seconds kPlotSpan{120};
-
-using Text = std::optional<std::string>;
+constexpr uint64_t kLateSlots = 50;  // a lag beyond it is no breath of the provider any more
 
 // The states of a connection as Status.stream.state names them, and where they stand in the drawing (in columns and
 // rows).
@@ -40,18 +39,15 @@ class StreamHealthPanel final : public Panel {
     const float gap = ImGui::GetStyle().ItemSpacing.x;
 
     const float top_height = ui.px(154);
-    ImGui::BeginChild("states", {width * 0.46f, top_height}, true, ImGuiWindowFlags_NoScrollbar);
-    DrawStates(context);
-    ImGui::EndChild();
+    ui.Card(
+        "states", {width * 0.46f, top_height}, [&] { DrawStates(context); }, ImGuiWindowFlags_NoScrollbar);
     ImGui::SameLine();
-    ImGui::BeginChild("numbers", {0, top_height}, true);
-    DrawNumbers(context);
-    ImGui::EndChild();
+    ui.Card("numbers", {0, top_height}, [&] { DrawNumbers(context); });
 
     const float third = (width - 2 * gap) / 3;
     DrawSlots(ui, context.model.slots(), {width, ui.px(118)});
     const ConsoleModel& model = context.model;
-    const auto slots = [](double value) { return Number(value) + " slots"; };
+    const auto slots = [](double value) { return Number(value) + (value == 1 ? " slot" : " slots"); };
     Draw3(context, third,
           {{{"Lag in slots", "Status.store.lag_slots", &model.lag_slots(), slots, ui.palette().series[2]},
             {"Updates received", "Status.stages[receive].units, per second", &model.updates_per_s(), PerSecond,
@@ -59,17 +55,15 @@ class StreamHealthPanel final : public Panel {
             {"Bytes from the stream", "Status.stream.bytes, per second", &model.stream_bytes_per_s(), BytesPerSecond,
              ui.palette().series[0]}}});
 
-    ImGui::BeginChild("stages", {width * 0.42f, 0}, true);
-    DrawStages(context);
-    ImGui::EndChild();
+    ui.Card("stages", {width * 0.42f, 0}, [&] { DrawStages(context); });
     ImGui::SameLine();
-    ImGui::BeginChild("queues", {width * 0.27f, 0}, true);
-    DrawQueues(context);
-    ImGui::EndChild();
+    ui.Card("queues", {width * 0.27f, 0}, [&] { DrawQueues(context); });
     ImGui::SameLine();
-    ImGui::BeginChild("faults", {0, 0}, true);
-    DrawGapsAndFaults(context);
-    ImGui::EndChild();
+    ui.Card("faults", {0, 0}, [&] {
+      DrawGaps(context);
+      ImGui::Spacing();
+      DrawFaults(context);
+    });
   }
 
  private:
@@ -84,7 +78,8 @@ class StreamHealthPanel final : public Panel {
   static void DrawNumbers(DrawContext& context);
   static void DrawStages(DrawContext& context);
   static void DrawQueues(DrawContext& context);
-  static void DrawGapsAndFaults(DrawContext& context);
+  static void DrawGaps(DrawContext& context);
+  static void DrawFaults(DrawContext& context);
 };
 
 void Arrow(ImDrawList& draw, ImVec2 from, ImVec2 to, ImU32 colour, float head) {
@@ -169,53 +164,39 @@ void StreamHealthPanel::DrawNumbers(DrawContext& context) {
   const Rates& rates = context.model.rates();
   if (!ui.BeginGrid("numbers", std::clamp(static_cast<int>(ImGui::GetContentRegionAvail().x / ui.px(130)), 1, 4)))
     return;
-  const ImU32 late = store && store->has_lag_slots() && store->lag_slots() > 50 ? ui.palette().warn : 0;
-  ui.Tile("lag", "Status.store.lag_slots",
-          store && store->has_lag_slots()
-              ? Text(Count(store->lag_slots()) + (store->lag_slots() == 1 ? " slot" : " slots"))
-              : Text(),
-          late);
+  const bool lag_known = store && store->has_lag_slots();
+  const ImU32 late = lag_known && store->lag_slots() > kLateSlots ? ui.palette().warn : 0;
+  ui.Tile("lag", "Status.store.lag_slots", When(lag_known, [&] { return Counted(store->lag_slots(), "slot"); }), late);
   ui.Tile("lag in time", "Status.store.lag_seconds",
-          store && store->has_lag_seconds() ? Text(Seconds(store->lag_seconds())) : Text(), late);
+          When(store && store->has_lag_seconds(), [&] { return Seconds(store->lag_seconds()); }), late);
   ui.Tile("slot applied", "Status.store.slot",
-          store && store->has_slot() ? Text(std::to_string(store->slot())) : Text());
+          When(store && store->has_slot(), [&] { return std::to_string(store->slot()); }));
   ui.Tile("newest slot heard", "Status.stream.newest_slot",
-          stream && stream->has_newest_slot() ? Text(std::to_string(stream->newest_slot())) : Text());
-  ui.Tile("last heard", "Status.stream.since_heard_ms",
-          stream && stream->has_since_heard_ms()
-              ? Text(Seconds(static_cast<double>(stream->since_heard_ms()) / 1000) + " ago")
-              : Text());
-  ui.Tile("reconnects", "Status.stream.reconnects", stream ? Text(Count(stream->reconnects()) + " times") : Text(),
+          When(stream && stream->has_newest_slot(), [&] { return std::to_string(stream->newest_slot()); }));
+  ui.Tile("last heard", "Status.stream.since_heard_ms", When(stream && stream->has_since_heard_ms(), [&] {
+            return Seconds(static_cast<double>(stream->since_heard_ms()) / 1000) + " ago";
+          }));
+  ui.Tile("reconnects", "Status.stream.reconnects", When(stream, [&] { return Counted(stream->reconnects(), "time"); }),
           stream && stream->reconnects() ? ui.palette().warn : 0);
-  ui.Tile("messages", "Status.stream.messages, per second",
-          rates.messages_per_s ? Text(PerSecond(*rates.messages_per_s)) : Text());
-  ui.Tile("blocks settled", "Status.stream.blocks_settled, per second",
-          rates.blocks_per_s ? Text(PerSecond(*rates.blocks_per_s)) : Text());
-  ui.Tile("entities", "Status.store.entities", store ? Text(Count(store->entities()) + " entities") : Text());
+  ui.Tile("messages", "Status.stream.messages, per second", Shown(rates.messages_per_s, PerSecond));
+  ui.Tile("blocks settled", "Status.stream.blocks_settled, per second", Shown(rates.blocks_per_s, PerSecond));
+  ui.Tile("entities", "Status.store.entities", When(store, [&] { return Count(store->entities()) + " entities"; }));
   ui.Tile("store on disk", "Status.store.sst_bytes + wal_bytes",
-          store ? Text(Bytes(static_cast<double>(store->sst_bytes() + store->wal_bytes()))) : Text());
+          When(store, [&] { return Bytes(static_cast<double>(store->sst_bytes() + store->wal_bytes())); }));
   const bool archive = status && status->has_archive();
   ui.Tile("archive", "Status.archive.bytes",
-          archive  ? Text(Bytes(static_cast<double>(status->archive().bytes())))
-          : status ? Text("off")
-                   : Text(),
+          When(status.has_value(),
+               [&] { return archive ? Bytes(static_cast<double>(status->archive().bytes())) : std::string("off"); }),
           archive && status->archive().failures() ? ui.palette().bad : 0);
   ui.Tile("sessions", "Status.sessions.sessions",
-          status && status->has_sessions() ? Text(Count(status->sessions().sessions()) + " open") : Text());
+          When(status && status->has_sessions(), [&] { return Count(status->sessions().sessions()) + " open"; }));
   ui.EndGrid();
 }
 
 void StreamHealthPanel::DrawStages(DrawContext& context) {
   Widgets& ui = context.ui;
   ui.Heading("Stages");
-  if (!ImGui::BeginTable("stages", 4,
-                         ImGuiTableFlags_SizingStretchProp | ImGuiTableFlags_RowBg | ImGuiTableFlags_PadOuterX))
-    return;
-  ImGui::TableSetupColumn("stage", 0, 1.0f);
-  ImGui::TableSetupColumn("rate", 0, 1.5f);
-  ImGui::TableSetupColumn("busy", 0, 1.5f);
-  ImGui::TableSetupColumn("time each", 0, 1.2f);
-  ImGui::TableHeadersRow();
+  if (!ui.BeginTable("stages", {{"stage", 1.0f}, {"rate", 1.5f}, {"busy", 1.5f}, {"time each", 1.2f}})) return;
   for (const StageRate& stage : context.model.rates().stages) {
     const std::string name = Clip(stage.name, 60);
     const std::string metric = "Status.stages[" + name + "]";
@@ -224,7 +205,7 @@ void StreamHealthPanel::DrawStages(DrawContext& context) {
     ui.Name("stage " + name, (metric + ".name").c_str(), stage.name);
     ImGui::TableNextColumn();
     ui.Value(name + " rate", (metric + ".units, per second").c_str(),
-             stage.per_s ? Text(Number(*stage.per_s) + " " + Clip(stage.unit, 20) + "/s") : Text());
+             Shown(stage.per_s, [&](double rate) { return Number(rate) + " " + Clip(stage.unit, 20) + "/s"; }));
     ImGui::TableNextColumn();
     const ImU32 colour = stage.busy.value_or(0) > 0.8   ? ui.palette().bad
                          : stage.busy.value_or(0) > 0.5 ? ui.palette().warn
@@ -233,7 +214,7 @@ void StreamHealthPanel::DrawStages(DrawContext& context) {
            stage.busy ? Percent(*stage.busy) : "", colour);
     ImGui::TableNextColumn();
     ui.Value(name + " time each", (metric + ".busy_us / units").c_str(),
-             stage.us_per_unit ? Text(Number(*stage.us_per_unit) + " µs") : Text());
+             Shown(stage.us_per_unit, [](double us) { return Number(us) + " µs"; }));
   }
   ImGui::EndTable();
   if (context.model.rates().stages.empty()) ui.Text("no stages", ui.theme().unknown(), ui.palette().dim);
@@ -262,26 +243,37 @@ void StreamHealthPanel::DrawQueues(DrawContext& context) {
   }
 }
 
-void StreamHealthPanel::DrawGapsAndFaults(DrawContext& context) {
+void StreamHealthPanel::DrawGaps(DrawContext& context) {
   Widgets& ui = context.ui;
   const auto& status = context.model.status();
   ui.Heading("Gaps");
-  if (!status) {
-    ui.Value("gaps", "Status.gaps", std::nullopt);
-  } else if (status->gaps().empty()) {
-    ui.Value("gaps", "Status.gaps", "none", ui.palette().good);
+  const bool any = status && !status->gaps().empty();
+  uint64_t missing = 0;
+  if (any) {
+    for (const api::Gap& gap : status->gaps()) missing += SlotsMissing(gap.from(), gap.to());
   }
-  if (status) {
-    for (int i = 0; i < status->gaps_size(); ++i) {
-      const api::Gap& gap = status->gaps(i);
-      ui.Name("gap " + std::to_string(i), "Status.gaps",
-              "slots " + std::to_string(gap.from()) + " to " + std::to_string(gap.to()) + ": " + gap.cause(), 300,
-              ui.palette().warn);
-    }
+  ui.Value("gaps", "Status.gaps",
+           When(status.has_value(),
+                [&] {
+                  return any ? Counted(static_cast<uint64_t>(status->gaps_size()), "gap") + ", " +
+                                   Counted(missing, "slot") + " missing"
+                             : std::string("none");
+                }),
+           any ? ui.palette().warn : ui.palette().good);
+  if (!status) return;
+  for (int i = status->gaps_size(); i-- > 0;) {  // the newest first
+    const api::Gap& gap = status->gaps(i);
+    ui.Name("gap " + std::to_string(status->gaps_size() - 1 - i), "Status.gaps",
+            GapSlots(gap.from(), gap.to()) + ": " + gap.cause(), 300, ui.palette().warn);
   }
-  ImGui::Spacing();
+}
+
+void StreamHealthPanel::DrawFaults(DrawContext& context) {
+  Widgets& ui = context.ui;
+  const auto& status = context.model.status();
   ui.Heading("Faults");
-  ui.Value("faults", "Status.faults", status ? Text(Count(status->faults()) + " operations skipped") : Text(),
+  ui.Value("faults", "Status.faults",
+           When(status.has_value(), [&] { return Counted(status->faults(), "operation") + " skipped"; }),
            status && status->faults() ? ui.palette().warn : 0);
   if (!status) return;
   for (int i = 0; i < status->fault_kinds_size(); ++i) {

@@ -203,8 +203,8 @@ void FillStatus(const ServerStatus& status, pb::Status* message) {
 
 void FillCheckpoint(const CheckpointInfo& info, pb::Checkpoint* message) {
   message->set_name(ProtoText(info.name));
-  message->set_created_at(info.created_at);
   if (info.watermark.number == 0) return;  // nothing of it could be read
+  message->set_created_at(info.created_at);
   message->set_slot(info.watermark.block.slot);
   message->set_blockhash(EncodeBase58(info.watermark.block.blockhash));
   message->set_lineage(ProtoText(info.lineage));

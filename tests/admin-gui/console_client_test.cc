@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "admin-gui/console_model.h"
+#include "tests/support/eventually.h"
 #include "tests/support/fake_admin.h"
 
 namespace everstate::console {
@@ -36,7 +37,7 @@ class ConsoleClientTest : public testing::Test {
 
   // Takes events until the condition holds.
   bool Until(const std::function<bool()>& condition) {
-    return server_.WaitFor([&] {
+    return Eventually([&] {
       if (client_) {
         for (Event& event : client_->Take()) model_.Apply(std::move(event));
       }
@@ -125,8 +126,8 @@ TEST_F(ConsoleClientTest, TheTailIsAskedForAndChanged) {
   client_->SetTail(request);
   ASSERT_TRUE(Until([&] { return server_.tail_requests().size() == 1; }));
   EXPECT_THAT(server_.tail_requests()[0].views(), ElementsAre("TokenMint/list"));
-  server_.SendFrames(
-      {FakeFrame("TokenMint/list", "k1", "patch", 1, "a"), FakeFrame("TokenAccount/list", "k2", "patch", 1, "b")});
+  server_.SendFrames({TailFrameMessage("TokenMint/list", "k1", "patch", 1, "a"),
+                      TailFrameMessage("TokenAccount/list", "k2", "patch", 1, "b")});
   ASSERT_TRUE(Until([&] { return model_.tail().rows().size() == 1; }));
   EXPECT_EQ(model_.tail().rows()[0].frame.key(), "k1");
 
@@ -135,7 +136,7 @@ TEST_F(ConsoleClientTest, TheTailIsAskedForAndChanged) {
   ASSERT_TRUE(Until([&] { return model_.tail().paused == true; }));
   EXPECT_TRUE(server_.tail_requests().back().paused());
   const uint64_t sent = server_.chunks_sent();
-  server_.SendFrames({FakeFrame("TokenMint/list", "k3", "patch", 2, "a")});
+  server_.SendFrames({TailFrameMessage("TokenMint/list", "k3", "patch", 2, "a")});
   request.set_paused(false);
   client_->SetTail(request);
   ASSERT_TRUE(Until([&] { return model_.tail().paused == false; }));
@@ -177,10 +178,10 @@ TEST_F(ConsoleClientTest, AFloodWaitsAtTheServer) {
   ASSERT_TRUE(Until([&] { return server_.tail_requests().size() == 1; }));
   std::vector<api::TailFrame> frames;
   for (uint64_t i = 0; i < 1000; ++i)
-    frames.push_back(FakeFrame("TokenMint/list", "k", "patch", i, std::string(2000, 'x')));
+    frames.push_back(TailFrameMessage("TokenMint/list", "k", "patch", i, std::string(2000, 'x')));
   for (int i = 0; i < 40; ++i) server_.SendFrames(frames);
   const int before = wakes_;
-  ASSERT_TRUE(server_.WaitFor([&] { return wakes_ > before + static_cast<int>(kStatusesMax) + 20; }));
+  ASSERT_TRUE(Eventually([&] { return wakes_ > before + static_cast<int>(kStatusesMax) + 20; }));
   size_t statuses = 0, waiting = 0;
   for (const Event& event : client_->Take()) {
     statuses += std::holds_alternative<StatusArrived>(event.what);
@@ -192,7 +193,7 @@ TEST_F(ConsoleClientTest, AFloodWaitsAtTheServer) {
   EXPECT_LE(waiting, kTailFramesMax + 1000);
   // Reading goes on where it stopped, nothing is lost on the way.
   size_t more = 0;
-  ASSERT_TRUE(server_.WaitFor([&] {
+  ASSERT_TRUE(Eventually([&] {
     for (const Event& event : client_->Take()) {
       if (const auto* tail = std::get_if<TailArrived>(&event.what))
         more += static_cast<size_t>(tail->chunk.frames_size());

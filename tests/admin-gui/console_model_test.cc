@@ -82,6 +82,44 @@ TEST(ConsoleModel, AnotherProcessBeginsAnew) {
   EXPECT_THAT(model.notices().back().text, HasSubstr("started again"));
 }
 
+// A server that was lost and came back as another process, which by now has run for longer than the first had.
+TEST(ConsoleModel, AnotherProcessIsKnownByItsStart) {
+  const auto started = [](int64_t at) {
+    api::Info info;
+    info.set_started_at(at);
+    return Connected{info};
+  };
+  ConsoleModel model;
+  model.Apply({kStart, started(500)});
+  model.Apply({kStart, StatusArrived{WithSlots(5000, {10, 11})}});
+  model.Apply({kStart + seconds(1), Lost{"gone", kStart + seconds(9)}});
+  model.Apply({kStart + seconds(9), started(505)});
+  EXPECT_EQ(model.notices().size(), 1u);
+  model.Apply({kStart + seconds(9), StatusArrived{StatusAt(8000, 100)}});
+  EXPECT_FALSE(model.rates().updates_per_s) << "the counters are another process's";
+  EXPECT_TRUE(model.slots().empty());
+  ASSERT_EQ(model.notices().size(), 2u);
+  EXPECT_THAT(model.notices().back().text, HasSubstr("started again"));
+  model.Apply({kStart + seconds(10), StatusArrived{StatusAt(9000, 300)}});
+  EXPECT_DOUBLE_EQ(*model.rates().updates_per_s, 200);
+  EXPECT_EQ(model.notices().size(), 2u);
+}
+
+// The same process after a lost connection: what happened meanwhile is no rate of now.
+TEST(ConsoleModel, RatesBeginAnewAfterALoss) {
+  ConsoleModel model;
+  model.Apply({kStart, Connected{}});
+  model.Apply({kStart, StatusArrived{WithSlots(50000, {10, 11})}});
+  model.Apply({kStart + seconds(1), StatusArrived{StatusAt(51000, 5)}});
+  model.Apply({kStart + seconds(1), Lost{"gone", kStart + seconds(9)}});
+  model.Apply({kStart + seconds(60), Connected{}});
+  model.Apply({kStart + seconds(60), StatusArrived{StatusAt(110000, 60000)}});
+  EXPECT_FALSE(model.rates().updates_per_s);
+  EXPECT_FALSE(model.slots().empty());
+  model.Apply({kStart + seconds(61), StatusArrived{StatusAt(111000, 60010)}});
+  EXPECT_DOUBLE_EQ(*model.rates().updates_per_s, 10);
+}
+
 TEST(ConsoleModel, ALostServerKeepsItsLastStateAndSaysSinceWhen) {
   ConsoleModel model;
   model.Apply({kStart, Connecting{1}});

@@ -96,5 +96,21 @@ TEST(PrettyJson, TakesWhatIsNoJson) {
   EXPECT_FALSE(PrettyJson(std::string(1000, '}')).empty());
 }
 
+TEST(Format, AGapIsWhatLiesBetweenItsEnds) {
+  EXPECT_EQ(GapSlots(100, 105), "slots 101 to 104");
+  EXPECT_EQ(SlotsMissing(100, 105), 4u);
+  EXPECT_EQ(GapSlots(100, 102), "slot 101");
+  EXPECT_EQ(SlotsMissing(100, 102), 1u);
+  EXPECT_EQ(GapSlots(100, 101), "between slots 100 and 101");
+  EXPECT_EQ(SlotsMissing(100, 101), 0u);
+  EXPECT_EQ(SlotsMissing(UINT64_MAX, 0), 0u);
+}
+
+TEST(Format, CountsTheirThing) {
+  EXPECT_EQ(Counted(1, "slot"), "1 slot");
+  EXPECT_EQ(Counted(0, "slot"), "0 slots");
+  EXPECT_EQ(Counted(1234, "slot"), "1,234 slots");
+}
+
 }  // namespace
 }  // namespace everstate::console

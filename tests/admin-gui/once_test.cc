@@ -91,7 +91,7 @@ TEST(Once, LongNamesAndGapsAndRewinds) {
   rewind->set_error("slots 5 to 7 are missing");
   const std::string text = OnceText("here:1", probe);
   EXPECT_LT(text.size(), 3000u);
-  EXPECT_THAT(text, HasSubstr("slots 5 to 7: forgotten"));
+  EXPECT_THAT(text, HasSubstr("slot 6: forgotten"));
   EXPECT_THAT(text, HasSubstr("failed"));
   EXPECT_THAT(text, HasSubstr("slots 5 to 7 are missing"));
   const auto json = nlohmann::json::parse(OnceJson("here:1", probe));

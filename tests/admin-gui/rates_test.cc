@@ -53,6 +53,14 @@ TEST(Rates, OfAQuietStageAreZeroAndItsCostUnknown) {
   EXPECT_FALSE(rates.stages[0].us_per_unit);
 }
 
+TEST(Rates, AStageWhoseTimeIsNotMeasuredIsNotIdle) {
+  auto older = At(1000000, 100), newer = At(2000000, 200);
+  for (auto* status : {&older, &newer}) status->mutable_stages(0)->clear_busy_us();
+  const Rates rates = RatesBetween(&older, newer);
+  EXPECT_EQ(rates.stages[0].per_s, 100);
+  EXPECT_FALSE(rates.stages[0].busy || rates.stages[0].us_per_unit);
+}
+
 TEST(Rates, OfWhatTheServerDoesNotSayAreUnknown) {
   auto older = At(1000000, 100), newer = At(2000000, 200);
   older.clear_stages();

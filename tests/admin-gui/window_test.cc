@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/admin-gui/driven_console.h"
+#include "tests/support/eventually.h"
 #include "tests/support/fake_admin.h"
 
 namespace everstate::console {
@@ -49,10 +50,9 @@ class WindowTest : public testing::Test {
     }
     return tip;
   }
-  bool WaitFor(const std::function<bool()>& condition) { return server_.WaitFor(condition); }
   // The newest request, when the panel has settled on one that holds.
   bool Asked(const std::function<bool(const admin::v1::TailRequest&)>& holds) {
-    return WaitFor([&] {
+    return Eventually([&] {
       const auto asked = server_.tail_requests();
       return !asked.empty() && holds(asked.back());
     });
@@ -61,9 +61,9 @@ class WindowTest : public testing::Test {
     std::vector<admin::v1::TailFrame> frames;
     for (uint64_t n = from; n < from + count; ++n) {
       const char* op = n % 11 == 0 ? "delete" : n % 5 == 0 ? "upsert" : "patch";
-      frames.push_back(FakeFrame(n % 3 ? "TokenMint/list" : "TokenAccount/list",
-                                 "So1111111111111111111111111111111111111111" + std::to_string(n % 7), op, n,
-                                 n % 2 ? "odd" : "even"));
+      frames.push_back(TailFrameMessage(n % 3 ? "TokenMint/list" : "TokenAccount/list",
+                                        "So1111111111111111111111111111111111111111" + std::to_string(n % 7), op, n,
+                                        n % 2 ? "odd" : "even"));
     }
     server_.SendFrames(frames);
   }
@@ -84,7 +84,8 @@ TEST_F(WindowTest, StreamHealthShowsWhatTheServerSays) {
   EXPECT_EQ(console_->TextOf("entities"), "12,345 entities");
   EXPECT_EQ(console_->TextOf("stack"), "SplStream");
   EXPECT_EQ(console_->TextOf("health"), "ready");
-  EXPECT_THAT(console_->TextOf("gap 0"), StartsWith("slots 299990000 to 299990012: "));
+  EXPECT_THAT(console_->TextOf("gap 0"), StartsWith("slots 299990001 to 299990011: "));
+  EXPECT_EQ(console_->TextOf("gaps"), "1 gap, 11 slots missing");
   Do("hover gap 0");
   EXPECT_THAT(Tip(), HasSubstr("the provider had forgotten them"));
   EXPECT_THAT(console_->TextOf("ledger fill"), HasSubstr("3 of 64, 1.5 MB of 268 MB"));
@@ -94,6 +95,9 @@ TEST_F(WindowTest, StreamHealthShowsWhatTheServerSays) {
   const double rate = std::stod(console_->TextOf("receive rate"));
   EXPECT_GT(rate, 60);
   EXPECT_LT(rate, 160);
+  EXPECT_EQ(console_->TextOf("receive busy"), "—") << "it is not measured";
+  EXPECT_EQ(console_->TextOf("receive time each"), "—");
+  EXPECT_THAT(console_->TextOf("project busy"), HasSubstr(" %"));
   // Hovering names the metric and its age.
   Do("hover lag");
   EXPECT_THAT(Tip(), AllOf(HasSubstr("Status.store.lag_slots"), HasSubstr(" s old")));
@@ -208,13 +212,13 @@ TEST_F(WindowTest, LongNamesAreCutWithATip) {
   EXPECT_THAT(Tip(), HasSubstr("(5,000 bytes)"));
   Do("key Ctrl+2");
   Do("wait tail state is live");
-  server_.SendFrames({FakeFrame(name, name, "patch", 1, name)});
+  server_.SendFrames({TailFrameMessage(name, name, "patch", 1, name)});
   Do("wait rows contains 1 of 1 rows");
   Do("click frame 0");
   Do("wait frame json contains mode");
   inside("Bus traffic");
   Do("key Ctrl+3");
-  Do("wait checkpoint 299999000");
+  Do("wait checkpoint 299999600-4kLmN9pQ-a1b2");
   inside("Checkpoints");
   Shot("long-names");
 }
@@ -284,7 +288,8 @@ TEST_F(WindowTest, AFrameIsReadAndCopied) {
   SendSome(0, 12);
   Do("wait rows contains 12 of 12 rows");
   Do("click frame 5");
-  const auto frame = FakeFrame("TokenMint/list", "So11111111111111111111111111111111111111115", "upsert", 5, "odd");
+  const auto frame =
+      TailFrameMessage("TokenMint/list", "So11111111111111111111111111111111111111115", "upsert", 5, "odd");
   EXPECT_EQ(nlohmann::json::parse(console_->TextOf("frame json")), nlohmann::json::parse(frame.json()));
   EXPECT_THAT(console_->TextOf("frame json"), HasSubstr("\n  \"data\": {\n    \"supply\": \"1000000\""));
   EXPECT_EQ(console_->TextOf("frame view"), "TokenMint/list");
@@ -343,7 +348,7 @@ TEST_F(WindowTest, ViewsAreSortedByWhatIsClicked) {
 TEST_F(WindowTest, ARewindNeedsItsConfirmation) {
   Open();
   Do("key Ctrl+3");
-  Do("click checkpoint 300000200");
+  Do("click checkpoint 300000200-4kLmN9pQ-a1b2");
   Do("click rewind");
   Do("wait rewind from contains 300000200-4kLmN9pQ-a1b2");
   EXPECT_EQ(console_->TextOf("rewind slot"), "300000200");
@@ -366,7 +371,7 @@ TEST_F(WindowTest, ARewindNeedsItsConfirmation) {
   Do("hover rewind ask");
   Shot("rewind");
   Do("click rewind now");
-  ASSERT_TRUE(WaitFor([&] { return !server_.resume_requests().empty(); }));
+  ASSERT_TRUE(Eventually([&] { return !server_.resume_requests().empty(); }));
   ASSERT_EQ(server_.resume_requests().size(), 1u);
   EXPECT_EQ(server_.resume_requests()[0].slot(), 300000200u);
   EXPECT_TRUE(server_.resume_requests()[0].accept_gap());
@@ -398,19 +403,47 @@ TEST_F(WindowTest, ARewindsProgressAndFailureAreShown) {
   Do("wait rewind enabled");
 }
 
+// Nothing can be read of it but its name: it has no slot, not slot 0, and nobody knows what reaches from it.
+TEST_F(WindowTest, ADamagedCheckpointIsUnknownNotZero) {
+  server_.Configure([](FakeAdmin& s) {
+    for (const char* name : {"299998400-damaged", "299998400-too"}) {
+      auto* damaged = s.checkpoints.add_checkpoints();
+      damaged->set_name(name);
+      damaged->set_damage("CHECKPOINT: 12 bytes are missing");
+    }
+  });
+  Open();
+  Do("key Ctrl+3");
+  Do("wait checkpoint 299998400-too");
+  const std::string one = "checkpoint 299998400-damaged";
+  for (const char* what : {" slot", " made", " entities", " size", " reach"})
+    EXPECT_EQ(console_->TextOf(one + what), "—") << what;
+  EXPECT_THAT(console_->TextOf(one + " use"), StartsWith("damaged: CHECKPOINT"));
+  EXPECT_EQ(console_->TextOf("checkpoint 300000800-4kLmN9pQ-a1b2 reach"), "whole");
+  // The timeline shows the slots that are known, and they still lie apart.
+  EXPECT_THAT(console_->TextOf("timeline"), HasSubstr("6 checkpoints"));
+  Do("click " + one);
+  Do("click rewind");
+  EXPECT_EQ(console_->TextOf("rewind slot"), "");
+  Do("key Escape");
+  Do("wait rewind now gone");
+  Do("hover create");
+  Shot("damaged");
+}
+
 TEST_F(WindowTest, CheckpointsAreMadeVerifiedAndPruned) {
   Open();
   Do("click Checkpoints");
-  Do("wait checkpoint 300000800");
+  Do("wait checkpoint 300000800-4kLmN9pQ-a1b2");
   Do("wait verify disabled");
   Do("click create");
   Do("wait notice contains made ");
   EXPECT_EQ(server_.created(), 1);
-  Do("wait checkpoint 300001000");
+  Do("wait checkpoint 300001000-4kLmN9pQ-a1b2");
   EXPECT_THAT(console_->TextOf("timeline"), HasSubstr("5 checkpoints"));
 
   server_.Configure([](FakeAdmin& s) { s.verify_answer = {grpc::DATA_LOSS, "000012.sst: checksum mismatch"}; });
-  Do("click checkpoint 299999600");
+  Do("click checkpoint 299999600-4kLmN9pQ-a1b2");
   Do("click verify");
   Do("wait notice contains damaged: 000012.sst: checksum mismatch");
   EXPECT_THAT(server_.verified(), ElementsAre("299999600-4kLmN9pQ-a1b2"));
@@ -425,7 +458,7 @@ TEST_F(WindowTest, CheckpointsAreMadeVerifiedAndPruned) {
   Do("click prune now");
   Do("wait notice contains deleted 299999000");
   EXPECT_THAT(server_.pruned(), ElementsAre(2u));
-  Do("wait checkpoint 299999600 gone");
+  Do("wait checkpoint 299999600-4kLmN9pQ-a1b2 gone");
 }
 
 TEST_F(WindowTest, LightThemeAndSizes) {

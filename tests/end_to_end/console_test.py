@@ -8,6 +8,7 @@ EVERSTATE_CONSOLE_PROGRAM names the console; EVERSTATE_SHOTS=FOLDER leaves pictu
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import unittest
@@ -183,7 +184,7 @@ class WindowTest(harness.EndToEndTest):
         console.do("wait notice contains made ")
         wait_for("the checkpoint in the list", lambda: any(w["name"].startswith("checkpoint ") for w in console.widgets()))
         row = next(w["name"] for w in console.widgets() if w["kind"] == "row" and w["name"].startswith("checkpoint "))
-        slot = int(row.split(" ")[1])
+        slot = int(re.fullmatch(r"checkpoint (\d+)-.*", row)[1])
         console.do(f"click {row}")
         console.do("click verify")
         console.do("wait notice contains is whole")

@@ -9,7 +9,6 @@ namespace everstate {
 namespace {
 
 using std::chrono::steady_clock;
-constexpr std::chrono::seconds kDeadline{60};
 
 bool Wants(const admin::v1::TailRequest& request, const admin::v1::TailFrame& frame) {
   if (request.paused()) return false;
@@ -69,15 +68,6 @@ void FakeAdmin::Configure(const std::function<void(FakeAdmin&)>& change) {
   const std::lock_guard lock(mutex_);
   change(*this);
   changed_.notify_all();
-}
-
-bool FakeAdmin::WaitFor(const std::function<bool()>& condition) const {
-  const auto deadline = steady_clock::now() + kDeadline;
-  while (!condition()) {
-    if (steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
 }
 
 void FakeAdmin::SendFrames(const std::vector<admin::v1::TailFrame>& frames) {
@@ -184,7 +174,7 @@ grpc::Status FakeAdmin::CreateCheckpoint(grpc::ServerContext*, const admin::v1::
   const std::lock_guard lock(mutex_);
   ++created_;
   if (!create_answer.ok()) return create_answer;
-  *reply = FakeCheckpoint(status.store().slot());
+  *reply = CheckpointMessage(status.store().slot());
   *checkpoints.add_checkpoints() = *reply;
   return grpc::Status::OK;
 }
@@ -228,8 +218,8 @@ grpc::Status FakeAdmin::ResumeFrom(grpc::ServerContext*, const admin::v1::Resume
   return grpc::Status::OK;
 }
 
-admin::v1::TailFrame FakeFrame(const std::string& view, const std::string& key, const std::string& op, uint64_t number,
-                               const std::string& text) {
+admin::v1::TailFrame TailFrameMessage(const std::string& view, const std::string& key, const std::string& op,
+                                      uint64_t number, const std::string& text) {
   admin::v1::TailFrame frame;
   frame.set_view(view);
   frame.set_key(key);
@@ -242,7 +232,7 @@ admin::v1::TailFrame FakeFrame(const std::string& view, const std::string& key, 
   return frame;
 }
 
-admin::v1::Checkpoint FakeCheckpoint(uint64_t slot) {
+admin::v1::Checkpoint CheckpointMessage(uint64_t slot) {
   admin::v1::Checkpoint checkpoint;
   checkpoint.set_name(std::to_string(slot) + "-4kLmN9pQ-a1b2");
   checkpoint.set_slot(slot);
@@ -253,6 +243,7 @@ admin::v1::Checkpoint FakeCheckpoint(uint64_t slot) {
   checkpoint.set_bytes(3456789 + slot % 100000);
   checkpoint.set_created_at(1764080000 + static_cast<int64_t>(slot % 100000));
   checkpoint.set_ours(true);
+  checkpoint.set_reach("");
   return checkpoint;
 }
 
@@ -295,11 +286,7 @@ void ConfigureHealthy(FakeAdmin* server) {
     store->set_wal_bytes(234567);
     const struct {
       const char *name, *unit;
-    } stages[] = {{"receive", "updates"},
-                  {"project", "updates"},
-                  {"apply", "blocks"},
-                  {"publish", "frames"},
-                  {"archive", "blocks"}};
+    } stages[] = {{"receive", "updates"}, {"project", "updates"}, {"apply", "blocks"}, {"publish", "frames"}};
     for (const auto& stage : stages) {
       auto* added = status.add_stages();
       added->set_name(stage.name);
@@ -333,7 +320,7 @@ void ConfigureHealthy(FakeAdmin* server) {
     archive->set_first_slot(299995000);
     archive->set_last_slot(300001000);
     for (uint64_t slot = 299999000; slot <= 300000800; slot += 600)
-      *s.checkpoints.add_checkpoints() = FakeCheckpoint(slot);
+      *s.checkpoints.add_checkpoints() = CheckpointMessage(slot);
     // Time passes: 2.5 slots a second, 40 updates each.
     s.tick = [](admin::v1::Status* now, uint64_t) {
       const uint64_t ms = now->uptime_us() / 1000;
@@ -344,11 +331,11 @@ void ConfigureHealthy(FakeAdmin* server) {
       now->mutable_stream()->set_messages(blocks * 45);
       now->mutable_stream()->set_bytes(blocks * 52000);
       now->mutable_stream()->set_blocks_settled(blocks);
-      const uint64_t units[] = {blocks * 40, blocks * 40, blocks, blocks * 22, blocks};
-      const uint64_t busy_us[] = {blocks * 9000, blocks * 21000, blocks * 4000, blocks * 1500, blocks * 900};
-      for (int i = 0; i < now->stages_size() && i < 5; ++i) {
+      const uint64_t units[] = {blocks * 40, blocks * 40, blocks, blocks * 22};
+      const uint64_t busy_us[] = {0, blocks * 21000, blocks * 4000, blocks * 1500};
+      for (int i = 0; i < now->stages_size() && i < 4; ++i) {
         now->mutable_stages(i)->set_units(units[i]);
-        now->mutable_stages(i)->set_busy_us(busy_us[i]);
+        if (busy_us[i] > 0) now->mutable_stages(i)->set_busy_us(busy_us[i]);  // receiving is not measured
       }
       for (int i = 0; i < now->views_size(); ++i) {
         now->mutable_views(i)->set_frames(blocks * static_cast<uint64_t>(10 - 3 * std::min(i, 3)));

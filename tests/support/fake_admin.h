@@ -54,9 +54,6 @@ class FakeAdmin final : public admin::v1::Admin::Service {
   int watched() const;   // ever
   uint64_t chunks_sent() const;
 
-  // Waits until `condition` holds, with a generous deadline; false when it does not become so.
-  bool WaitFor(const std::function<bool()>& condition) const;
-
   grpc::Status GetInfo(grpc::ServerContext*, const admin::v1::GetInfoRequest*, admin::v1::Info* reply) override;
   grpc::Status WatchStatus(grpc::ServerContext* context, const admin::v1::WatchStatusRequest* request,
                            grpc::ServerWriter<admin::v1::Status>* writer) override;
@@ -93,8 +90,8 @@ class FakeAdmin final : public admin::v1::Admin::Service {
 
 // A healthy server's answers, with two views, stages, queues, slots and an archive.
 void ConfigureHealthy(FakeAdmin* server);
-admin::v1::TailFrame FakeFrame(const std::string& view, const std::string& key, const std::string& op, uint64_t number,
-                               const std::string& text);
-admin::v1::Checkpoint FakeCheckpoint(uint64_t slot);
+admin::v1::TailFrame TailFrameMessage(const std::string& view, const std::string& key, const std::string& op,
+                                      uint64_t number, const std::string& text);
+admin::v1::Checkpoint CheckpointMessage(uint64_t slot);
 
 }  // namespace everstate

@@ -84,7 +84,11 @@ TEST_F(CallsTest, TheListTellsWhatIsOursWhatReachesAndWhatIsDamaged) {
   EXPECT_EQ(all.checkpoints(2).damage(), "CHECKPOINT is missing");
   EXPECT_EQ(all.checkpoints(2).name(), "300-\uFFFDbroken");
   EXPECT_EQ(all.checkpoints(2).blockhash(), "");
-  EXPECT_FALSE(all.checkpoints(2).ours());
+  // What is not known is absent: 0 would be a slot, and no words would mean that the archive reaches.
+  const pb::Checkpoint& damaged = all.checkpoints(2);
+  EXPECT_FALSE(damaged.has_slot() || damaged.has_number() || damaged.has_entities() || damaged.has_bytes());
+  EXPECT_FALSE(damaged.has_created_at() || damaged.has_ours() || damaged.has_reach());
+  EXPECT_TRUE(all.checkpoints(1).has_slot() && all.checkpoints(1).has_ours() && all.checkpoints(1).has_reach());
 }
 
 TEST_F(CallsTest, VerifyTakesANameAndNoPath) {
