@@ -11,7 +11,6 @@
 #include <system_error>
 #include <utility>
 
-#include "server/base/log.h"
 #include "server/base/sha256.h"
 #include "storage/checkpoint_record.h"
 #include "storage/checkpoint_verify.h"
@@ -145,14 +144,11 @@ absl::StatusOr<CheckpointInfo> EntityStore::CreateCheckpoint() const {
   return std::move(info);
 }
 
-std::vector<CheckpointEntry> ListCheckpoints(const fs::path& data_dir) {
+absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(const fs::path& data_dir) {
   std::vector<CheckpointEntry> entries;
   const fs::path dir = CheckpointsPath(data_dir);
   const auto names = NamesIn(dir);
-  if (!names.ok()) {
-    spdlog::warn("{}", std::string(names.status().message()));
-    return entries;
-  }
+  if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
     std::error_code error;
     if (IsUnfinishedName(name) || !fs::is_directory(dir / name, error)) continue;
@@ -185,11 +181,12 @@ absl::StatusOr<CheckpointInfo> VerifyCheckpoint(const fs::path& path) {
 absl::StatusOr<std::vector<std::string>> PruneCheckpoints(const fs::path& data_dir, size_t keep) {
   auto deleted = DeleteUnfinishedIn(CheckpointsPath(data_dir));
   if (!deleted.ok()) return deleted.status();
-  std::vector<CheckpointEntry> whole = ListCheckpoints(data_dir);
-  std::erase_if(whole, [](const CheckpointEntry& entry) { return !entry.status.ok(); });
-  if (whole.size() > keep) {
-    whole.resize(whole.size() - keep);
-    for (const CheckpointEntry& entry : whole) {
+  auto whole = ListCheckpoints(data_dir);
+  if (!whole.ok()) return whole.status();
+  std::erase_if(*whole, [](const CheckpointEntry& entry) { return !entry.status.ok(); });
+  if (whole->size() > keep) {
+    whole->resize(whole->size() - keep);
+    for (const CheckpointEntry& entry : *whole) {
       if (auto status = DeleteDirectory(entry.info.path); !status.ok()) return status;
       deleted->push_back(entry.info.name);
     }

@@ -33,8 +33,9 @@ struct CheckpointEntry {
 };
 
 // Ascending by slot, then by name. Directories that are no whole checkpoint (damaged, half copied, not ours) are in it
-// with DataLoss or FailedPrecondition; what is being made or deleted, and files, are not.
-std::vector<CheckpointEntry> ListCheckpoints(const std::filesystem::path& data_dir);
+// with DataLoss or FailedPrecondition; what is being made or deleted, and files, are not. No directory, no checkpoints.
+//   Errors: those of the file system, when the directory cannot be listed.
+absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(const std::filesystem::path& data_dir);
 
 // Reads all of it without changing it: files and their sizes, all checksums, entity counts, watermark, journal.
 //   Errors: NotFound, DataLoss (cut, flipped, missing, too many, half copied: names the file and what to do),

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "server/base/base58.h"
 #include "server/base/sha256.h"
 #include "storage/keys.h"
 #include "storage/records.h"
@@ -26,6 +27,14 @@ absl::StatusOr<uint64_t> CountEntities(rocksdb::DB* db) {
   return entities;
 }
 
+// All of it that two states may differ in.
+std::string TextOf(const Watermark& watermark) {
+  const BlockId& block = watermark.block;
+  return fmt::format("{} (block {} behind slot {}, block {}; time {})", watermark.cursor().ToSeq(),
+                     EncodeBase58(block.blockhash), block.parent_slot, EncodeBase58(block.parent_blockhash),
+                     block.block_time ? std::to_string(*block.block_time) : "none");
+}
+
 absl::Status CheckContent(const CheckpointRecord& record, rocksdb::DB* db) {
   const CheckpointInfo& says = record.info;
   const auto holds = ReadCheckpointContent(db);
@@ -40,7 +49,7 @@ absl::Status CheckContent(const CheckpointRecord& record, rocksdb::DB* db) {
     return differs("number", holds->watermark.number, says.watermark.number);
   }
   if (holds->watermark.block != says.watermark.block || holds->watermark.last_index != says.watermark.last_index) {
-    return differs("the watermark", holds->watermark.cursor().ToSeq(), says.watermark.cursor().ToSeq());
+    return differs("the watermark", TextOf(holds->watermark), TextOf(says.watermark));
   }
   if (holds->entities != says.entities) return differs("entities:", holds->entities, says.entities);
   const auto counted = CountEntities(db);

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/base/counters.h"
 #include "storage/checkpoint.h"
 #include "storage/model.h"
 #include "storage/row.h"
@@ -36,6 +37,11 @@ struct StoreIdentity {
   std::string stack_text;                    // the file itself
   std::string settings;                      // those that change state, in one canonical text; part of lineage L0
   std::shared_ptr<const RowSchema> schema;
+};
+
+// Counted by a store, and by the generations begun from it.
+struct StoreCounters {
+  Counter merge_failures;  // attempts to put a row together from its changes that failed: the row is damaged
 };
 
 class EntityWriter;
@@ -80,6 +86,7 @@ class EntityStore {
     uint64_t sst_bytes = 0, memtable_bytes = 0, wal_bytes = 0, entities_estimate = 0;
   };
   Sizes sizes() const;
+  const StoreCounters& counters() const;
 
   // A checkpoint of the newest applied batch, or of one applied meanwhile. Any thread, one at a time (a second waits);
   // batches go on being applied and wait for nothing. When one of this block, last index and lineage exists already, it is

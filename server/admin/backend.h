@@ -39,7 +39,7 @@ class AdminBackend {
   virtual ServerStatus status() const = 0;
   virtual absl::StatusOr<std::unique_ptr<BusTap>> OpenTap(const std::vector<std::string>& views) = 0;
   virtual absl::StatusOr<CheckpointInfo> CreateCheckpoint() = 0;
-  virtual std::vector<CheckpointEntry> ListCheckpoints() const = 0;
+  virtual absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints() const = 0;
   virtual absl::StatusOr<CheckpointInfo> VerifyCheckpoint(const std::string& name) const = 0;
   virtual absl::StatusOr<std::vector<std::string>> PruneCheckpoints(size_t keep) = 0;
   virtual bool Ours(const CheckpointInfo& checkpoint) const = 0;

@@ -41,7 +41,9 @@ class LiveBackend final : public AdminBackend {
   }
 
   absl::StatusOr<CheckpointInfo> CreateCheckpoint() override { return subjects_.deployment->CreateCheckpoint(); }
-  std::vector<CheckpointEntry> ListCheckpoints() const override { return everstate::ListCheckpoints(data_dir()); }
+  absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints() const override {
+    return everstate::ListCheckpoints(data_dir());
+  }
   absl::StatusOr<CheckpointInfo> VerifyCheckpoint(const std::string& name) const override {
     return everstate::VerifyCheckpoint(data_dir() / "checkpoints" / name);
   }

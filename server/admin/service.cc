@@ -87,7 +87,9 @@ grpc::Status AdminService::CreateCheckpoint(grpc::ServerContext*, const pb::Crea
 
 grpc::Status AdminService::ListCheckpoints(grpc::ServerContext*, const pb::ListCheckpointsRequest*,
                                            pb::Checkpoints* reply) {
-  for (const CheckpointEntry& entry : backend_->ListCheckpoints()) {
+  const auto entries = backend_->ListCheckpoints();
+  if (!entries.ok()) return ToGrpc(entries.status());
+  for (const CheckpointEntry& entry : *entries) {
     pb::Checkpoint* message = reply->add_checkpoints();
     if (entry.status.ok()) {
       FillWhole(entry.info, message);

@@ -224,7 +224,9 @@ absl::Status List(const CheckpointOptions& options) {
     if (!checkpoints.ok()) return checkpoints.status();
     for (pb::Checkpoint& checkpoint : *checkpoints->mutable_checkpoints()) all.push_back({std::move(checkpoint), true});
   } else {
-    for (const CheckpointEntry& entry : ListCheckpoints(options.data_dir)) all.push_back(FromFiles(entry));
+    const auto entries = ListCheckpoints(options.data_dir);
+    if (!entries.ok()) return entries.status();
+    for (const CheckpointEntry& entry : *entries) all.push_back(FromFiles(entry));
   }
   if (options.json) {
     for (const Listed& listed : all) PrintLine(ToJson(listed));
@@ -285,7 +287,9 @@ absl::Status Create(const CheckpointOptions& options) {
 absl::Status Verify(const CheckpointOptions& options) {
   std::vector<std::string> names = options.names;
   if (names.empty()) {
-    for (const CheckpointEntry& entry : ListCheckpoints(options.data_dir)) names.push_back(entry.info.name);
+    const auto entries = ListCheckpoints(options.data_dir);
+    if (!entries.ok()) return entries.status();
+    for (const CheckpointEntry& entry : *entries) names.push_back(entry.info.name);
   }
   absl::Status result;
   for (const std::string& name : names) {

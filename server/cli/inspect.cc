@@ -103,7 +103,8 @@ absl::Status Inspect(const InspectOptions& options) {
   }
   auto report = (*inspector)->Report();
   if (!report.ok()) return report.status();
-  std::printf("%s\n", ReportJson(*report).dump().c_str());
+  // A directory among the checkpoints may have any name.
+  std::printf("%s\n", ReportJson(*report).dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
   return absl::OkStatus();
 }
 

@@ -36,6 +36,29 @@ inline absl::StatusOr<Batch> NextBankBatch(const EntityStore& store, size_t note
   return maker.batch();
 }
 
+inline void ApplyBank(OpenStore* open, int batches, size_t note_bytes = 100) {
+  for (int i = 0; i < batches; ++i) {
+    const auto batch = NextBankBatch(*open->store, note_bytes);
+    ASSERT_TRUE(batch.ok()) << batch.status();
+    ASSERT_TRUE(open->writer->Apply(*batch).ok());
+  }
+}
+
+inline CheckpointInfo MakeCheckpoint(const EntityStore& store) {
+  auto info = store.CreateCheckpoint();
+  if (!info.ok()) {
+    ADD_FAILURE() << info.status();
+    return {};
+  }
+  return *std::move(info);
+}
+
+inline std::vector<CheckpointEntry> Listed(const std::filesystem::path& data_dir) {
+  auto entries = ListCheckpoints(data_dir);
+  EXPECT_TRUE(entries.ok()) << entries.status();
+  return entries.ok() ? *std::move(entries) : std::vector<CheckpointEntry>();
+}
+
 // Empty when the books are right, else what is wrong with them. Scan(entity, visit) and watermark as the stores have
 // them.
 template <typename Scan>

@@ -6,10 +6,7 @@
 //   no-space-rewind   a checkpoint, the start from one and the switch, each without and then with room, as no-space
 // It prints "number N" after each batch that was OK; no-space and file-limit then print "failed CODE TEXT", give the
 // room back, open the store again and print "reopened N" when the books are right. What rewind prints, see Rewind.
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -19,19 +16,14 @@
 #include "server/base/log.h"
 #include "storage/checkpoint.h"
 #include "tests/storage/bank.h"
+#include "tests/support/child_process.h"
 
 namespace everstate {
 namespace {
 
-constexpr int kCannotMount = 77;
+constexpr char kSmall[] = "64m";
 constexpr size_t kBallastBytes = 24 << 20;
 constexpr rlim_t kFileBytesMax = 16 << 20;
-
-// Unbuffered: what was printed is out, whatever happens next.
-void Say(const std::string& line) {
-  const std::string text = line + "\n";
-  if (write(STDOUT_FILENO, text.data(), text.size()) != static_cast<ssize_t>(text.size())) _exit(1);
-}
 
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "%s\n", status.ToString().c_str());
@@ -74,15 +66,8 @@ int FailAndReopen(const std::filesystem::path& data_dir, size_t note_bytes, cons
   return 0;
 }
 
-// A small file system at `path`, seen by this process only; it goes with it.
-bool MountSmall(const std::filesystem::path& path) {
-  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-  mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  return mount("tmpfs", path.c_str(), "tmpfs", 0, "size=64m") == 0;
-}
-
 int NoSpace(const std::filesystem::path& data_dir, size_t note_bytes) {
-  if (!MountSmall(data_dir)) return kCannotMount;
+  if (!MountSmall(data_dir, kSmall)) return kCannotMount;
   const auto ballast = data_dir / "ballast";
   std::ofstream(ballast) << std::string(kBallastBytes, 'x');
   return FailAndReopen(data_dir, note_bytes, [&] { std::filesystem::remove(ballast); });
@@ -139,7 +124,7 @@ absl::Status Rewind(const std::filesystem::path& data_dir, size_t note_bytes) {
     const auto pruned = PruneCheckpoints(data_dir, 3);
     if (!pruned.ok()) return pruned.status();
     for (const std::string& name : *pruned) Say("pruned " + name);
-    const auto checkpoints = ListCheckpoints(data_dir);
+    const auto checkpoints = Listed(data_dir);
     const CheckpointEntry& entry = checkpoints[number % checkpoints.size()];
     if (auto status = RewindTo(entry.info, note_bytes, &open); !status.ok()) return status;
   }
@@ -224,7 +209,7 @@ int Main(int argc, char** argv) {
   if (mode == "run") return Fail(WriteOn(data_dir, note_bytes));
   if (mode == "rewind") return Fail(Rewind(data_dir, note_bytes));
   if (mode == "no-space-rewind") {
-    if (!MountSmall(data_dir)) return kCannotMount;
+    if (!MountSmall(data_dir, kSmall)) return kCannotMount;
     const absl::Status status = RewindWithoutSpace(data_dir, note_bytes);
     return status.ok() ? 0 : Fail(status);
   }

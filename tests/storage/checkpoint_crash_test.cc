@@ -51,7 +51,7 @@ struct Said {
 // being pruned is missing of those that were said.
 void ExpectWholeCheckpoints(const fs::path& data_dir, Said* said) {
   std::set<std::string> found;
-  for (const CheckpointEntry& entry : ListCheckpoints(data_dir)) {
+  for (const CheckpointEntry& entry : Listed(data_dir)) {
     EXPECT_TRUE(entry.status.ok()) << entry.status;
     const auto verified = VerifyCheckpoint(entry.info.path);
     EXPECT_TRUE(verified.ok()) << verified.status();

@@ -27,15 +27,9 @@ using ::testing::HasSubstr;
 
 std::string Message(const absl::Status& status) { return std::string(status.message()); }
 
-std::string BytesOfFile(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
-
 void WriteFile(const fs::path& path, const std::string& bytes) {
   fs::remove(path);  // a table's bytes belong to the store too: only this name gets others
-  std::ofstream(path, std::ios::binary) << bytes;
+  SetBytesOfFile(path, bytes);
 }
 
 // Names, bytes and times of change of all that lies in a directory.
@@ -46,23 +40,6 @@ std::map<std::string, std::pair<std::string, int64_t>> ImageOf(const fs::path& d
     image[entry.path().string()] = {bytes, entry.last_write_time().time_since_epoch().count()};
   }
   return image;
-}
-
-void ApplyBank(OpenStore* open, int batches, size_t note_bytes = 100) {
-  for (int i = 0; i < batches; ++i) {
-    const auto batch = NextBankBatch(*open->store, note_bytes);
-    ASSERT_TRUE(batch.ok()) << batch.status();
-    ASSERT_TRUE(open->writer->Apply(*batch).ok());
-  }
-}
-
-CheckpointInfo MakeCheckpoint(const EntityStore& store) {
-  auto info = store.CreateCheckpoint();
-  if (!info.ok()) {
-    ADD_FAILURE() << info.status();
-    return {};
-  }
-  return *std::move(info);
 }
 
 // The digest of a checkpoint, by starting from it in an empty data directory.
@@ -104,7 +81,7 @@ TEST_F(CheckpointTest, SaysWhatItHolds) {
   EXPECT_EQ(info.watermark.last_index, watermark.last_index);
   EXPECT_EQ(info.entities, kBankAccounts + 1);
   EXPECT_NEAR(static_cast<double>(info.created_at), static_cast<double>(time(nullptr)), 600);
-  const auto entries = ListCheckpoints(folder_.path());
+  const auto entries = Listed(folder_.path());
   ASSERT_EQ(entries.size(), 1u);
   EXPECT_TRUE(entries[0].status.ok()) << entries[0].status;
   uint64_t bytes = 0;
@@ -147,8 +124,18 @@ TEST(Checkpoint, AStoreWithoutABlockHasNone) {
   OpenStore open = OpenTestStore(folder.path());
   const auto made = open.store->CreateCheckpoint();
   EXPECT_EQ(made.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(ListCheckpoints(folder.path()).empty());
-  EXPECT_TRUE(ListCheckpoints(folder / "nowhere").empty());
+  EXPECT_TRUE(Listed(folder.path()).empty());
+  EXPECT_TRUE(Listed(folder / "nowhere").empty());
+}
+
+// A list that could not be read is not an empty one.
+TEST(Checkpoint, ADirectoryThatCannotBeListedIsAnError) {
+  TemporaryFolder folder;
+  SetBytesOfFile(folder / "checkpoints", "a file");
+  for (const absl::Status& status : {ListCheckpoints(folder.path()).status(), PruneCheckpoints(folder.path(), 1).status()}) {
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(Message(status), HasSubstr("cannot list " + (folder / "checkpoints").string()));
+  }
 }
 
 TEST_F(CheckpointTest, TheSameStateIsMadeOnce) {
@@ -213,7 +200,7 @@ TEST_F(CheckpointTest, VerifyingChangesNothing) {
   const CheckpointInfo info = MakeCheckpoint(*open_.store);
   const auto image = ImageOf(info.path);
   ASSERT_TRUE(VerifyCheckpoint(info.path).ok());
-  ListCheckpoints(folder_.path());
+  Listed(folder_.path());
   EXPECT_EQ(ImageOf(info.path), image);
   // Also where nothing could be written at all.
   fs::permissions(info.path, fs::perms::owner_read | fs::perms::owner_exec);
@@ -251,7 +238,7 @@ class DamageTest : public CheckpointTest {
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
     EXPECT_THAT(Message(status), AllOf(HasSubstr(info_.path.string()), HasSubstr("file " + name),
                                        HasSubstr("copy it again or delete it")));
-    const auto entries = ListCheckpoints(folder_.path());
+    const auto entries = Listed(folder_.path());
     ASSERT_EQ(entries.size(), 1u);
     EXPECT_EQ(entries[0].info.name, info_.name);
     EXPECT_EQ(entries[0].status.code(), listed ? absl::StatusCode::kDataLoss : absl::StatusCode::kOk);
@@ -331,8 +318,8 @@ TEST_F(DamageTest, AForeignDirectory) {
   EXPECT_THAT(Message(status), AllOf(HasSubstr(photos.string()), HasSubstr("no file CHECKPOINT")));
   EXPECT_EQ(VerifyCheckpoint(dir() / "nowhere").status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(VerifyCheckpoint(photos / "1.jpg").status().code(), absl::StatusCode::kNotFound);
-  ASSERT_EQ(ListCheckpoints(folder_.path()).size(), 1u);
-  EXPECT_EQ(ListCheckpoints(folder_.path())[0].status.code(), absl::StatusCode::kDataLoss);
+  ASSERT_EQ(Listed(folder_.path()).size(), 1u);
+  EXPECT_EQ(Listed(folder_.path())[0].status.code(), absl::StatusCode::kDataLoss);
 }
 
 // Writes the record anew, with a right sum.
@@ -347,7 +334,7 @@ void Rewrite(const fs::path& dir, const std::string& from, const std::string& to
 
 TEST_F(DamageTest, AnotherFormatNamesBoth) {
   Rewrite(info_.path, "format " + std::to_string(kStoreFormat), "format 99");
-  for (const auto& status : {VerifyCheckpoint(info_.path).status(), ListCheckpoints(folder_.path())[0].status,
+  for (const auto& status : {VerifyCheckpoint(info_.path).status(), Listed(folder_.path())[0].status,
                              open_.store->BeginGeneration(info_).status()}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_THAT(Message(status), AllOf(HasSubstr("99"), HasSubstr("format " + std::to_string(kStoreFormat))));
@@ -376,6 +363,8 @@ TEST_F(DamageTest, ARecordThatSaysSomethingElse) {
     const auto status = VerifyCheckpoint(info_.path).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
     EXPECT_THAT(Message(status), AllOf(HasSubstr("its file CHECKPOINT says"), HasSubstr("copy it again")));
+    const std::string value = to.substr(to.find(' ') + 1);  // both sides are told, and how they differ
+    EXPECT_THAT(Message(status), HasSubstr(value)) << status;
   }
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
            {"number 5", "number five"}, {"entities 51\n", ""}, {"file CURRENT", "file ../../current"}}) {
@@ -392,7 +381,7 @@ class PruneTest : public CheckpointTest {
  protected:
   std::vector<std::string> Names() const {
     std::vector<std::string> names;
-    for (const CheckpointEntry& entry : ListCheckpoints(folder_.path())) names.push_back(entry.info.name);
+    for (const CheckpointEntry& entry : Listed(folder_.path())) names.push_back(entry.info.name);
     return names;
   }
 };

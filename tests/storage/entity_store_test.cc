@@ -5,10 +5,14 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 #include <rocksdb/db.h>
+#include <spdlog/sinks/ostream_sink.h>
 #include <sys/wait.h>
 
 #include <fstream>
+#include <sstream>
 
+#include "server/base/log.h"
+#include "storage/change_merger.h"
 #include "storage/keys.h"
 #include "storage/records.h"
 #include "tests/storage/store_support.h"
@@ -24,15 +28,55 @@ std::string Message(const absl::Status& status) { return std::string(status.mess
 // Changes rows behind the store's back.
 void WithRawRocks(const std::filesystem::path& data_dir, const std::function<void(rocksdb::DB*)>& change) {
   rocksdb::DB* db = nullptr;
-  ASSERT_TRUE(rocksdb::DB::Open({}, (data_dir / "1").string(), &db).ok());
+  rocksdb::Options options;
+  options.merge_operator = NewChangeMerger(std::make_shared<StoreCounters>());
+  ASSERT_TRUE(rocksdb::DB::Open(options, (data_dir / "1").string(), &db).ok());
   change(db);
   delete db;
 }
+
+// What is logged while it lives.
+class CapturedLog {
+ public:
+  CapturedLog() : before_(spdlog::default_logger()) {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
+  }
+  ~CapturedLog() { spdlog::set_default_logger(before_); }
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  const std::shared_ptr<spdlog::logger> before_;
+};
 
 void FillSlots(const std::filesystem::path& data_dir, Slot count) {
   OpenStore open = OpenTestStore(data_dir);
   for (Slot slot = 1; slot <= count; ++slot)
     ASSERT_TRUE(open.writer->Apply(BatchMaker(slot).Put(kAccount, "a", slot).batch()).ok());
+}
+
+// RocksDB's own error says no more than that a merge failed.
+TEST(EntityStore, ARowThatDoesNotFitItsChangesIsNamedLoggedAndCounted) {
+  TemporaryFolder folder;
+  FillSlots(folder.path(), 3);
+  WithRawRocks(folder.path(), [](rocksdb::DB* db) {
+    std::string change;  // of a row that is not the one before it
+    for (const uint64_t part : {7, 1, 8, 1}) AppendVarint(part, &change);
+    KeyBuffer keys;
+    const std::string_view key = keys.Entity(kAccount, "a");
+    ASSERT_TRUE(db->Merge({}, {key.data(), key.size()}, change).ok());
+  });
+  CapturedLog log;
+  OpenStore open = OpenTestStore(folder.path());
+  for (int i = 0; i < 5; ++i) {
+    const auto row = open.store->Get(kAccount, "a");
+    EXPECT_EQ(row.status().code(), absl::StatusCode::kDataLoss) << row.status();
+    EXPECT_THAT(Message(row.status()), HasSubstr("key `a`"));
+  }
+  EXPECT_EQ(open.store->counters().merge_failures.value(), 5u);
+  const std::string text = log.text();
+  EXPECT_THAT(text, HasSubstr("row of entity 0, key `a`: row change: it is of the row 7:000000000001"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3) << "the first, second and fourth time: " << text;
 }
 
 TEST(EntityStore, IsEmptyWhenItIsNew) {

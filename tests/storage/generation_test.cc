@@ -19,29 +19,6 @@ using ::testing::HasSubstr;
 
 std::string Message(const absl::Status& status) { return std::string(status.message()); }
 
-std::string TextOf(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
-void ApplyBank(OpenStore* open, int batches) {
-  for (int i = 0; i < batches; ++i) {
-    const auto batch = NextBankBatch(*open->store, 100);
-    ASSERT_TRUE(batch.ok()) << batch.status();
-    ASSERT_TRUE(open->writer->Apply(*batch).ok());
-  }
-}
-
-CheckpointInfo MakeCheckpoint(const EntityStore& store) {
-  auto info = store.CreateCheckpoint();
-  if (!info.ok()) {
-    ADD_FAILURE() << info.status();
-    return {};
-  }
-  return *std::move(info);
-}
-
 OpenStore Begin(const EntityStore& store, const CheckpointInfo& info) {
   auto begun = store.BeginGeneration(info);
   if (!begun.ok()) {
@@ -88,13 +65,13 @@ TEST_F(GenerationTest, IsFilledBesideAndThenPutInForce) {
   EXPECT_EQ(next.store->watermark().block, checkpoint_.watermark.block);
   EXPECT_EQ(next.store->lineage(), open_.store->lineage());
   EXPECT_EQ(AuditBank(*next.store), "");
-  EXPECT_EQ(TextOf(folder_ / "current"), "1\n");
+  EXPECT_EQ(BytesOfFile(folder_ / "current"), "1\n");
   EXPECT_EQ(DigestOf(folder_.path()), digest_);
 
   ApplyBank(&next, 6);
   EXPECT_EQ(AuditBank(*open_.store), "") << "the one in force is read meanwhile";
   ASSERT_TRUE(next.store->MakeCurrent(13).ok());
-  EXPECT_EQ(TextOf(folder_ / "current"), "2\nresumed-from 13\n");
+  EXPECT_EQ(BytesOfFile(folder_ / "current"), "2\nresumed-from 13\n");
   EXPECT_EQ(next.store->resumed_from(), 13u);
   EXPECT_FALSE(open_.store->resumed_from());
   EXPECT_EQ(DigestOf(folder_.path()), digest_) << "the same blocks, the same state";
@@ -133,7 +110,7 @@ TEST_F(GenerationTest, StartsInAnotherDataDirectoryFromACopy) {
   fs::create_directories(other / "checkpoints");
   fs::copy(checkpoint_.path, other / "checkpoints" / checkpoint_.name);
   OpenStore empty = OpenTestStore(other.path());
-  const auto entries = ListCheckpoints(other.path());
+  const auto entries = Listed(other.path());
   ASSERT_EQ(entries.size(), 1u);
   OpenStore next = Begin(*empty.store, entries[0].info);
   ASSERT_TRUE(next.store->MakeCurrent(12).ok());

@@ -1,10 +1,9 @@
-// What the tests of the store share: a folder that goes away, a schema, rows, batches, and a model of what a store
-// holds.
+// What the tests of the store share: a schema, rows, batches, and a store with its writer.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -17,25 +16,9 @@
 #include "storage/journal.h"
 #include "storage/snapshot.h"
 #include "storage/value.h"
+#include "tests/support/temporary_folder.h"
 
 namespace everstate {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string path = (std::filesystem::temp_directory_path() / "everstate-test-XXXXXX").string();
-    if (mkdtemp(path.data()) == nullptr) std::abort();
-    path_ = path;
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const char* name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline constexpr EntityId kAccount = 0, kOrder = 1;
 inline constexpr EntityId kEntities = 2;

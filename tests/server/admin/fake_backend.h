@@ -59,7 +59,7 @@ class FakeBackend final : public AdminBackend {
   ServerStatus status() const override;
   absl::StatusOr<std::unique_ptr<BusTap>> OpenTap(const std::vector<std::string>& views) override;
   absl::StatusOr<CheckpointInfo> CreateCheckpoint() override { return create(); }
-  std::vector<CheckpointEntry> ListCheckpoints() const override { return entries; }
+  absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints() const override { return entries; }
   absl::StatusOr<CheckpointInfo> VerifyCheckpoint(const std::string& name) const override { return verify(name); }
   absl::StatusOr<std::vector<std::string>> PruneCheckpoints(size_t keep) override { return prune(keep); }
   bool Ours(const CheckpointInfo& checkpoint) const override { return checkpoint.lineage == "ours"; }

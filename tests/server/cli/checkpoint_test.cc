@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -146,6 +147,8 @@ TEST_F(CheckpointCommandTest, VerifySaysWhichIsDamaged) {
   EXPECT_NE(out_.find("12-abcdefgh-0011 cannot be used"), std::string::npos) << out_;
   EXPECT_EQ(Run({"verify", "../data"}), ExitCode::kConfiguration);
   EXPECT_EQ(Run({"verify"}, "other"), ExitCode::kOrderly);
+  std::ofstream(dir_ / "other" / "checkpoints") << "no directory";
+  EXPECT_EQ(Run({"verify"}, "other"), ExitCode::kStore) << "what cannot be listed is not verified";
 }
 
 TEST_F(CheckpointCommandTest, PruneIsTheServersWorkWhileOneRuns) {
