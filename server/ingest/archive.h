@@ -58,15 +58,15 @@ struct ArchiveCounters {
   Counter blocks, bytes;     // that were written
   Counter blocks_known;      // at or below the last one: compared with what is there, not written again
   Counter segments_deleted;  // by keep_bytes
-  Counter failures;          // blocks that could not be written
+  Counter failures;          // blocks that are not in it: they could not be written, or are of another chain
 };
 
 // ArchiveWriter
 //   Thread:    Append from one (ingest), last(), listing() and counters() any.
 //   Owns:      the directory while it lives; a torn tail is cut at open, and said.
 //   Errors:    FailedPrecondition: the directory holds blocks of another chain: another hash for a slot it has, or a
-//   last block
-//              that the new one does not follow although it lies above it. InvalidArgument: options; a block of 4 GiB.
+//              last block that the new one does not follow although it lies above it. InvalidArgument: options; a block
+//              of 4 GiB.
 //              ResourceExhausted, Internal …: of the file system. After an error of Append the segment is cut back to
 //              its last whole record, and the next Append begins another one: a full disk costs reach, not the stream.
 //   Invariant: what Append took is in the file (not synced) when it returns, and a reader of this process sees it.
@@ -94,8 +94,7 @@ class ArchiveWriter {
 // holds more than is asked for, the rest is left out: a block is what a stream of that subscription would have brought.
 //   Thread:    one; may run beside the writer, also another process's.
 //   Errors:    DataLoss (cut, flipped: names file and offset), Unimplemented (a format or kind of a newer version,
-//   named),
-//              FailedPrecondition (a segment's subscription does not cover what is asked for; the message names what is
+//              named), FailedPrecondition (a segment's subscription does not cover what is asked for; the message names what is
 //              missing), OutOfRange (pruning has overtaken the reader). After an error every further call gives the
 //              same one.
 class ArchiveReader {

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -45,6 +46,21 @@ absl::StatusOr<std::vector<SegmentName>> ListSegments(const std::filesystem::pat
   if (error) return OfFile(error, dir);
   std::sort(segments.begin(), segments.end(), [](const auto& a, const auto& b) { return a.first_slot < b.first_slot; });
   return segments;
+}
+
+absl::StatusOr<bool> IsZeroFrom(const std::filesystem::path& path, uint64_t offset) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path.string()));
+  const absl::Cleanup close_file = [fd] { close(fd); };
+  std::string look(kLookBytes, '\0');
+  for (;;) {
+    const ssize_t n = pread(fd, look.data(), look.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path.string()));
+    if (n == 0) return true;
+    if (look.find_first_not_of('\0') < static_cast<size_t>(n)) return false;
+    offset += static_cast<uint64_t>(n);
+  }
 }
 
 SegmentFile::SegmentFile(SegmentFile&& other) noexcept
@@ -147,16 +163,6 @@ absl::StatusOr<std::string_view> SegmentFile::ReadFrame() {
                  absl::DataLossError(absl::StrCat("the checksum of block ", record_.block.slot, " does not fit")));
   }
   return buffer_;
-}
-
-absl::StatusOr<bool> SegmentFile::IsZeroFrom(uint64_t offset) {
-  if (absl::Status status = Measure(); !status.ok()) return status;
-  for (uint64_t at = offset; at < bytes_; at += buffer_.size()) {
-    if (absl::Status status = Read(at, std::min<uint64_t>(kLookBytes, bytes_ - at), &buffer_); !status.ok())
-      return status;
-    if (buffer_.find_first_not_of('\0') != std::string::npos) return false;
-  }
-  return true;
 }
 
 }  // namespace everstate::ingest

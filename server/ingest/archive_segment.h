@@ -28,6 +28,9 @@ std::filesystem::path SegmentPath(const std::filesystem::path& dir, Slot first_s
 // The segments of a directory, by first slot; none when there is no such directory. Errors: of the file system.
 absl::StatusOr<std::vector<SegmentName>> ListSegments(const std::filesystem::path& dir);
 
+// True when nothing but zeros lies from `offset` on: what a power cut leaves of bytes that were not synced.
+absl::StatusOr<bool> IsZeroFrom(const std::filesystem::path& path, uint64_t offset);
+
 // SegmentFile: a segment that is read from its beginning.
 //   Thread:    one.
 //   Owns:      the open file: it stays readable when its name is gone.
@@ -50,8 +53,6 @@ class SegmentFile {
 
   uint64_t offset() const { return next_; }  // of the next record
   uint64_t bytes() const { return bytes_; }  // of the file, when Next looked last
-  // True when nothing but zeros lies from `offset` on: what a power cut leaves of bytes that were not synced.
-  absl::StatusOr<bool> IsZeroFrom(uint64_t offset);
   // An error about the byte at `offset`.
   absl::Status Fault(uint64_t offset, const absl::Status& why) const;
 

@@ -3,27 +3,17 @@
 //   no-space  the same on a file system of its own that is too small (exit code 77 when it cannot be mounted); prints
 //             "failed CODE TEXT" for each Append that failed; after the third it makes room, appends ten more and
 //             prints "done" when the listing is as it should be
-#include <sched.h>
-#include <sys/mount.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 
 #include "tests/server/ingest/archive_support.h"
+#include "tests/support/child_process.h"
 
 namespace everstate {
 namespace {
 
-constexpr int kCannotMount = 77;
 constexpr Slot kFirstSlot = 10;
-
-// Unbuffered: what was printed is out, whatever happens next.
-void Say(const std::string& line) {
-  const std::string text = line + "\n";
-  if (write(STDOUT_FILENO, text.data(), text.size()) != static_cast<ssize_t>(text.size())) _exit(1);
-}
 
 int Run(const std::filesystem::path& dir) {
   auto writer = ingest::ArchiveWriter::Open({.dir = dir, .segment_bytes = 20'000}, testing::MadeSubscription());
@@ -35,12 +25,9 @@ int Run(const std::filesystem::path& dir) {
 }
 
 int NoSpace(const std::filesystem::path& dir) {
-  // The mount is seen by this process only and goes with it.
-  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return kCannotMount;
-  mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  if (mount("tmpfs", dir.c_str(), "tmpfs", 0, "size=1m") != 0) return kCannotMount;
+  if (!MountSmall(dir, "1m")) return kCannotMount;
   const auto ballast = dir / "ballast";
-  testing::WriteFile(ballast, std::string(512 << 10, 'x'));
+  SetBytesOfFile(ballast, std::string(512 << 10, 'x'));
   auto writer =
       ingest::ArchiveWriter::Open({.dir = dir / "archive", .segment_bytes = 100'000}, testing::MadeSubscription());
   if (!writer.ok()) return 1;

@@ -1,11 +1,7 @@
 // Archives that were cut, flipped, robbed of a file, written by somebody newer, killed, or out of room.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
@@ -17,6 +13,7 @@
 #include "server/ingest/archive_format.h"
 #include "server/ingest/archive_segment.h"
 #include "tests/server/ingest/archive_support.h"
+#include "tests/support/child_process.h"
 
 namespace everstate::ingest {
 namespace {
@@ -31,13 +28,8 @@ using testing::OpenWriter;
 using testing::ReadAfter;
 using testing::ReadBack;
 using ::testing::SizeIs;
-using testing::TemporaryFolder;
 using testing::WholeText;
-
-void Write(const std::filesystem::path& dir, const std::vector<BlockRef>& blocks, uint64_t segment_bytes = 64 << 20) {
-  auto writer = OpenWriter({.dir = dir, .segment_bytes = segment_bytes});
-  for (const BlockRef& block : blocks) ASSERT_TRUE(writer->Append(*block).ok());
-}
+using testing::WriteArchive;
 
 std::filesystem::path FirstSegment(const std::filesystem::path& dir) { return ListSegments(dir)->front().path; }
 
@@ -63,14 +55,14 @@ TEST(ArchiveDamage, ACutAtEveryByteLosesTheTornRecordOnly) {
   spdlog::set_level(spdlog::level::off);
   TemporaryFolder folder;
   const auto blocks = MadeChain(14, 15);  // one that is empty, one with a transaction
-  Write(folder.path(), blocks);
+  WriteArchive({.dir = folder.path()}, blocks);
   const auto segment = FirstSegment(folder.path());
-  const std::string whole = testing::ReadFile(segment);
+  const std::string whole = BytesOfFile(segment);
   const std::vector<uint64_t> ends = Boundaries(segment);
   ASSERT_EQ(ends.size(), 3u);
   for (size_t size = 0; size < whole.size(); ++size) {
     SCOPED_TRACE(size);
-    testing::WriteFile(segment, whole.substr(0, size));
+    SetBytesOfFile(segment, whole.substr(0, size));
     size_t left = 0;
     while (left < 2 && ends[left + 1] <= size) ++left;
     const ReadBack torn = ReadAfter(folder.path(), 0);  // nobody has cut it yet
@@ -87,7 +79,7 @@ TEST(ArchiveDamage, ACutAtEveryByteLosesTheTornRecordOnly) {
       for (const BlockRef& block : blocks) ASSERT_TRUE(writer->Append(*block).ok());
       ASSERT_EQ(writer->counters().blocks_known.value(), left);
     }
-    ASSERT_TRUE(testing::ReadFile(segment) == whole);
+    ASSERT_TRUE(BytesOfFile(segment) == whole);
   }
   spdlog::set_level(spdlog::level::info);
 }
@@ -96,20 +88,42 @@ TEST(ArchiveDamage, ACutAtEveryByteLosesTheTornRecordOnly) {
 TEST(ArchiveDamage, ZerosAtTheEndAreATornTail) {
   TemporaryFolder folder;
   const auto blocks = MadeChain(15, 18);
-  Write(folder.path(), blocks);
+  WriteArchive({.dir = folder.path()}, blocks);
   const auto segment = FirstSegment(folder.path());
-  const std::string whole = testing::ReadFile(segment);
+  const std::string whole = BytesOfFile(segment);
   const std::vector<uint64_t> ends = Boundaries(segment);
   for (size_t keep : {ends[3], ends[3] + 60, ends[3] + kRecordHeaderBytes + 20}) {
     std::string file = whole.substr(0, keep);
     file.resize(whole.size(), '\0');
-    testing::WriteFile(segment, file);
+    SetBytesOfFile(segment, file);
     {
       auto writer = OpenWriter({.dir = folder.path()});
       EXPECT_EQ(writer->last()->slot, 17u);
       ASSERT_TRUE(writer->Append(*blocks.back()).ok());
     }
-    EXPECT_TRUE(testing::ReadFile(segment) == whole) << keep;
+    EXPECT_TRUE(BytesOfFile(segment) == whole) << keep;
+  }
+}
+
+// Nothing of the newest file was on the disk, and of the one before it only a part.
+TEST(ArchiveDamage, AFileOfZerosIsNoSegmentAndTheOneBeforeItIsTheNewest) {
+  TemporaryFolder folder;
+  const auto blocks = MadeChain(10, 60);
+  WriteArchive({.dir = folder.path(), .segment_bytes = 5000}, blocks);
+  const std::vector<SegmentName> segments = *ListSegments(folder.path());
+  ASSERT_GT(segments.size(), 2u);
+  const SegmentName& newest = segments.back();
+  const SegmentName& before = *std::prev(segments.end(), 2);
+  const std::vector<uint64_t> ends = Boundaries(before.path);
+  ASSERT_GT(ends.size(), 2u);
+  for (const uint64_t zeros : {newest.bytes, uint64_t{0}}) {
+    SetBytesOfFile(newest.path, std::string(zeros, '\0'));
+    std::filesystem::resize_file(before.path, ends[2] - 1);
+    WriteArchive({.dir = folder.path(), .segment_bytes = 5000}, blocks);
+    const ArchiveListing listing = *ListArchive(folder.path(), ArchiveCheck::kFrames);
+    EXPECT_THAT(listing.faults, IsEmpty());
+    EXPECT_EQ(listing.runs.size(), 1u);
+    ExpectBlocks(folder.path(), blocks);
   }
 }
 
@@ -119,7 +133,7 @@ TEST(ArchiveDamage, AFlippedBitEndsTheRunOfItsSegment) {
   const auto blocks = MadeChain(10, 60);
   const auto later = MadeChain(61, 64);
   TemporaryFolder whole;
-  Write(whole.path(), blocks, 5000);
+  WriteArchive({.dir = whole.path(), .segment_bytes = 5000}, blocks);
   const std::vector<SegmentName> segments = *ListSegments(whole.path());
   ASSERT_GT(segments.size(), 4u);
   std::mt19937 random(11);
@@ -128,10 +142,10 @@ TEST(ArchiveDamage, AFlippedBitEndsTheRunOfItsSegment) {
     std::filesystem::copy(whole.path(), folder.path());
     const size_t which = random() % segments.size();
     const auto path = folder.path() / segments[which].path.filename();
-    std::string bytes = testing::ReadFile(path);
+    std::string bytes = BytesOfFile(path);
     const size_t at = random() % bytes.size();
     bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8));
-    testing::WriteFile(path, bytes);
+    SetBytesOfFile(path, bytes);
     SCOPED_TRACE(path.string() + " byte " + std::to_string(at));
 
     const ArchiveListing listing = *ListArchive(folder.path(), ArchiveCheck::kFrames);
@@ -169,7 +183,7 @@ TEST(ArchiveDamage, AFlippedBitEndsTheRunOfItsSegment) {
 TEST(ArchiveDamage, AMissingSegmentIsAHole) {
   TemporaryFolder folder;
   const auto blocks = MadeChain(10, 60);
-  Write(folder.path(), blocks, 5000);
+  WriteArchive({.dir = folder.path(), .segment_bytes = 5000}, blocks);
   const std::vector<SegmentName> segments = *ListSegments(folder.path());
   std::filesystem::remove(segments[1].path);
   const ArchiveListing listing = *ListArchive(folder.path());
@@ -185,7 +199,7 @@ TEST(ArchiveDamage, AMissingSegmentIsAHole) {
 // The last bytes of a closed segment are gone.
 TEST(ArchiveDamage, AClosedSegmentThatIsCutIsAFault) {
   TemporaryFolder folder;
-  Write(folder.path(), MadeChain(10, 60), 5000);
+  WriteArchive({.dir = folder.path(), .segment_bytes = 5000}, MadeChain(10, 60));
   const std::vector<SegmentName> segments = *ListSegments(folder.path());
   std::filesystem::resize_file(segments[1].path, segments[1].bytes - 1);
   const ArchiveListing listing = *ListArchive(folder.path());
@@ -202,18 +216,18 @@ TEST(ArchiveDamage, AClosedSegmentThatIsCutIsAFault) {
 TEST(ArchiveDamage, AForeignSegmentIsNoPartOfTheRun) {
   TemporaryFolder folder, other;
   const auto blocks = MadeChain(10, 60);
-  Write(folder.path(), blocks, 5000);
+  WriteArchive({.dir = folder.path(), .segment_bytes = 5000}, blocks);
   std::vector<std::string> messages;
   for (Slot slot = 10; slot <= 60; ++slot) {
     for (std::string& m :
          testing::MessagesOf({.slot = slot, .parent = slot - 1, .fork = "other", .parent_fork = "other"}))
       messages.push_back(std::move(m));
   }
-  Write(other.path(), testing::BlocksOf(messages), 1 << 20);
+  WriteArchive({.dir = other.path(), .segment_bytes = 1 << 20}, testing::BlocksOf(messages));
   const std::vector<SegmentName> segments = *ListSegments(folder.path());
   std::filesystem::copy_file(FirstSegment(other.path()), segments[1].path,
                              std::filesystem::copy_options::overwrite_existing);
-  testing::WriteFile(folder.path() / "notes.blocks", "no number, so no segment");
+  SetBytesOfFile(folder.path() / "notes.blocks", "no number, so no segment");
   const ArchiveListing listing = *ListArchive(folder.path());
   ASSERT_EQ(listing.runs.size(), 3u);
   EXPECT_EQ(listing.runs[0].last.slot, segments[1].first_slot - 1);
@@ -234,9 +248,9 @@ void Forge(std::string* file, size_t crc_at, size_t end, size_t at, char value) 
 TEST(ArchiveDamage, WhatANewerVersionWroteIsNamedAndLeftAlone) {
   const auto blocks = MadeChain(15, 18);
   TemporaryFolder folder;
-  Write(folder.path(), blocks);
+  WriteArchive({.dir = folder.path()}, blocks);
   const auto segment = FirstSegment(folder.path());
-  const std::string whole = testing::ReadFile(segment);
+  const std::string whole = BytesOfFile(segment);
   const std::vector<uint64_t> ends = Boundaries(segment);
 
   std::string kind = whole;  // the third record is of kind 2
@@ -245,7 +259,7 @@ TEST(ArchiveDamage, WhatANewerVersionWroteIsNamedAndLeftAlone) {
   Forge(&format, 16, ends[0], 20, 7);
   for (const auto& [file, text, left] :
        {std::tuple(kind, "a record of kind 2", 2), std::tuple(format, "the segment is of format 7", 0)}) {
-    testing::WriteFile(segment, file);
+    SetBytesOfFile(segment, file);
     const ReadBack read = ReadAfter(folder.path(), 0);
     EXPECT_EQ(read.blocks.size(), static_cast<size_t>(left));
     EXPECT_EQ(read.status.code(), absl::StatusCode::kUnimplemented);
@@ -253,7 +267,7 @@ TEST(ArchiveDamage, WhatANewerVersionWroteIsNamedAndLeftAlone) {
     EXPECT_THAT(ListArchive(folder.path())->faults, ElementsAre(HasSubstr(text)));
     auto writer = OpenWriter({.dir = folder.path()});
     ASSERT_TRUE(writer->Append(*MadeChain(19, 19).front()).ok());
-    EXPECT_TRUE(testing::ReadFile(segment) == file);
+    EXPECT_TRUE(BytesOfFile(segment) == file);
     EXPECT_THAT(ReadAfter(folder.path(), 18).slots(), ElementsAre(19));
     std::filesystem::remove(SegmentPath(folder.path(), 19));
   }
@@ -294,46 +308,11 @@ TEST(ArchiveDamage, AFileThatMayNotGrowCostsABlock) {
   EXPECT_EQ(ReadAfter(folder.path(), 0).blocks.size(), blocks.size() - failed.size());
 }
 
-// An archive_appender and what it prints.   Owns: the process; kills it.
-class Appender {
+// An archive_appender and what it prints.
+class Appender : public ChildProcess {
  public:
-  Appender(const char* mode, const std::filesystem::path& dir) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) std::abort();
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    const char* argv[] = {EVERSTATE_ARCHIVE_APPENDER, mode, dir.c_str(), nullptr};
-    if (posix_spawn(&pid_, argv[0], &actions, nullptr, const_cast<char* const*>(argv), environ) != 0) std::abort();
-    posix_spawn_file_actions_destroy(&actions);
-    close(ends[1]);
-    output_ = ends[0];
-  }
-  Appender(const Appender&) = delete;
-  Appender& operator=(const Appender&) = delete;
-  ~Appender() {
-    Kill();
-    close(output_);
-  }
-  std::string ReadLine() {
-    std::string line;
-    for (char c = 0; read(output_, &c, 1) == 1 && c != '\n';) line.push_back(c);
-    return line;
-  }
-  void Kill() {
-    if (pid_ <= 0) return;
-    kill(pid_, SIGKILL);
-    Wait();
-  }
-  int Wait() {
-    int status = 0;
-    waitpid(std::exchange(pid_, 0), &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
- private:
-  pid_t pid_ = 0;
-  int output_ = -1;
+  Appender(const char* mode, const std::filesystem::path& dir)
+      : ChildProcess({EVERSTATE_ARCHIVE_APPENDER, mode, dir.string()}) {}
 };
 
 TEST(ArchiveDamage, AKilledWriterLosesNothingThatItHadAppended) {
@@ -366,7 +345,7 @@ TEST(ArchiveDamage, AFullDiskCostsReachAndNotTheStream) {
   TemporaryFolder folder;
   Appender appender("no-space", folder.path());
   std::string line = appender.ReadLine();
-  if (line.empty() && appender.Wait() == 77) GTEST_SKIP() << "a small file system can not be mounted here";
+  if (line.empty() && appender.Wait() == kCannotMount) GTEST_SKIP() << "a small file system can not be mounted here";
   for (int i = 0; i < 3; ++i, line = appender.ReadLine()) {
     EXPECT_TRUE(line.starts_with("failed RESOURCE_EXHAUSTED cannot ")) << line;
   }

@@ -2,11 +2,8 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,32 +13,9 @@
 #include "server/ingest/ledger.h"
 #include "server/ingest/recording.h"
 #include "tests/support/geyser_builder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace everstate::testing {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string path = (std::filesystem::temp_directory_path() / "everstate-archive-XXXXXX").string();
-    if (mkdtemp(path.data()) == nullptr) std::abort();
-    path_ = path;
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-inline std::string ReadFile(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-inline void WriteFile(const std::filesystem::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-}
 
 inline std::array<uint8_t, 32> KeyBytes(std::string_view name) {
   const std::string key = KeyOf(name);
@@ -114,6 +88,13 @@ inline std::unique_ptr<ingest::ArchiveWriter> OpenWriter(
     std::abort();
   }
   return *std::move(writer);
+}
+
+// Appends all of them to the archive, with a writer that is closed afterwards.
+inline void WriteArchive(const ingest::ArchiveOptions& options, const std::vector<BlockRef>& blocks,
+                         const ingest::Subscription& subscription = MadeSubscription()) {
+  auto writer = OpenWriter(options, subscription);
+  for (const BlockRef& block : blocks) ASSERT_TRUE(writer->Append(*block).ok());
 }
 
 inline std::string TextOf(const ingest::ArchiveListing& listing) {

@@ -24,8 +24,8 @@ using testing::MadeSubscription;
 using testing::OpenWriter;
 using testing::ReadAfter;
 using testing::ReadBack;
-using testing::TemporaryFolder;
 using testing::WholeText;
+using testing::WriteArchive;
 
 const std::string kOtherRecordings = InSharedData("recordings");
 
@@ -110,17 +110,14 @@ TEST(Archive, GivesBackWhatTheLedgerMade) {
 TEST(Archive, ADecompressedSegmentIsARecording) {
   TemporaryFolder folder;
   const auto blocks = MadeChain(10, 30);
-  {
-    auto writer = OpenWriter({.dir = folder.path()});
-    for (const BlockRef& block : blocks) ASSERT_TRUE(writer->Append(*block).ok());
-  }
-  const std::string segment = testing::ReadFile(folder.path() / "00000000000000000010.blocks");
+  WriteArchive({.dir = folder.path()}, blocks);
+  const std::string segment = BytesOfFile(folder.path() / "00000000000000000010.blocks");
   std::string recording(16 << 20, '\0');
   const size_t size = ZSTD_decompress(recording.data(), recording.size(), segment.data(), segment.size());
   ASSERT_FALSE(ZSTD_isError(size)) << ZSTD_getErrorName(size);
   recording.resize(size);
   const auto path = folder.path() / "archive.updates";
-  testing::WriteFile(path, recording);
+  SetBytesOfFile(path, recording);
   LedgerOptions options;
   options.position = BlockId{9, testing::BlockhashOf(9), 8, testing::BlockhashOf(8), std::nullopt};
   ExpectSame(blocks, testing::BlocksOf(testing::MessagesIn(path), options));
@@ -176,10 +173,7 @@ TEST(Archive, AKnownBlockIsCountedAndAnotherChainRefused) {
   TemporaryFolder folder;
   const ArchiveOptions options{.dir = folder.path(), .segment_bytes = 3000};
   const auto blocks = MadeChain(10, 40);
-  {
-    auto writer = OpenWriter(options);
-    for (const BlockRef& block : blocks) ASSERT_TRUE(writer->Append(*block).ok());
-  }
+  WriteArchive(options, blocks);
   const auto before = ListArchive(folder.path())->bytes;
   for (bool opened_again : {false, true}) {
     auto writer = OpenWriter(options);
@@ -195,6 +189,7 @@ TEST(Archive, AKnownBlockIsCountedAndAnotherChainRefused) {
       EXPECT_THAT(std::string(status.message()),
                   AllOf(HasSubstr("another chain"), HasSubstr("slot " + std::to_string(std::min<Slot>(slot, 40)))));
     }
+    EXPECT_EQ(writer->counters().failures.value(), 4u) << "what is not in the archive is counted";
     Block skips;  // its parent lies below our last block, which is thus not of its chain
     skips.id = {45, testing::BlockhashOf(45), 39, testing::BlockhashOf(39), {}};
     EXPECT_EQ(writer->Append(skips).code(), absl::StatusCode::kFailedPrecondition);
@@ -271,8 +266,7 @@ TEST(Archive, AWiderArchiveGivesWhatTheNarrowerStreamWould) {
     }
   }
   TemporaryFolder folder;
-  auto writer = OpenWriter({.dir = folder.path()}, wide);
-  for (const BlockRef& block : testing::BlocksOf(all)) ASSERT_TRUE(writer->Append(*block).ok());
+  WriteArchive({.dir = folder.path()}, testing::BlocksOf(all), wide);
   const ReadBack read = ReadAfter(folder.path(), 0, narrow);
   ASSERT_TRUE(read.status.ok()) << read.status;
   ExpectSame(testing::BlocksOf(selected), read.blocks);
