@@ -4,8 +4,8 @@
 
 namespace everstate {
 
-Checkpointer::Checkpointer(const CheckpointSchedule& schedule, Slot last, std::function<void()> make)
-    : schedule_(schedule), make_(std::move(make)), last_(last), newest_(last), last_at_(std::chrono::steady_clock::now()) {
+Checkpointer::Checkpointer(const CheckpointSchedule& schedule, const Made& last, std::function<void()> make)
+    : schedule_(schedule), make_(std::move(make)), last_(last.slot), newest_(last.slot), last_at_(last.at) {
   if (schedule_.every_slots.has_value() || schedule_.every.has_value()) thread_ = std::thread([this] { Run(); });
 }
 

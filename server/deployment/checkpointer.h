@@ -19,8 +19,12 @@ namespace everstate {
 //   Errors:  a checkpoint that failed is tried again when the next one is due.
 class Checkpointer {
  public:
-  // `last`: the slot of the newest checkpoint there is, or of the watermark.
-  Checkpointer(const CheckpointSchedule& schedule, Slot last, std::function<void()> make);
+  struct Made {
+    Slot slot = 0;
+    std::chrono::steady_clock::time_point at;
+  };
+  // `last`: the newest one there is; the schedule goes on from it.
+  Checkpointer(const CheckpointSchedule& schedule, const Made& last, std::function<void()> make);
   ~Checkpointer();  // waits for the one being made
 
   // A batch was applied; cheap.

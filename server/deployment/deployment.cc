@@ -21,6 +21,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr size_t kSlotsSeenMax = 64;
+constexpr char kStops[] = "the server stops";
 
 ingest::Subscription SubscriptionOf(const DeploymentOptions& options, const vm::Projection& projection) {
   return {projection.transaction_programs(), projection.account_owners(), options.commitment};
@@ -99,7 +100,8 @@ struct Deployment::Impl {
         serving(std::move(s)) {}
 
   absl::StatusOr<std::shared_ptr<RewindPlan>> Plan(const RewindRequest& request);
-  absl::Status CheckProvider(Slot slot) const;
+  absl::StatusOr<bool> TakesArchive(const RewindRequest& request, const BlockId& checkpoint) const;
+  Checkpointer::Made NewestCheckpoint() const;
   ingest::IngestOptions MakeIngestOptions() const;
   std::unique_ptr<Line> MakeLine(std::shared_ptr<EntityStore> store);
 
@@ -111,9 +113,10 @@ struct Deployment::Impl {
   absl::Status Rewind(RewindPlan* plan, bool at_start);
   absl::Status Fill(RewindPlan* plan, Line* next, bool at_start);
   absl::Status Switch(RewindPlan* plan, std::unique_ptr<Line>* next);
-  absl::Status Abandon(const absl::Status& why, bool at_start);
+  absl::Status Abandon(const RewindPlan& plan, const absl::Status& why, bool at_start);
   void RestartAt(const BlockId& position);
   void ShowRewind(const Line& next);
+  void ShowRewindFailed(std::string why);
 
   void MakeScheduledCheckpoint();
   void Report(Failure::Where where, const absl::Status& status);
@@ -137,10 +140,10 @@ struct Deployment::Impl {
 
   // Of the projector's thread.
   std::unique_ptr<Line> line;
-  bool forget_until_restarted = false;  // what is queued before the mark is of a generation that was given up
 
   std::mutex checkpoint_mutex;  // one hand on <data>/checkpoints: creating, pruning, beginning from one
   std::atomic<bool> rewinding{false};
+  std::atomic<bool> projector_ended{false};  // orders are carried out no more
 
   mutable std::mutex mutex;  // guards the rest
   std::shared_ptr<EntityStore> serving;
@@ -174,20 +177,18 @@ absl::StatusOr<std::shared_ptr<RewindPlan>> Deployment::Impl::Plan(const RewindR
   const std::shared_ptr<EntityStore> store = Serving();
   if (store->resumed_from() == request.slot && !request.again) return nullptr;
   std::lock_guard lock(checkpoint_mutex);
-  auto checkpoint = ChooseCheckpoint(*store, ListCheckpoints(options.store.data_dir), request.slot);
+  const auto entries = ListCheckpoints(options.store.data_dir);
+  if (!entries.ok()) return entries.status();
+  auto checkpoint = ChooseCheckpoint(*store, *entries, request.slot);
   if (!checkpoint.ok()) return checkpoint.status();
+
+  const absl::StatusOr<bool> from_archive = TakesArchive(request, checkpoint->watermark.block);
+  if (!from_archive.ok()) return from_archive.status();
 
   auto plan = std::make_shared<RewindPlan>();
   plan->request = request;
   plan->checkpoint = *std::move(checkpoint);
-  if (hand_over.archive() != nullptr) {
-    const std::string missing = MissingFrom(hand_over.archive()->listing(), plan->checkpoint.watermark.block);
-    plan->from_archive = missing.empty();
-    if (!missing.empty()) spdlog::info("{}: the provider is asked for them", missing);
-  }
-  if (!plan->from_archive && !request.accept_gap) {
-    if (absl::Status status = CheckProvider(plan->checkpoint.watermark.block.slot); !status.ok()) return status;
-  }
+  plan->from_archive = *from_archive;
   auto next = store->BeginGeneration(plan->checkpoint);
   if (!next.ok()) return next.status();
   plan->store = *std::move(next);
@@ -205,12 +206,28 @@ absl::StatusOr<std::shared_ptr<RewindPlan>> Deployment::Impl::Plan(const RewindR
   return plan;
 }
 
-// A provider that says how far it reaches back need not be tried. Before the first connection it cannot be asked.
-absl::Status Deployment::Impl::CheckProvider(Slot slot) const {
-  if (feed == nullptr) return absl::OkStatus();
-  const absl::StatusOr<Slot> first = feed->FirstReplayable();
-  if (!first.ok() || *first <= slot + 1) return absl::OkStatus();
-  return Hole({slot, *first, "the archive does not have them, and the provider cannot replay them"});
+// Where the blocks behind the checkpoint come from: the archive when it has all of them, else the provider. Where a gap is accepted
+// and the provider is not known to reach back, what the archive has of them is better than nothing.
+absl::StatusOr<bool> Deployment::Impl::TakesArchive(const RewindRequest& request, const BlockId& checkpoint) const {
+  bool has_some = false;
+  if (hand_over.archive() != nullptr) {
+    // While the server runs nothing else brings what the archive lacks at its end.
+    const Slot up_to = feed == nullptr ? 0 : Serving()->watermark().block.slot;
+    // The files themselves: the writer does not know what was cut or deleted since.
+    const auto listing = ingest::ListArchive(archive_dir);
+    if (!listing.ok()) return listing.status();
+    const std::string missing = MissingFrom(*listing, checkpoint, up_to);
+    if (missing.empty()) return true;
+    spdlog::info("{}: the provider is asked for them", missing);
+    has_some = listing->faults.empty() && !listing->runs.empty() && listing->runs.back().last.slot > checkpoint.slot;
+  }
+  // Before the first connection it cannot be asked.
+  const absl::StatusOr<Slot> first = feed == nullptr ? absl::UnavailableError("not connected") : feed->FirstReplayable();
+  if (first.ok() && *first <= checkpoint.slot) return false;
+  if (request.accept_gap) return has_some;
+  if (!first.ok()) return false;  // it does not tell: it is tried
+  const Slot to = std::max(*first, checkpoint.slot + 2);
+  return Hole({checkpoint.slot, to, "the archive does not have them, and the provider cannot replay them"});
 }
 
 ingest::IngestOptions Deployment::Impl::MakeIngestOptions() const {
@@ -244,7 +261,6 @@ absl::Status Deployment::Impl::ProjectBlock(const Block& block) {
   if (!line->Follows(block.id)) {
     // What a rewind that was given up had taken from the queue is missing here.
     spdlog::warn("block {} does not follow the state at slot {}: the stream is asked for what lies between", block.id.slot, before.block.slot);
-    forget_until_restarted = true;
     RestartAt(before.block);
     return absl::OkStatus();
   }
@@ -263,8 +279,6 @@ absl::Status Deployment::Impl::Handle(const HandOver::Item& item) {
   if (const auto* order = std::get_if<HandOver::Order>(&item)) {
     return Rewind(order->get(), false);
   }
-  if (std::holds_alternative<ingest::Restarted>(item)) forget_until_restarted = false;
-  if (forget_until_restarted) return absl::OkStatus();
   if (const BlockRef* block = std::get_if<BlockRef>(&item)) return ProjectBlock(**block);
   const Gap* gap = std::get_if<Gap>(&item);
   if (gap == nullptr || gap->from != line->store->watermark().block.slot) return absl::OkStatus();
@@ -286,6 +300,13 @@ void Deployment::Impl::RunProjector() {
   if (status.ok()) status = Follow();
   // Cancelled: a rewind was cut short because the server stops, and nothing that is queued is for this generation.
   if (!status.ok() && !absl::IsCancelled(status)) Report(Failure::Where::kStore, status);
+  projector_ended = true;
+}
+
+void Deployment::Impl::ShowRewindFailed(std::string why) {
+  std::lock_guard lock(mutex);
+  rewind->state = RewindState::kFailed;
+  rewind->error = std::move(why);
 }
 
 void Deployment::Impl::ShowRewind(const Line& next) {
@@ -308,7 +329,7 @@ absl::Status Deployment::Impl::Fill(RewindPlan* plan, Line* next, bool at_start)
     target = std::max(present, plan->checkpoint.watermark.block.slot + 1);
     if (!at_start) RestartAt(next->store->watermark().block);
   }
-  return filler.FromQueue(next, accept_gap, target, !plan->from_archive && !at_start, progress);
+  return filler.FromQueue(next, accept_gap, target, progress);
 }
 
 // Errors: the line cannot go on.
@@ -324,12 +345,14 @@ absl::Status Deployment::Impl::Rewind(RewindPlan* plan, bool at_start) {
   if (status.ok()) status = Switch(plan, &next);
   show_filling(nullptr);
   next.reset();  // a generation that was given up goes before the present one goes on
-  if (!status.ok()) status = Abandon(status, at_start);
+  if (!status.ok()) status = Abandon(*plan, status, at_start);
   rewinding = false;
   return status;
 }
 
 absl::Status Deployment::Impl::Switch(RewindPlan* plan, std::unique_ptr<Line>* next) {
+  // What it was filled with came faster than a provider could bring it again after a power loss.
+  if (absl::Status status = (*next)->projector.SyncWal(); !status.ok()) return status;
   if (absl::Status status = (*next)->store->MakeCurrent(plan->request.slot); !status.ok()) return status;
   const Counted left{line->projector.stats(), line->projector.faults()};
   const std::unique_ptr<Line> old = std::exchange(line, std::move(*next));
@@ -350,14 +373,9 @@ absl::Status Deployment::Impl::Switch(RewindPlan* plan, std::unique_ptr<Line>* n
 
 // The present generation goes on from where it stood: with the blocks that were archived meanwhile, else with those that the
 // provider still has. Errors: it cannot.
-absl::Status Deployment::Impl::Abandon(const absl::Status& why, bool at_start) {
-  Slot requested = 0;
-  {
-    std::lock_guard lock(mutex);
-    requested = rewind->request.slot;
-    rewind->state = RewindState::kFailed;
-    rewind->error = std::string(why.message());
-  }
+absl::Status Deployment::Impl::Abandon(const RewindPlan& plan, const absl::Status& why, bool at_start) {
+  ShowRewindFailed(std::string(why.message()));
+  const Slot requested = plan.request.slot;
   if (absl::IsCancelled(why)) {
     spdlog::info("the rewind to slot {} was not finished; it begins anew when it is asked for again", requested);
     return why;
@@ -369,20 +387,38 @@ absl::Status Deployment::Impl::Abandon(const absl::Status& why, bool at_start) {
     return absl::CancelledError("the rewind was refused");
   }
   spdlog::error("the rewind to slot {} failed, generation {} goes on: {}", requested, line->store->generation(), std::string(why.message()));
-  if (hand_over.archive() != nullptr && MissingFrom(hand_over.archive()->listing(), line->store->watermark().block).empty()) {
+  if (hand_over.archive() != nullptr && MissingFrom(hand_over.archive()->listing(), line->store->watermark().block, 0).empty()) {
     const absl::Status status = filler.FromArchive(line.get(), false, [] {});
     if (status.ok() || absl::IsCancelled(status)) return status;
     spdlog::warn("generation {} cannot go on from the archive: {}", line->store->generation(), std::string(status.message()));
   }
   hand_over.Release([] { return true; });
-  forget_until_restarted = true;
   RestartAt(line->store->watermark().block);
   return absl::OkStatus();
 }
 
-void Deployment::Impl::RestartAt(const BlockId& position) { feed->RestartAt(position, AppliedBlockhash()); }
+void Deployment::Impl::RestartAt(const BlockId& position) {
+  hand_over.ForgetUntil(position);
+  feed->RestartAt(position, AppliedBlockhash());
+}
 
 // --- the rest ---------------------------------------------------------------------------------------------------------
+
+// Which the schedule goes on from, whichever process made it. A store without one is due; an empty one has nothing to keep yet.
+Checkpointer::Made Deployment::Impl::NewestCheckpoint() const {
+  using std::chrono::system_clock;
+  const Watermark watermark = serving->watermark();
+  Checkpointer::Made newest{0, watermark.number == 0 ? SteadyClock::now() : SteadyClock::time_point::min()};
+  if (watermark.number == 0) return newest;
+  const auto entries = ListCheckpoints(options.store.data_dir);
+  if (!entries.ok()) spdlog::warn("checkpoints: {}", std::string(entries.status().message()));
+  for (const CheckpointEntry& entry : entries.ok() ? *entries : std::vector<CheckpointEntry>()) {
+    if (!entry.status.ok() || !LedHere(*serving, entry.info) || entry.info.watermark.block.slot > watermark.block.slot) continue;
+    const auto age = system_clock::now() - system_clock::from_time_t(entry.info.created_at);
+    newest = {entry.info.watermark.block.slot, SteadyClock::now() - std::max(age, system_clock::duration{0})};
+  }
+  return newest;
+}
 
 void Deployment::Impl::MakeScheduledCheckpoint() {
   const std::shared_ptr<EntityStore> store = Serving();
@@ -445,7 +481,7 @@ void Deployment::Start(DeploymentSinks sinks) {
   Impl* impl = impl_.get();
   impl->sinks = std::move(sinks);
   impl->checkpointer =
-      std::make_unique<Checkpointer>(impl->options.checkpoints, impl->serving->watermark().block.slot, [impl] { impl->MakeScheduledCheckpoint(); });
+      std::make_unique<Checkpointer>(impl->options.checkpoints, impl->NewestCheckpoint(), [impl] { impl->MakeScheduledCheckpoint(); });
   impl->line = impl->MakeLine(impl->serving);
   impl->line->serving = true;
   {
@@ -530,7 +566,9 @@ absl::StatusOr<std::vector<std::string>> Deployment::PruneCheckpoints(size_t kee
 std::string Deployment::ReachOf(const CheckpointInfo& checkpoint) const {
   const ingest::ArchiveWriter* archive = impl_->hand_over.archive();
   const Slot slot = checkpoint.watermark.block.slot;
-  const std::string missing = archive == nullptr ? "there is no archive" : MissingFrom(archive->listing(), checkpoint.watermark.block);
+  const Slot head = impl_->Serving()->watermark().block.slot;  // before the listing: what was applied is in it
+  const std::string missing =
+      archive == nullptr ? "there is no archive" : MissingFrom(archive->listing(), checkpoint.watermark.block, head);
   if (missing.empty()) return "";
   const absl::StatusOr<Slot> first = impl_->feed->FirstReplayable();
   if (!first.ok()) return absl::StrCat(missing, "; how far the provider reaches back is not known");
@@ -541,6 +579,10 @@ bool Deployment::Ours(const CheckpointInfo& checkpoint) const { return LedHere(*
 
 absl::StatusOr<RewindBegun> Deployment::ResumeFrom(const RewindRequest& request) {
   Impl& impl = *impl_;
+  if (impl.Serving()->watermark().number == 0) {
+    // When it failed there would be no state to go on with.
+    return absl::FailedPreconditionError("the store is empty: to begin it from a checkpoint, start the server with --resume-from SLOT");
+  }
   if (impl.rewinding.exchange(true)) return absl::FailedPreconditionError("a rewind is under way; wait until it is done");
   auto plan = impl.Plan(request);
   if (!plan.ok() || *plan == nullptr) {
@@ -550,11 +592,14 @@ absl::StatusOr<RewindBegun> Deployment::ResumeFrom(const RewindRequest& request)
   }
   RewindBegun begun{false, (*plan)->checkpoint.name, (*plan)->store->generation()};
   std::future<void> applies_nothing_more = (*plan)->begun.get_future();
-  if (!impl.hand_over.Post(*std::move(plan))) return absl::UnavailableError("the server stops");
-  while (applies_nothing_more.wait_for(std::chrono::milliseconds(100)) != std::future_status::ready) {
-    if (impl.failed.load()) return absl::UnavailableError("the server stops");
+  bool taken = impl.hand_over.Post(*std::move(plan));
+  while (taken && applies_nothing_more.wait_for(std::chrono::milliseconds(100)) != std::future_status::ready) {
+    taken = !impl.projector_ended || applies_nothing_more.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
   }
-  return begun;
+  if (taken) return begun;
+  impl.ShowRewindFailed(kStops);
+  impl.rewinding = false;
+  return absl::UnavailableError(kStops);
 }
 
 }  // namespace everstate

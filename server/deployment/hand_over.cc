@@ -27,7 +27,33 @@ bool HandOver::Take(ingest::LedgerEvent event) {
     // A hole in the stream is a hole in the archive, too, which its reader finds. The mark of a restart always passes.
     if (held_ && !std::holds_alternative<ingest::Restarted>(event)) return !inbox_.closed();
   }
-  return inbox_.Push(std::visit([](auto&& e) { return Item(std::forward<decltype(e)>(e)); }, std::move(event)), bytes);
+  return inbox_.Push(std::visit([](auto&& e) { return Queued(std::forward<decltype(e)>(e)); }, std::move(event)), bytes);
+}
+
+std::optional<HandOver::Item> HandOver::Judge(Queued queued) {
+  if (Order* order = std::get_if<Order>(&queued)) return std::move(*order);
+  if (const auto* mark = std::get_if<ingest::Restarted>(&queued)) {
+    // Of several restarts the last one counts: a mark of an earlier one ends nothing.
+    if (awaited_ == mark->at) awaited_.reset();
+    return std::nullopt;
+  }
+  if (awaited_.has_value()) return std::nullopt;
+  if (BlockRef* block = std::get_if<BlockRef>(&queued)) return std::move(*block);
+  return std::get<Gap>(std::move(queued));
+}
+
+std::optional<HandOver::Item> HandOver::Pop() {
+  while (std::optional<Queued> queued = inbox_.Pop()) {
+    if (std::optional<Item> item = Judge(*std::move(queued))) return item;
+  }
+  return std::nullopt;
+}
+
+std::optional<HandOver::Item> HandOver::PopUntil(std::chrono::steady_clock::time_point deadline) {
+  while (std::optional<Queued> queued = inbox_.PopUntil(deadline)) {
+    if (std::optional<Item> item = Judge(*std::move(queued))) return item;
+  }
+  return std::nullopt;
 }
 
 void HandOver::Hold() {
@@ -38,6 +64,7 @@ void HandOver::Hold() {
   // At most one block is still on its way into the queue; whoever takes over drops what it has seen.
   while (inbox_.PopUntil(std::chrono::steady_clock::time_point{}).has_value()) {
   }
+  awaited_.reset();
 }
 
 bool HandOver::Release(const std::function<bool()>& caught_up) {

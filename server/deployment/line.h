@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "server/projector/projector.h"
@@ -24,21 +26,28 @@ struct Line {
   // The block's parent is the last one applied, or the hole between them was recorded. True on an empty store.
   bool Follows(const BlockId& block) const {
     const Watermark at = store->watermark();
-    return at.number == 0 || after_gap || (block.parent_slot == at.block.slot && block.parent_blockhash == at.block.blockhash);
+    if (at.number == 0 || (block.parent_slot == at.block.slot && block.parent_blockhash == at.block.blockhash)) return true;
+    const std::optional<Gap> gap = GapBehind(at.block.slot);
+    return gap.has_value() && block.slot >= gap->to;
   }
-  absl::Status Project(const Block& block) {
-    after_gap = false;
-    return projector.Project(block);
-  }
+  absl::Status Project(const Block& block) { return projector.Project(block); }
+  // Once: a process may have ended between a hole and the block behind it, and the stream tells of the hole again.
   absl::Status RecordGap(const Gap& gap) {
-    after_gap = true;
+    const std::optional<Gap> known = GapBehind(gap.from);
+    if (known.has_value() && known->to == gap.to) return absl::OkStatus();
     return projector.RecordGap(gap);
   }
 
   const std::shared_ptr<EntityStore> store;
   bool serving = false;
-  bool after_gap = false;  // the last batch recorded a hole
   Projector projector;  // gone before the store: it has the writer
+
+ private:
+  // The hole that was recorded last, when it begins at this slot.
+  std::optional<Gap> GapBehind(Slot slot) const {
+    const std::vector<Gap> gaps = store->gaps();
+    return !gaps.empty() && gaps.back().from == slot ? std::optional(gaps.back()) : std::nullopt;
+  }
 };
 
 }  // namespace everstate

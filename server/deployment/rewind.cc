@@ -12,14 +12,19 @@ namespace {
 
 // The block goes on from where the line stands, or there is a hole.
 absl::Status Link(Line* line, const Block& block, bool accept_gap) {
-  const BlockId& at = line->store->watermark().block;
+  const BlockId at = line->store->watermark().block;
   if (line->Follows(block.id)) return absl::OkStatus();
-  if (block.id.parent_slot == at.slot) {
-    return absl::FailedPreconditionError(absl::StrCat("the archive is of another chain: its block of slot ", block.id.slot,
-                                                      " has another parent than the state's block of slot ", at.slot));
+  if (block.id.parent_slot <= at.slot) {
+    return absl::FailedPreconditionError(absl::StrCat("the archive is of another chain: the parent of its block of slot ", block.id.slot,
+                                                      " is not the state's block of slot ", at.slot));
   }
   const Gap gap{at.slot, block.id.slot, "the archive does not have them"};
   return accept_gap ? line->RecordGap(gap) : Hole(gap);
+}
+
+absl::Status AboutArchive(const absl::Status& status) {
+  if (!absl::IsDataLoss(status)) return status;
+  return absl::DataLossError(absl::StrCat(status.message(), ": delete this file, then what it held is asked of the provider"));
 }
 
 bool Seen(const Line& line, Slot slot) {
@@ -39,10 +44,10 @@ bool LedHere(const EntityStore& store, const CheckpointInfo& checkpoint) {
   return lineages.empty() || std::ranges::any_of(lineages, [&](const auto& l) { return l.lineage == checkpoint.lineage; });
 }
 
-std::string MissingFrom(const ingest::ArchiveListing& listing, const BlockId& block) {
+std::string MissingFrom(const ingest::ArchiveListing& listing, const BlockId& block, Slot up_to) {
   if (listing.runs.empty()) return "the archive is empty";
   const ingest::ArchiveReach& head = listing.runs.back();
-  if (block.slot > head.last.slot) return absl::StrCat("the archive ends at slot ", head.last.slot);
+  if (std::max(block.slot, up_to) > head.last.slot) return absl::StrCat("the archive ends at slot ", head.last.slot);
   if (block.slot >= head.before.slot) return "";
   const auto run = std::ranges::find_if(listing.runs, [&](const auto& r) { return r.before.slot <= block.slot && block.slot <= r.last.slot; });
   if (run == listing.runs.end()) {
@@ -79,7 +84,7 @@ absl::StatusOr<CheckpointInfo> ChooseCheckpoint(const EntityStore& store, const 
 absl::Status Filler::FromArchive(Line* line, bool accept_gap, const std::function<void()>& progress) {
   hand_over_->Hold();
   auto reader = ingest::ArchiveReader::Open(archive_dir_, subscription_, line->store->watermark().block);
-  if (!reader.ok()) return reader.status();
+  if (!reader.ok()) return AboutArchive(reader.status());
   absl::StatusOr<BlockRef> block;
   for (;;) {
     if (stopping_->load()) return absl::CancelledError("the server stops");
@@ -91,7 +96,7 @@ absl::Status Filler::FromArchive(Line* line, bool accept_gap, const std::functio
       });
       if (released) return absl::OkStatus();
     }
-    if (!block.ok()) return block.status();
+    if (!block.ok()) return AboutArchive(block.status());
     if (Seen(*line, (*block)->id.slot)) continue;
     if (absl::Status status = Link(line, **block, accept_gap); !status.ok()) return status;
     if (absl::Status status = line->Project(**block); !status.ok()) return status;
@@ -99,13 +104,11 @@ absl::Status Filler::FromArchive(Line* line, bool accept_gap, const std::functio
   }
 }
 
-absl::Status Filler::FromQueue(Line* line, bool accept_gap, Slot target, bool after_mark, const std::function<void()>& progress) {
+absl::Status Filler::FromQueue(Line* line, bool accept_gap, Slot target, const std::function<void()>& progress) {
   while (line->store->watermark().block.slot < target) {
     if (stopping_->load() || hand_over_->closed()) return absl::CancelledError("the server stops");
     std::optional<HandOver::Item> item = hand_over_->PopUntil(std::chrono::steady_clock::now() + std::chrono::milliseconds(100));
     if (!item.has_value()) continue;
-    if (std::holds_alternative<ingest::Restarted>(*item)) after_mark = false;
-    if (after_mark) continue;
     absl::Status status;
     if (const BlockRef* block = std::get_if<BlockRef>(&*item); block != nullptr && !Seen(*line, (*block)->id.slot)) {
       status = Link(line, **block, accept_gap);

@@ -28,8 +28,9 @@ struct RewindPlan {
 // Whether the checkpoint is of a lineage that led to this store; every one is, as long as the store is empty.
 bool LedHere(const EntityStore& store, const CheckpointInfo& checkpoint);
 
-// The archive holds the blocks after `block`: all of them up to its end (empty), or what is missing, in words.
-std::string MissingFrom(const ingest::ArchiveListing& listing, const BlockId& block);
+// The archive holds the blocks after `block`, all of them up to its end, and that does not lie below `up_to` (empty); or
+// what is missing, in words.
+std::string MissingFrom(const ingest::ArchiveListing& listing, const BlockId& block, Slot up_to);
 
 // What a rewind over a hole is refused with: FailedPrecondition naming the missing slots.
 absl::Status Hole(const Gap& gap);
@@ -39,8 +40,8 @@ absl::StatusOr<CheckpointInfo> ChooseCheckpoint(const EntityStore& store, const 
 
 // Filler: brings a generation on, from the archive and from the queue behind it.
 //   Thread:  the projector's.
-//   Errors:  FailedPrecondition: a hole (its message names the slots); Cancelled: the server stops; those of the store and of the
-//            archive.
+//   Errors:  FailedPrecondition: a hole (its message names the slots) or another chain; Cancelled: the server stops; those of the
+//            store and of the archive.
 class Filler {
  public:
   Filler(HandOver* hand_over, std::filesystem::path archive_dir, ingest::Subscription subscription, const std::atomic<bool>* stopping)
@@ -49,9 +50,8 @@ class Filler {
   // Stops the hand-over, reads the archive to its end and hands over again: the next block comes out of the queue. After an
   // error the hand-over stands still.
   absl::Status FromArchive(Line* line, bool accept_gap, const std::function<void()>& progress);
-  // Takes what comes until the line has reached `target`. With `after_mark` everything before the mark of a restart is of
-  // another position and is forgotten.
-  absl::Status FromQueue(Line* line, bool accept_gap, Slot target, bool after_mark, const std::function<void()>& progress);
+  // Takes what comes until the line has reached `target`.
+  absl::Status FromQueue(Line* line, bool accept_gap, Slot target, const std::function<void()>& progress);
 
  private:
   HandOver* const hand_over_;

@@ -43,6 +43,7 @@ class Applier {
   Applier(uint64_t generation, std::unique_ptr<EntityWriter> writer, StateCache* cache, BatchSink sink)
       : generation_(generation), writer_(std::move(writer)), cache_(cache), sink_(std::move(sink)) {}
   absl::Status Apply(BatchRef batch);
+  absl::Status SyncWal() { return writer_->SyncWal(); }
   std::chrono::nanoseconds apply_time() const { return apply_time_; }
   std::chrono::nanoseconds publish_time() const { return publish_time_; }
 
@@ -55,7 +56,7 @@ class Applier {
 };
 
 // Projector
-//   Thread:    Project and RecordGap in the projector thread; stats and faults any.
+//   Thread:    Project, RecordGap and SyncWal in the projector thread; stats and faults any.
 //   Owns:      machine, cache and the store's writer. The store must outlive it.
 //   Errors:    those of the store: final, the caller stops. Nothing in a block is an error: what is wrong with an update is a fault
 //              that is counted.
@@ -64,6 +65,7 @@ class Projector {
   Projector(const ProjectorOptions& options, std::shared_ptr<const vm::Projection> projection, EntityStore* store, BatchSink sink);
   absl::Status Project(const Block& block);
   absl::Status RecordGap(const Gap& gap);
+  absl::Status SyncWal() { return applier_.SyncWal(); }  // what was applied survives a power loss from here on
 
   ProjectorStats stats() const;
   std::vector<vm::Fault> faults() const;

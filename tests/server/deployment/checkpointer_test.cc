@@ -17,9 +17,11 @@ void WaitUntil(const std::function<bool()>& done) {
   }
 }
 
+Checkpointer::Made From(Slot slot) { return {slot, std::chrono::steady_clock::now()}; }
+
 TEST(CheckpointerTest, MakesOneWhenSoManySlotsHavePassed) {
   std::atomic<int> made{0};
-  Checkpointer checkpointer({.every_slots = 10, .every = std::nullopt}, 100, [&] { ++made; });
+  Checkpointer checkpointer({.every_slots = 10, .every = std::nullopt}, From(100), [&] { ++made; });
   for (Slot slot = 101; slot < 110; ++slot) checkpointer.Applied(slot);
   EXPECT_EQ(made, 0);
   checkpointer.Applied(110);
@@ -30,7 +32,7 @@ TEST(CheckpointerTest, MakesOneWhenSoManySlotsHavePassed) {
 
 TEST(CheckpointerTest, MakesOneWhenTheTimeHasPassedAndSomethingIsNew) {
   std::atomic<int> made{0};
-  Checkpointer checkpointer({.every_slots = std::nullopt, .every = std::chrono::seconds(0)}, 100, [&] { ++made; });
+  Checkpointer checkpointer({.every_slots = std::nullopt, .every = std::chrono::seconds(0)}, From(100), [&] { ++made; });
   checkpointer.Applied(101);
   WaitUntil([&] { return made == 1; });
   checkpointer.Applied(101);  // nothing new
@@ -38,9 +40,18 @@ TEST(CheckpointerTest, MakesOneWhenTheTimeHasPassedAndSomethingIsNew) {
   WaitUntil([&] { return made == 2; });
 }
 
+// The one before was made by another process, long ago.
+TEST(CheckpointerTest, GoesOnFromTheNewestOneThereIs) {
+  std::atomic<int> made{0};
+  const Checkpointer::Made newest{100, std::chrono::steady_clock::now() - std::chrono::hours(2)};
+  Checkpointer checkpointer({.every_slots = std::nullopt, .every = std::chrono::hours(1)}, newest, [&] { ++made; });
+  checkpointer.Applied(101);
+  WaitUntil([&] { return made == 1; });
+}
+
 TEST(CheckpointerTest, AfterARewindTheSlotsBeginBelow) {
   std::atomic<int> made{0};
-  Checkpointer checkpointer({.every_slots = 10, .every = std::nullopt}, 100, [&] { ++made; });
+  Checkpointer checkpointer({.every_slots = 10, .every = std::nullopt}, From(100), [&] { ++made; });
   checkpointer.Applied(110);
   WaitUntil([&] { return made == 1; });
   checkpointer.Applied(50);
@@ -52,7 +63,7 @@ TEST(CheckpointerTest, TheEndWaitsForTheOneBeingMade) {
   std::promise<void> begun;
   std::promise<void> may_end;
   std::atomic<bool> made{false};
-  auto checkpointer = std::make_unique<Checkpointer>(CheckpointSchedule{.every_slots = 1, .every = std::nullopt}, 100, [&] {
+  auto checkpointer = std::make_unique<Checkpointer>(CheckpointSchedule{.every_slots = 1, .every = std::nullopt}, From(100), [&] {
     begun.set_value();
     may_end.get_future().wait();
     made = true;

@@ -1,7 +1,5 @@
 #include "tests/server/deployment/deployment_support.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <thread>
 
@@ -15,29 +13,19 @@ namespace {
 
 constexpr std::chrono::minutes kPatience{2};
 
-std::string Source(const std::string& path) { return InSource(path); }
-
 }  // namespace
 
 void DeploymentTest::SetUp() {
-  std::string pattern = std::filesystem::temp_directory_path() / "everstate-deployment-XXXXXX";
-  ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-  folder_ = pattern;
-  auto stack = stack::LoadStack(Source("tests/stacks/SplStream.stack.json"));
+  auto stack = stack::LoadStack(InSource("tests/stacks/SplStream.stack.json"));
   ASSERT_TRUE(stack.ok()) << stack.status();
   auto projection = vm::Projection::Compile(*stack, {});
   ASSERT_TRUE(projection.ok()) << projection.status();
   projection_ = *projection;
 }
 
-void DeploymentTest::TearDown() {
-  provider_.reset();
-  std::filesystem::remove_all(folder_);
-}
-
 void DeploymentTest::StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots) {
   ReplayOptions options;
-  options.files = {Source("tests/recordings/spl-small.updates")};
+  options.files = {InSource("tests/recordings/spl-small.updates")};
   options.slots_per_second = slots_per_second;
   options.replay_slots = replay_slots;
   provider_.reset();
@@ -57,6 +45,7 @@ DeploymentOptions DeploymentTest::Options(const std::string& data) const {
 absl::StatusOr<std::unique_ptr<Deployment>> DeploymentTest::TryOpen(const DeploymentOptions& options) {
   auto source = ingest::OpenYellowstone({.endpoint = options.endpoint, .x_token = ""});
   if (!source.ok()) return source.status();
+  if (wrap_source_) source = wrap_source_(*std::move(source));
   return Deployment::Open(options, projection_, *std::move(source));
 }
 

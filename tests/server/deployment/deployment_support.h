@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +13,7 @@
 #include "server/deployment/deployment.h"
 #include "server/ingest/replay.h"
 #include "server/vm/projection.h"
+#include "tests/support/temporary_folder.h"
 
 namespace everstate::testing {
 
@@ -43,7 +44,6 @@ class DeploymentTest : public ::testing::Test {
   static constexpr Slot kFirst = 398210000, kLast = 398210030;  // of the recording
 
   void SetUp() override;
-  void TearDown() override;
 
   // A provider that reaches back so many slots. The same clock serves all deployments of a test.
   void StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots);
@@ -60,8 +60,10 @@ class DeploymentTest : public ::testing::Test {
   // The digest of a run from the first to the last slot without any interruption.
   std::string UninterruptedDigest();
 
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
   std::unique_ptr<ReplayServer> provider_;
+  // What Open gives the deployment instead of the source of its provider.
+  std::function<std::unique_ptr<ingest::Source>(std::unique_ptr<ingest::Source>)> wrap_source_;
   std::shared_ptr<const vm::Projection> projection_;
   Published published_;
 };

@@ -4,20 +4,55 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <fstream>
 
+#include "server/ingest/archive_segment.h"
 #include "storage/checkpoint.h"
 #include "tests/server/deployment/deployment_support.h"
 
 namespace everstate::testing {
 namespace {
 
-using ::testing::AnyOf;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // Slots per second at which a test has time to act between two slots, and yet ends soon.
 constexpr double kPace = 10;
 
 std::string Message(const absl::Status& status) { return std::string(status.message()); }
+
+// A source whose provider says that it replays from `first` on.
+class SourceThatBegins : public ingest::Source {
+ public:
+  SourceThatBegins(std::unique_ptr<ingest::Source> source, const std::atomic<Slot>* first) : source_(std::move(source)), first_(first) {}
+  absl::StatusOr<std::unique_ptr<ingest::Connection>> Connect(const ingest::Subscription& subscription,
+                                                              std::optional<Slot> from_slot) override {
+    return source_->Connect(subscription, from_slot);
+  }
+  absl::StatusOr<Slot> Tip(Commitment commitment) override { return source_->Tip(commitment); }
+  absl::StatusOr<Slot> FirstReplayable() override { return first_->load(); }
+  void Cancel() override { source_->Cancel(); }
+
+ private:
+  const std::unique_ptr<ingest::Source> source_;
+  const std::atomic<Slot>* const first_;
+};
+
+// Flips a bit of what the archive holds of this block.
+void FlipFrame(const std::filesystem::path& segment, Slot slot) {
+  auto file = ingest::SegmentFile::Open(segment);
+  ASSERT_TRUE(file.ok()) << file.status();
+  for (;;) {
+    const auto record = file->Next();
+    ASSERT_TRUE(record.ok() && record->has_value()) << "the archive has no block " << slot;
+    if ((*record)->block.slot == slot) break;
+  }
+  std::string bytes = BytesOfFile(segment);
+  char& last = bytes[file->offset() - 1];
+  last = static_cast<char>(last ^ 1);
+  std::fstream(segment, std::ios::in | std::ios::out | std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(file->offset()));
+}
 
 class RewindTest : public DeploymentTest {
  protected:
@@ -124,23 +159,32 @@ TEST_F(RewindTest, WhereNeitherReachesItIsRefusedAndThePresentOneGoesOn) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "data" / "2"));
 }
 
-// Here the archive turns out to be damaged. The present generation goes on where it stood.
+// Here a block of the archive turns out to be damaged. The present generation goes on where it stood.
 TEST_F(RewindTest, OneThatFailsOnItsWayLeavesThePresentOneUnhurt) {
+  const std::string wanted = UninterruptedDigest();
   StartProvider(kPace, 3);
   auto deployment = RunPastCheckpoint(Options("data"));
-  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "data" / "archive")) {
-    std::filesystem::resize_file(entry.path(), entry.file_size() / 2);
-  }
+  const auto segment = std::filesystem::directory_iterator(folder_ / "data" / "archive")->path();
+  FlipFrame(segment, checkpoint_.watermark.block.slot + 1);
   ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
   WaitForRewind(*deployment);
   EXPECT_EQ(deployment->status().rewind->state, RewindState::kFailed);
-  // The archive goes on being written meanwhile: what is found first is the cut, or a record that does not fit.
-  EXPECT_THAT(deployment->status().rewind->error, AnyOf(HasSubstr("are missing: the archive does not have them"), HasSubstr("/data/archive/")));
+  EXPECT_THAT(deployment->status().rewind->error, AllOf(HasSubstr(segment.string() + ": at offset "), HasSubstr("delete this file")));
   EXPECT_EQ(deployment->store()->generation(), 1u);
-  WaitForSlot(*deployment, kLast);
-  deployment->Stop();
-  deployment.reset();
+  EXPECT_EQ(RunToTheEnd(std::move(deployment), "data"), wanted);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "data" / "2"));
+}
+
+// What happened to the files since they were written is seen before anything stands still.
+TEST_F(RewindTest, AnArchiveThatWasCutOrDeletedIsSeenBefore) {
+  StartProvider(kPace, 3);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  const auto segment = std::filesystem::directory_iterator(folder_ / "data" / "archive")->path();
+  std::filesystem::resize_file(segment, std::filesystem::file_size(segment) / 2);
+  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = kFirst + 6}).status()), HasSubstr("the archive does not have them"));
+  std::filesystem::remove(segment);
+  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = kFirst + 6}).status()), HasSubstr("the archive does not have them"));
+  EXPECT_FALSE(deployment->status().rewind.has_value());
 }
 
 TEST_F(RewindTest, AnAcceptedGapIsRecorded) {
@@ -156,6 +200,87 @@ TEST_F(RewindTest, AnAcceptedGapIsRecorded) {
   ASSERT_EQ(gaps.size(), 1u);
   EXPECT_EQ(gaps[0].from, checkpoint_.watermark.block.slot);
   EXPECT_EQ(deployment->store()->lineages().size(), 2u);
+}
+
+// What the archive still has is applied: the gap is no larger than the hole in it.
+TEST_F(RewindTest, AnAcceptedGapIsNoLargerThanTheHole) {
+  StartProvider(kPace, 3);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  WaitForSlot(*deployment, kLast);
+  const uint64_t bytes = deployment->status().archive->bytes;
+  deployment->Stop();
+  deployment.reset();
+  // The same once more, in an archive of several segments, one of which is lost.
+  StartProvider(kPace, 3);
+  auto options = Options("segments");
+  options.archive_keep_bytes = 2 * bytes;
+  deployment = RunPastCheckpoint(options);
+  WaitForSlot(*deployment, kLast);
+  std::vector<std::filesystem::path> segments;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "segments" / "archive")) segments.push_back(entry.path());
+  std::ranges::sort(segments);
+  ASSERT_GE(segments.size(), 3u);
+  const auto first_slot = [](const std::filesystem::path& segment) { return std::stoull(segment.stem().string()); };
+  const auto lost = std::prev(segments.end(), 2);
+  ASSERT_GT(first_slot(*lost), checkpoint_.watermark.block.slot + 1);
+  std::filesystem::remove(*lost);
+  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = kFirst + 6}).status()), HasSubstr("--accept-gap"));
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6, .accept_gap = true}).ok());
+  WaitForRewind(*deployment);
+  EXPECT_EQ(deployment->status().rewind->state, RewindState::kDone) << deployment->status().rewind->error;
+  EXPECT_EQ(deployment->store()->watermark().block.slot, kLast);
+  const std::vector<Gap> gaps = deployment->store()->gaps();
+  ASSERT_EQ(gaps.size(), 1u);
+  EXPECT_EQ(gaps[0].from, first_slot(*lost) - 1);
+  EXPECT_EQ(gaps[0].to, first_slot(segments.back()));
+}
+
+// A stream is asked for from the checkpoint's own slot, which proves the link: one slot further is too far.
+TEST_F(RewindTest, AProviderThatBeginsBehindTheCheckpointDoesNotReachIt) {
+  std::atomic<Slot> first{0};
+  wrap_source_ = [&](std::unique_ptr<ingest::Source> source) { return std::make_unique<SourceThatBegins>(std::move(source), &first); };
+  StartProvider(kPace, std::nullopt);
+  auto options = Options("data");
+  options.archive_keep_bytes = 0;
+  auto deployment = RunPastCheckpoint(options);
+  first = checkpoint_.watermark.block.slot + 1;
+  EXPECT_EQ(deployment->ResumeFrom({.slot = kFirst + 6}).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(deployment->ReachOf(checkpoint_), HasSubstr("the provider replays from slot " + std::to_string(first.load())));
+  first = checkpoint_.watermark.block.slot;
+  EXPECT_EQ(deployment->ReachOf(checkpoint_), "");
+  EXPECT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  WaitForRewind(*deployment);
+  EXPECT_EQ(deployment->status().rewind->state, RewindState::kDone) << deployment->status().rewind->error;
+}
+
+// An order that nobody will carry out is answered, and leaves nothing behind: neither a state nor a generation.
+TEST_F(RewindTest, OneThatComesWhenTheServerStopsIsNotUnderWay) {
+  StartProvider(kPace, std::nullopt);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  deployment->Stop();
+  for (int i = 0; i < 2; ++i) {
+    const auto begun = deployment->ResumeFrom({.slot = kFirst + 6});
+    EXPECT_EQ(begun.status().code(), absl::StatusCode::kUnavailable) << begun.status();
+    EXPECT_EQ(deployment->status().rewind->state, RewindState::kFailed);
+    EXPECT_THAT(deployment->status().rewind->error, HasSubstr("stops"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "data" / "2"));
+  }
+}
+
+TEST_F(RewindTest, ARunningServerWithoutABlockSaysHowToBegin) {
+  StartProvider(kPace, std::nullopt);
+  auto deployment = RunPastCheckpoint(Options("data"));
+  deployment->Stop();
+  std::filesystem::create_directories(folder_ / "elsewhere");
+  std::filesystem::copy(folder_ / "data" / "checkpoints", folder_ / "elsewhere" / "checkpoints", std::filesystem::copy_options::recursive);
+  const auto options = Options("elsewhere");
+  provider_->Stop();
+  auto elsewhere = Open(options);
+  Start(elsewhere.get());
+  const auto begun = elsewhere->ResumeFrom({.slot = kFirst + 6});
+  EXPECT_EQ(begun.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(begun.status()), HasSubstr("start the server with --resume-from"));
+  EXPECT_FALSE(elsewhere->failed()) << elsewhere->failure().status;
 }
 
 TEST_F(RewindTest, WhatIsAskedForMustBeThere) {
@@ -256,6 +381,30 @@ TEST_F(RewindTest, ACopiedCheckpointStartsElsewhere) {
   EXPECT_EQ(elsewhere->store()->lineages().front().lineage, checkpoint_.lineage);
   EXPECT_EQ(RunToTheEnd(std::move(elsewhere), "elsewhere"), wanted);
   EXPECT_EQ(RunToTheEnd(std::move(deployment), "data"), wanted);
+}
+
+// Servers that are restarted more often than a checkpoint is due make them all the same.
+TEST_F(DeploymentTest, TheScheduleOutlivesARestart) {
+  StartProvider(kPace, std::nullopt);
+  auto options = Options("data");
+  options.checkpoints.every = std::chrono::hours(1);
+  const auto run_to = [&](Slot slot) {
+    auto deployment = Open(options);
+    Start(deployment.get());
+    WaitForSlot(*deployment, slot);
+    return deployment;
+  };
+  auto deployment = run_to(kFirst + 2);
+  deployment->Stop();
+  EXPECT_EQ(deployment->status().checkpoints_made, 0u) << "an hour is not over";
+  deployment.reset();
+  deployment = run_to(kFirst + 6);
+  WaitFor("a checkpoint", [&] { return deployment->status().checkpoints_made == 1; });
+  deployment->Stop();
+  deployment.reset();
+  deployment = run_to(kFirst + 10);
+  deployment->Stop();
+  EXPECT_EQ(deployment->status().checkpoints_made, 0u) << "the one of the process before is new enough";
 }
 
 TEST_F(RewindTest, CountersOnlyRise) {
