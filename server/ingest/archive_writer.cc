@@ -23,7 +23,7 @@
 namespace everstate::ingest {
 namespace {
 
-// archive_bench compares the levels.
+// A fast one: the ingest thread pays for it.
 constexpr int kCompressionLevel = -1;
 constexpr size_t kKeptBytesMax = 64u << 20;  // larger buffers are given back after the block that needed them
 
