@@ -6,8 +6,6 @@
 //   no-space-rewind   a checkpoint, the start from one and the switch, each without and then with room, as no-space
 // It prints "number N" after each batch that was OK; no-space and file-limit then print "failed CODE TEXT", give the
 // room back, open the store again and print "reopened N" when the books are right. What rewind prints, see Rewind.
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,11 +17,13 @@
 #include "server/base/log.h"
 #include "storage/checkpoint.h"
 #include "tests/storage/bank.h"
+#include "tests/support/small_disk.h"
 
 namespace everstate {
 namespace {
 
 constexpr int kCannotMount = 77;
+constexpr uint64_t kDiskBytes = 64 << 20;
 constexpr size_t kBallastBytes = 24 << 20;
 constexpr rlim_t kFileBytesMax = 16 << 20;
 
@@ -74,15 +74,8 @@ int FailAndReopen(const std::filesystem::path& data_dir, size_t note_bytes, cons
   return 0;
 }
 
-// A small file system at `path`, seen by this process only; it goes with it.
-bool MountSmall(const std::filesystem::path& path) {
-  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-  mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  return mount("tmpfs", path.c_str(), "tmpfs", 0, "size=64m") == 0;
-}
-
 int NoSpace(const std::filesystem::path& data_dir, size_t note_bytes) {
-  if (!MountSmall(data_dir)) return kCannotMount;
+  if (!testing::MountSmallDisk(data_dir, kDiskBytes)) return kCannotMount;
   const auto ballast = data_dir / "ballast";
   std::ofstream(ballast) << std::string(kBallastBytes, 'x');
   return FailAndReopen(data_dir, note_bytes, [&] { std::filesystem::remove(ballast); });
@@ -145,19 +138,12 @@ absl::Status Rewind(const std::filesystem::path& data_dir, size_t note_bytes) {
   }
 }
 
-// Takes all room but `left` bytes.
-void FillUp(const std::filesystem::path& ballast, uint64_t left) {
-  const uint64_t available = std::filesystem::space(ballast.parent_path()).available;
-  if (available <= left) return;
-  std::ofstream(ballast) << std::string(available - left, 'x');
-}
-
 // Does it without room, which must be ResourceExhausted, leave `names` in the data directory and the writer able to go
 // on; then does it again with room.
 absl::Status TwiceFor(const OpenStore& open, const std::filesystem::path& data_dir, uint64_t left,
                       const std::vector<std::string>& names, const std::function<absl::Status()>& act) {
   const auto ballast = data_dir / "ballast";
-  FillUp(ballast, left);
+  testing::FillDisk(ballast, left);
   const absl::Status failed = act();
   Say("failed " + absl::StatusCodeToString(failed.code()) + " " + std::string(failed.message()));
   std::vector<std::string> found;
@@ -224,7 +210,7 @@ int Main(int argc, char** argv) {
   if (mode == "run") return Fail(WriteOn(data_dir, note_bytes));
   if (mode == "rewind") return Fail(Rewind(data_dir, note_bytes));
   if (mode == "no-space-rewind") {
-    if (!MountSmall(data_dir)) return kCannotMount;
+    if (!testing::MountSmallDisk(data_dir, kDiskBytes)) return kCannotMount;
     const absl::Status status = RewindWithoutSpace(data_dir, note_bytes);
     return status.ok() ? 0 : Fail(status);
   }

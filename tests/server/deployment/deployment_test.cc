@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "storage/checkpoint.h"
 #include "tests/server/deployment/deployment_support.h"
+#include "tests/support/small_disk.h"
 
 namespace everstate::testing {
 namespace {
@@ -18,6 +20,24 @@ using ::testing::HasSubstr;
 constexpr double kPace = 10;
 
 std::string Message(const absl::Status& status) { return std::string(status.message()); }
+
+// A disk that can be filled. Mounted before there is a thread that would not see it.
+class SmallDisk : public ::testing::Environment {
+ public:
+  void SetUp() override {
+    std::string pattern = std::filesystem::temp_directory_path() / "everstate-small-disk-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    path = pattern;
+    mounted = MountSmallDisk(path, 64 << 20);
+  }
+  void TearDown() override {
+    if (mounted) umount(path.c_str());
+    std::filesystem::remove_all(path);
+  }
+  std::filesystem::path path;
+  bool mounted = false;
+};
+SmallDisk* const small_disk = static_cast<SmallDisk*>(::testing::AddGlobalTestEnvironment(new SmallDisk));
 
 class RewindTest : public DeploymentTest {
  protected:
@@ -141,6 +161,33 @@ TEST_F(RewindTest, OneThatFailsOnItsWayLeavesThePresentOneUnhurt) {
   deployment->Stop();
   deployment.reset();
   EXPECT_FALSE(std::filesystem::exists(folder_ / "data" / "2"));
+}
+
+TEST_F(RewindTest, AFullDiskCostsTheAttemptAndNotThePresentOne) {
+  if (!small_disk->mounted) GTEST_SKIP() << "a small file system can not be mounted here";
+  const std::string wanted = UninterruptedDigest();
+  StartProvider(kPace, std::nullopt);
+  auto options = Options("");
+  options.store.data_dir = small_disk->path / "data";
+  auto deployment = RunPastCheckpoint(options);
+  const int port = provider_->port();
+  provider_->Stop();  // nothing comes that would need room, until there is some again
+  FillDisk(small_disk->path / "ballast", 64 << 10);
+  const auto begun = deployment->ResumeFrom({.slot = kFirst + 6});
+  std::string error = Message(begun.status());
+  if (begun.ok()) {
+    WaitForRewind(*deployment);
+    EXPECT_EQ(deployment->status().rewind->state, RewindState::kFailed);
+    error = deployment->status().rewind->error;
+  }
+  EXPECT_THAT(error, HasSubstr("No space left on device"));
+  EXPECT_FALSE(deployment->failed());
+  EXPECT_EQ(deployment->store()->generation(), 1u);
+  std::filesystem::remove(small_disk->path / "ballast");
+  StartProvider(kPace, std::nullopt, port);
+  WaitForSlot(*deployment, kLast);
+  EXPECT_EQ(deployment->store()->generation(), 1u);
+  EXPECT_EQ(RunToTheEnd(std::move(deployment), options.store.data_dir), wanted);
 }
 
 TEST_F(RewindTest, AnAcceptedGapIsRecorded) {

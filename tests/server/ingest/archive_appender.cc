@@ -3,8 +3,6 @@
 //   no-space  the same on a file system of its own that is too small (exit code 77 when it cannot be mounted); prints
 //             "failed CODE TEXT" for each Append that failed; after the third it makes room, appends ten more and
 //             prints "done" when the listing is as it should be
-#include <sched.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -12,6 +10,7 @@
 #include <functional>
 
 #include "tests/server/ingest/archive_support.h"
+#include "tests/support/small_disk.h"
 
 namespace everstate {
 namespace {
@@ -35,10 +34,7 @@ int Run(const std::filesystem::path& dir) {
 }
 
 int NoSpace(const std::filesystem::path& dir) {
-  // The mount is seen by this process only and goes with it.
-  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return kCannotMount;
-  mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  if (mount("tmpfs", dir.c_str(), "tmpfs", 0, "size=1m") != 0) return kCannotMount;
+  if (!testing::MountSmallDisk(dir, 1 << 20)) return kCannotMount;
   const auto ballast = dir / "ballast";
   testing::WriteFile(ballast, std::string(512 << 10, 'x'));
   auto writer =
