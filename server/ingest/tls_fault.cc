@@ -64,6 +64,13 @@ std::string Describe(const X509* certificate) {
   return std::string(text, static_cast<size_t>(size));
 }
 
+// As gRPC does: the file that the variable names, else the system's. False when the file holds none.
+bool LoadRoots(SSL_CTX* context) {
+  const char* file = std::getenv(kRootsVariable);
+  if (file == nullptr || *file == '\0') return SSL_CTX_set_default_verify_paths(context) == 1;
+  return SSL_CTX_load_verify_locations(context, file, nullptr) == 1;
+}
+
 bool IsOfUnknownIssuer(long verdict) {
   return verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY || verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
          verdict == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN || verdict == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT;
@@ -79,14 +86,18 @@ std::string VerdictOf(SSL* session) {
 
 }  // namespace
 
+absl::Status CheckTlsRoots() {
+  const Context context(SSL_CTX_new(TLS_client_method()));
+  const bool loaded = LoadRoots(context.get());
+  ERR_clear_error();
+  if (loaded) return absl::OkStatus();
+  const char* file = std::getenv(kRootsVariable);
+  return absl::InvalidArgumentError(absl::StrCat(kRootsVariable, " names ", file == nullptr ? "no file" : file, ", which holds no certificates"));
+}
+
 std::string TlsFault(const std::string& host, const std::string& port, uint32_t timeout_ms) {
   const Context context(SSL_CTX_new(TLS_client_method()));
-  const char* roots = std::getenv(kRootsVariable);
-  if (roots != nullptr && *roots != '\0') {
-    if (SSL_CTX_load_verify_locations(context.get(), roots, nullptr) != 1) return absl::StrCat(kRootsVariable, " names ", roots, ", which holds no certificates");
-  } else {
-    SSL_CTX_set_default_verify_paths(context.get());
-  }
+  LoadRoots(context.get());
   const Socket socket{Connect(host, port, timeout_ms)};
   if (socket.fd < 0) return "";
   const Session session(SSL_new(context.get()));

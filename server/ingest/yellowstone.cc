@@ -347,7 +347,8 @@ class YellowstoneSource : public Source {
   }
 
   absl::Status Explained(const absl::Status& status) const {
-    if (!target_.tls || !absl::StrContains(status.message(), "andshake")) return status;
+    const bool about_tls = absl::StrContains(status.message(), "andshake") || absl::StrContains(status.message(), "certificate");
+    if (!target_.tls || !about_tls) return status;
     const std::string fault = TlsFault(target_.host, target_.port, kVersionTimeoutMs);
     return fault.empty() ? status : absl::Status(status.code(), absl::StrCat(options_.endpoint, ": ", fault));
   }
@@ -385,6 +386,9 @@ class YellowstoneSource : public Source {
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options) {
   auto target = ParseEndpoint(options.endpoint);
   if (!target.ok()) return target.status();
+  if (target->tls) {
+    if (absl::Status status = CheckTlsRoots(); !status.ok()) return status;
+  }
   // gRPC gives up the whole process over a metadata value that HTTP/2 cannot carry.
   const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
   if (!std::all_of(options.x_token.begin(), options.x_token.end(), printable)) {

@@ -134,6 +134,10 @@ class Certificates(EndpointTest):
         front = self.front(self.authority.certificate("old", days=-1))
         self.check_error(self.trusting(front, "data"), f"UNAVAILABLE: {front.endpoint}: its certificate is refused: certificate has expired (CN = old, valid until ")
 
+    def test_one_for_another_host(self):
+        front = self.front(self.authority.certificate("other", "DNS:other.example"))
+        self.check_error(self.trusting(front, "data"), f"UNAVAILABLE: {front.endpoint}: its certificate is refused: hostname mismatch (CN = other")
+
     def test_no_tls_where_tls_is_asked_for(self):
         endpoint = self.provider.endpoint.replace("http://", "https://")
         self.check_error(self.serve(endpoint), f"UNAVAILABLE: {endpoint}: it does not speak TLS there; without TLS the endpoint begins with http://")
@@ -142,6 +146,13 @@ class Certificates(EndpointTest):
         front = self.front(self.authority.certificate("good"))
         endpoint = front.endpoint.replace("https://", "http://")
         self.check_error(self.serve(endpoint), f"UNAVAILABLE: {endpoint}: ")
+
+    def test_roots_that_are_none(self):
+        (self.folder / "no-roots").write_text("this is no certificate\n")
+        server = self.start(Server("https://localhost:1", self.folder / "data", env={ROOTS: str(self.folder / "no-roots")}))
+        self.assertEqual(server.wait(), 2)
+        server.line(f"{ROOTS} names {self.folder / 'no-roots'}, which holds no certificates")
+
 
 class Babble(EndpointTest):
     def test_what_is_no_update_is_counted_and_costs_nothing(self):
