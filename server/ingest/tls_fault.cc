@@ -92,7 +92,8 @@ absl::Status CheckTlsRoots() {
   ERR_clear_error();
   if (loaded) return absl::OkStatus();
   const char* file = std::getenv(kRootsVariable);
-  return absl::InvalidArgumentError(absl::StrCat(kRootsVariable, " names ", file == nullptr ? "no file" : file, ", which holds no certificates"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(kRootsVariable, " names ", file == nullptr ? "no file" : file, ", which holds no certificates"));
 }
 
 std::string TlsFault(const std::string& host, const std::string& port, uint32_t timeout_ms) {

@@ -138,7 +138,8 @@ TEST(Yellowstone, TheTokenIsInNoError) {
   std::vector<std::string> messages;
   const absl::Status status = Drain(connection->get(), &messages);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated);
-  EXPECT_EQ(status.message(), server.endpoint() + ": No valid auth token: [token]; the token of --x-token-file (or --x-token) is not the one that the provider wants");
+  EXPECT_EQ(status.message(), server.endpoint() + ": No valid auth token: [token]; the token of --x-token-file (or --x-token) is not "
+                                                  "the one that the provider wants");
   const auto bad = OpenYellowstone({.endpoint = server.endpoint(), .x_token = "s3cret\n"});
   EXPECT_EQ(bad.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(bad.status().ToString(), Not(HasSubstr("s3cret")));
@@ -148,7 +149,8 @@ TEST(Yellowstone, ARefusalSaysWhatMayHelp) {
   ScriptedGeyser server({[](ScriptedCall&) { return grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no"); },
                          [](ScriptedCall&) { return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "no such method"); }});
   const auto source = Open(server);
-  for (const char* words : {": no; no token is set: --x-token-file names the file that holds it", ": no such method; this may be no Yellowstone server: check --endpoint"}) {
+  for (const char* words : {": no; no token is set: --x-token-file names the file that holds it",
+                            ": no such method; this may be no Yellowstone server: check --endpoint"}) {
     auto connection = source->Connect({}, std::nullopt);
     ASSERT_TRUE(connection.ok());
     std::vector<std::string> messages;
