@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "server/base/file_status.h"
 #include "server/base/log.h"
 
 namespace everstate {
@@ -41,11 +42,7 @@ absl::Status WriteAll(int fd, std::string_view bytes, const fs::path& path) {
 }  // namespace
 
 absl::Status ErrnoStatus(int error, std::string_view doing, const fs::path& path) {
-  const std::string text = fmt::format("{} {}", doing, path.string());
-  if (error == EDQUOT || error == EFBIG) {
-    return absl::ResourceExhaustedError(fmt::format("{}: {}", text, std::generic_category().message(error)));
-  }
-  return absl::ErrnoToStatus(error, text);
+  return FileStatus(error, fmt::format("{} {}", doing, path.string()));
 }
 
 absl::Status WriteAndSync(const fs::path& path, std::string_view text) {

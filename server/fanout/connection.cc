@@ -126,7 +126,9 @@ class Connection : public Peer {
   }
 
   void OnTick(SteadyTime now) override EVERSTATE_ON_LANE {
-    if (now >= deadline_) Drop();
+    if (now < deadline_) return;
+    lane_->state().counters.sessions_refused.Add();
+    Drop();
   }
   void OnStop() override EVERSTATE_ON_LANE { Drop(); }
 
@@ -135,26 +137,26 @@ class Connection : public Peer {
 
   void OnHead(error_code error) EVERSTATE_ON_LANE {
     if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-      return Reply(Rejection(431, "head-too-large", "The request's head is larger than 8 KiB.", false), true);
+      return Refuse(Rejection(431, "head-too-large", "The request's head is larger than 8 KiB.", false));
     }
     // Errors of the category of HTTP are the peer's text, others the socket's end.
     if (error && error.category() == http::make_error_code(http::error::bad_method).category() &&
         error != http::error::end_of_stream && error != http::error::partial_message) {
-      return Reply(Rejection(400, "bad-request", "This is no HTTP request: " + error.message() + ".", false), true);
+      return Refuse(Rejection(400, "bad-request", "This is no HTTP request: " + error.message() + ".", false));
     }
     if (error) return Drop();
 
     const Request& request = parser_.get();
     if (request.count(http::field::upgrade) > 0 && request.method() == http::verb::get) return Upgrade();
     if (request.method() != http::verb::get && request.method() != http::verb::head) {
-      return Reply(Rejection(405, "method-not-allowed", "Only GET and HEAD are answered.", false, "Allow: GET, HEAD\r\n"), true);
+      return Refuse(Rejection(405, "method-not-allowed", "Only GET and HEAD are answered.", false, "Allow: GET, HEAD\r\n"));
     }
     Reply(AnswerGet(request, lane_->state().http), request.method() == http::verb::get);
   }
 
   void Upgrade() EVERSTATE_ON_LANE {
     FanoutState& state = lane_->state();
-    if (std::optional<Answer> fault = UpgradeFault(parser_.get()); fault.has_value()) return Reply(*fault, true);
+    if (std::optional<Answer> fault = UpgradeFault(parser_.get()); fault.has_value()) return Refuse(*fault);
     if (state.sessions.fetch_add(1, std::memory_order_relaxed) >= state.options.sessions_max) {
       state.sessions.fetch_sub(1, std::memory_order_relaxed);
       state.counters.sessions_refused.Add();
@@ -166,6 +168,11 @@ class Connection : public Peer {
     const auto rest = buffer_.cdata();
     StartSession(lane_, std::move(socket_), parser_.release(), {static_cast<const char*>(rest.data()), rest.size()});
     lane_->Remove(this);
+  }
+
+  void Refuse(const Answer& answer) EVERSTATE_ON_LANE {
+    lane_->state().counters.sessions_refused.Add();
+    Reply(answer, /*with_body=*/true);
   }
 
   void Reply(const Answer& answer, bool with_body) EVERSTATE_ON_LANE {

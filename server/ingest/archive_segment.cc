@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/base/file_status.h"
 
 namespace everstate::ingest {
 namespace {
@@ -20,7 +21,7 @@ namespace {
 constexpr size_t kLookBytes = 64u << 10;
 
 absl::Status OfFile(const std::error_code& error, const std::filesystem::path& path) {
-  return absl::ErrnoToStatus(error.value(), absl::StrCat("archive ", path.string()));
+  return FileStatus(error.value(), absl::StrCat("archive ", path.string()));
 }
 
 }  // namespace
@@ -91,7 +92,7 @@ SegmentFile::~SegmentFile() {
 
 absl::StatusOr<SegmentFile> SegmentFile::Open(const std::filesystem::path& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path.string()));
+  if (fd < 0) return FileStatus(errno, absl::StrCat("cannot open ", path.string()));
   SegmentFile segment(path, fd);
   if (absl::Status status = segment.ReadHeader(); !status.ok()) return status;
   return segment;
@@ -103,7 +104,7 @@ absl::Status SegmentFile::Fault(uint64_t offset, const absl::Status& why) const 
 
 absl::Status SegmentFile::Measure() {
   struct stat info = {};
-  if (fstat(fd_, &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path_.string()));
+  if (fstat(fd_, &info) != 0) return FileStatus(errno, absl::StrCat("cannot read ", path_.string()));
   bytes_ = static_cast<uint64_t>(info.st_size);
   return absl::OkStatus();
 }
@@ -113,7 +114,7 @@ absl::Status SegmentFile::Read(uint64_t offset, size_t bytes, std::string* out) 
   for (size_t done = 0; done < bytes;) {
     const ssize_t n = pread(fd_, out->data() + done, bytes - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path_.string()));
+    if (n < 0) return FileStatus(errno, absl::StrCat("cannot read ", path_.string()));
     if (n == 0) return Fault(offset + done, absl::DataLossError("the file ends here, it was cut while it was read"));
     done += static_cast<size_t>(n);
   }

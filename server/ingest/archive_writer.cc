@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/geyser.pb.h"
 #include "server/base/base58.h"
+#include "server/base/file_status.h"
 #include "server/base/log.h"
 #include "server/ingest/archive.h"
 #include "server/ingest/archive_segment.h"
@@ -46,7 +47,7 @@ absl::Status WriteAll(int fd, const std::filesystem::path& path, std::vector<std
       vectors[count] = {const_cast<char*>(parts[i].data()), parts[i].size()};
     ssize_t n = writev(fd, vectors, count);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path.string()));
+    if (n < 0) return FileStatus(errno, absl::StrCat("cannot write ", path.string()));
     for (; next < parts.size() && static_cast<size_t>(n) >= parts[next].size(); ++next)
       n -= static_cast<ssize_t>(parts[next].size());
     if (next < parts.size()) parts[next].remove_prefix(static_cast<size_t>(n));
@@ -111,12 +112,12 @@ absl::Status ArchiveWriter::Impl::Open() {
   if (const auto header = EncodeSegmentHeader({subscription, 0, {}}); !header.ok()) return header.status();
   std::error_code error;
   std::filesystem::create_directories(options.dir, error);
-  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("archive ", options.dir.string()));
+  if (error) return FileStatus(error.value(), absl::StrCat("archive ", options.dir.string()));
   for (std::filesystem::directory_iterator it(options.dir, error), end; !error && it != end; it.increment(error)) {
     std::error_code stays;  // it is in nobody's way
     if (absl::EndsWith(it->path().string(), kUnfinishedSuffix)) std::filesystem::remove(it->path(), stays);
   }
-  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("archive ", options.dir.string()));
+  if (error) return FileStatus(error.value(), absl::StrCat("archive ", options.dir.string()));
   absl::StatusOr<std::vector<SegmentName>> names = ListSegments(options.dir);
   if (!names.ok()) return names.status();
   // The newest one is read whole: what a crash left at its end is cut, and it is gone on with when nothing speaks against
@@ -183,7 +184,7 @@ absl::Status ArchiveWriter::Impl::Recover(SegmentName* name, bool* whole) {
   if (hashes.empty() || !*whole || HashOf(segment->header().subscription) != HashOf(subscription))
     return absl::OkStatus();
   fd = open(name->path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", name->path.string()));
+  if (fd < 0) return FileStatus(errno, absl::StrCat("cannot open ", name->path.string()));
   return absl::OkStatus();
 }
 
@@ -194,7 +195,7 @@ absl::Status ArchiveWriter::Impl::Cut(SegmentName* name, uint64_t bytes) {
   name->bytes = bytes;
   const int failed = bytes == 0 ? unlink(name->path.c_str()) : truncate(name->path.c_str(), static_cast<off_t>(bytes));
   if (failed == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, absl::StrCat("cannot cut ", name->path.string()));
+  return FileStatus(errno, absl::StrCat("cannot cut ", name->path.string()));
 }
 
 std::optional<Hash32> ArchiveWriter::Impl::KnownHash(Slot slot) {
@@ -283,10 +284,10 @@ absl::Status ArchiveWriter::Impl::Begin(const BlockId& id, const std::string& he
       EncodeSegmentHeader({subscription, id.parent_slot, id.parent_blockhash});
   if (!beginning.ok()) return beginning.status();
   fd = open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", unfinished.string()));
+  if (fd < 0) return FileStatus(errno, absl::StrCat("cannot create ", unfinished.string()));
   absl::Status status = WriteAll(fd, unfinished, {*beginning, header, frame});
   if (status.ok() && rename(unfinished.c_str(), path.c_str()) != 0)
-    status = absl::ErrnoToStatus(errno, absl::StrCat("cannot rename ", unfinished.string()));
+    status = FileStatus(errno, absl::StrCat("cannot rename ", unfinished.string()));
   if (!status.ok()) {
     unlink(unfinished.c_str());
     CloseSegment();

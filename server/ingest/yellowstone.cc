@@ -15,12 +15,13 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "proto/geyser.grpc.pb.h"
 #include "server/base/base58.h"
 #include "server/base/log.h"
+#include "server/ingest/endpoint.h"
+#include "server/ingest/tls_fault.h"
 #include "server/ingest/wire.h"
 
 namespace everstate::ingest {
@@ -40,12 +41,28 @@ constexpr std::chrono::milliseconds kPingEveryMin{1000};
 constexpr std::chrono::milliseconds kCancelLook{100};
 constexpr uint32_t kVersionTimeoutMs = 2000;
 
-// gRPC's and absl's codes are the same numbers. A server may repeat the token in its answer; it goes no further.
-absl::Status Translate(const grpc::Status& status, const std::string& x_token) {
-  if (status.ok()) return absl::UnavailableError("the server ended the stream");
+// What may help against a refusal.
+const char* HintFor(grpc::StatusCode code, const YellowstoneOptions& options) {
+  switch (code) {
+    case grpc::StatusCode::UNAUTHENTICATED:
+    case grpc::StatusCode::PERMISSION_DENIED:
+      return options.x_token.empty() ? "; no token is set: --x-token-file names the file that holds it"
+                                     : "; the token of --x-token-file (or --x-token) is not the one that the provider wants";
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return "; this may be no Yellowstone server: check --endpoint";
+    default:
+      return "";
+  }
+}
+
+// Who said it, what was said word for word, and what may help. gRPC's and absl's codes are the same numbers. A server may repeat
+// the token in its answer; it goes no further.
+absl::Status Translate(const grpc::Status& status, const YellowstoneOptions& options) {
+  if (status.ok()) return absl::UnavailableError(absl::StrCat(options.endpoint, ": the server ended the stream"));
   std::string text = status.error_message();
-  if (!x_token.empty()) text = absl::StrReplaceAll(text, {{x_token, "[token]"}});
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), text);
+  if (!options.x_token.empty()) text = absl::StrReplaceAll(text, {{options.x_token, "[token]"}});
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                      absl::StrCat(options.endpoint, ": ", text, HintFor(status.error_code(), options)));
 }
 
 geyser::CommitmentLevel LevelOf(Commitment commitment) {
@@ -115,8 +132,8 @@ class YellowstoneConnection : public Connection {
  public:
   YellowstoneConnection(std::shared_ptr<grpc::Channel> channel, const YellowstoneOptions& options,
                         const geyser::SubscribeRequest& request)
-      : channel_(std::move(channel)), x_token_(options.x_token), ping_interval_(options.ping_interval_ms) {
-    if (!x_token_.empty()) context_.AddMetadata("x-token", x_token_);
+      : channel_(std::move(channel)), options_(options), ping_interval_(options.ping_interval_ms) {
+    if (!options_.x_token.empty()) context_.AddMetadata("x-token", options_.x_token);
     const grpc::internal::RpcMethod method(kSubscribeMethod, grpc::internal::RpcMethod::BIDI_STREAMING, channel_);
     stream_.reset(grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(
         channel_.get(), method, &context_));
@@ -177,7 +194,7 @@ class YellowstoneConnection : public Connection {
     const grpc::Status status = stream_->Finish();
     std::lock_guard lock(mutex_);
     ended_ = true;
-    end_ = cancelled_ ? absl::CancelledError("cancelled") : Translate(status, x_token_);
+    end_ = cancelled_ ? absl::CancelledError("cancelled") : Translate(status, options_);
     readable_.notify_one();
     ping_.notify_one();
   }
@@ -204,7 +221,7 @@ class YellowstoneConnection : public Connection {
   }
 
   const std::shared_ptr<grpc::Channel> channel_;
-  const std::string x_token_;
+  const YellowstoneOptions options_;
   const std::chrono::milliseconds ping_interval_;
   grpc::ClientContext context_;
   std::unique_ptr<Stream> stream_;
@@ -223,8 +240,7 @@ class YellowstoneConnection : public Connection {
 
 class YellowstoneSource : public Source {
  public:
-  YellowstoneSource(YellowstoneOptions options, std::string target, bool tls)
-      : options_(std::move(options)), target_(std::move(target)), tls_(tls) {}
+  YellowstoneSource(YellowstoneOptions options, Endpoint target) : options_(std::move(options)), target_(std::move(target)) {}
 
   absl::StatusOr<std::unique_ptr<Connection>> Connect(const Subscription& subscription,
                                                       std::optional<Slot> from_slot) override {
@@ -238,7 +254,7 @@ class YellowstoneSource : public Source {
                                                      " bytes, a server accepts ", kRequestBytesMax));
     }
     if (absl::Status status = WaitForChannel(); !status.ok()) return status;
-    LogVersion();
+    if (absl::Status status = Greet(); !status.ok()) return status;
     return std::make_unique<YellowstoneConnection>(channel_, options_, request);
   }
 
@@ -282,7 +298,7 @@ class YellowstoneSource : public Source {
     return cancelled_;
   }
 
-  // Until the channel is connected, or cannot be for now: then the call fails at once and says why.
+  // Until the channel is connected, or cannot be for now: then the next call fails at once and says why.
   absl::Status WaitForChannel() {
     const auto deadline = std::chrono::system_clock::now() + std::chrono::milliseconds(options_.connect_timeout_ms);
     while (true) {
@@ -313,19 +329,28 @@ class YellowstoneSource : public Source {
     const grpc::Status status = call(geyser::Geyser::NewStub(channel).get(), &context);
     std::lock_guard lock(mutex_);
     unaries_.erase(&context);
-    return status.ok() ? absl::OkStatus() : Translate(status, options_.x_token);
+    return status.ok() ? absl::OkStatus() : Translate(status, options_);
   }
 
-  // How a server behaves depends on its version; people who read the log want to know it. It need not answer.
-  void LogVersion() {
-    if (channel_->GetState(false) != GRPC_CHANNEL_READY) return;
+  // How a server behaves depends on its version; people who read the log want to know it. It need not answer, but when there is
+  // no connection this call says why.
+  absl::Status Greet() {
     geyser::GetVersionResponse response;
     const absl::Status status = Unary(std::min(options_.connect_timeout_ms, kVersionTimeoutMs),
                                       [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
                                         return stub->GetVersion(context, geyser::GetVersionRequest(), &response);
                                       });
+    if (!status.ok() && channel_->GetState(false) != GRPC_CHANNEL_READY) return Explained(status);
     spdlog::info("connected to {}, version {}", options_.endpoint,
                  status.ok() ? response.version() : "unknown (" + status.ToString() + ")");
+    return absl::OkStatus();
+  }
+
+  absl::Status Explained(const absl::Status& status) const {
+    const bool about_tls = absl::StrContains(status.message(), "andshake") || absl::StrContains(status.message(), "certificate");
+    if (!target_.tls || !about_tls) return status;
+    const std::string fault = TlsFault(target_.host, target_.port, kVersionTimeoutMs);
+    return fault.empty() ? status : absl::Status(status.code(), absl::StrCat(options_.endpoint, ": ", fault));
   }
 
   std::shared_ptr<grpc::Channel> OpenChannel() const {
@@ -343,14 +368,12 @@ class YellowstoneSource : public Source {
     args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     // A new connection each time: name resolution and the choice of a node begin anew.
     args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    const auto credentials =
-        tls_ ? grpc::SslCredentials(grpc::SslCredentialsOptions()) : grpc::InsecureChannelCredentials();
-    return grpc::CreateCustomChannel(target_, credentials, args);
+    const auto credentials = target_.tls ? grpc::SslCredentials(grpc::SslCredentialsOptions()) : grpc::InsecureChannelCredentials();
+    return grpc::CreateCustomChannel(absl::StrCat(target_.host_in_url, ":", target_.port), credentials, args);
   }
 
   const YellowstoneOptions options_;
-  const std::string target_;
-  const bool tls_;
+  const Endpoint target_;
   std::shared_ptr<grpc::Channel> channel_;
 
   std::mutex mutex_;  // guards the following
@@ -361,30 +384,17 @@ class YellowstoneSource : public Source {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options) {
-  const auto bad = [&](const char* rule) {
-    return absl::InvalidArgumentError(absl::StrCat("endpoint \"", options.endpoint, "\": ", rule));
-  };
-  const bool tls = absl::StartsWith(options.endpoint, "https://");
-  if (!tls && !absl::StartsWith(options.endpoint, "http://")) return bad("it must begin with http:// or https://");
-  std::string target = options.endpoint.substr(tls ? 8 : 7);
-  if (!target.empty() && target.back() == '/') target.pop_back();
-  if (target.find_first_of("/?#@ ") != std::string::npos) return bad("only a host and a port may follow");
-  // host, host:port, [v6] or [v6]:port.
-  const size_t host_end = target.starts_with('[') ? target.find(']') : std::min(target.find(':'), target.size()) - 1;
-  if (target.empty() || target.front() == ':' || host_end == std::string::npos) return bad("it names no host");
-  const std::string port = target.substr(host_end + 1);
-  if (port.empty()) {
-    target += tls ? ":443" : ":80";
-  } else if (uint32_t number = 0;
-             port.front() != ':' || !absl::SimpleAtoi(port.substr(1), &number) || number == 0 || number > 65535) {
-    return bad("its port must be a number from 1 to 65535");
+  auto target = ParseEndpoint(options.endpoint);
+  if (!target.ok()) return target.status();
+  if (target->tls) {
+    if (absl::Status status = CheckTlsRoots(); !status.ok()) return status;
   }
   // gRPC gives up the whole process over a metadata value that HTTP/2 cannot carry.
   const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
   if (!std::all_of(options.x_token.begin(), options.x_token.end(), printable)) {
     return absl::InvalidArgumentError("x_token: only printable ASCII characters may stand in it");
   }
-  return std::make_unique<YellowstoneSource>(options, std::move(target), tls);
+  return std::make_unique<YellowstoneSource>(options, *std::move(target));
 }
 
 }  // namespace everstate::ingest

@@ -65,10 +65,11 @@ def quiet_port():
 class Process:
     """A child whose output is collected line by line."""
 
-    def __init__(self, *args, name=None, stdin=None):
+    def __init__(self, *args, name=None, stdin=None, env=None):
         self.name = name or pathlib.Path(str(args[0])).name
         self.lines = []
-        self.process = subprocess.Popen([str(a) for a in args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=stdin, text=True)
+        self.process = subprocess.Popen([str(a) for a in args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=stdin, text=True,
+                                        env={**os.environ, **(env or {})})
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
@@ -154,10 +155,10 @@ class OtherGeyser(Replay):
 class Server(Process):
     """`everstate serve`."""
 
-    def __init__(self, endpoint, data, options=(), stack=STACK, port=0):
+    def __init__(self, endpoint, data, options=(), stack=STACK, port=0, env=None):
         # Tests run side by side: none takes the default port of the admin service.
         admin = () if "--admin" in options else ("--admin", "off")
-        super().__init__(EVERSTATE, "serve", "--stack", stack, "--endpoint", endpoint, "--data", data, "--listen", f"127.0.0.1:{port}", *admin, *options, name="serve")
+        super().__init__(EVERSTATE, "serve", "--stack", stack, "--endpoint", endpoint, "--data", data, "--listen", f"127.0.0.1:{port}", *admin, *options, name="serve", env=env)
 
     def listening(self):
         self.url = self.line(r"listening (ws://\S+)")[1]
@@ -195,6 +196,12 @@ def run(*args, code=0):
     done = subprocess.run([EVERSTATE, *map(str, args)], capture_output=True, text=True, timeout=DEADLINE_S)
     assert done.returncode == code, f"everstate {' '.join(map(str, args))}: exit {done.returncode}, not {code}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
     return done.stdout
+
+
+def refused(*args):
+    """(exit code, everything it said) of `everstate ARGS`, run to its end."""
+    done = subprocess.run([EVERSTATE, *map(str, args)], capture_output=True, text=True, timeout=DEADLINE_S)
+    return done.returncode, done.stdout + done.stderr
 
 
 def inspect(data):

@@ -17,11 +17,12 @@
 #include "storage/checkpoint.h"
 #include "tests/storage/bank.h"
 #include "tests/support/child_process.h"
+#include "tests/support/small_disk.h"
 
 namespace everstate {
 namespace {
 
-constexpr char kSmall[] = "64m";
+constexpr uint64_t kDiskBytes = 64 << 20;
 constexpr size_t kBallastBytes = 24 << 20;
 constexpr rlim_t kFileBytesMax = 16 << 20;
 
@@ -67,7 +68,7 @@ int FailAndReopen(const std::filesystem::path& data_dir, size_t note_bytes, cons
 }
 
 int NoSpace(const std::filesystem::path& data_dir, size_t note_bytes) {
-  if (!MountSmall(data_dir, kSmall)) return kCannotMount;
+  if (!testing::MountSmallDisk(data_dir, kDiskBytes)) return kCannotMount;
   const auto ballast = data_dir / "ballast";
   std::ofstream(ballast) << std::string(kBallastBytes, 'x');
   return FailAndReopen(data_dir, note_bytes, [&] { std::filesystem::remove(ballast); });
@@ -130,19 +131,12 @@ absl::Status Rewind(const std::filesystem::path& data_dir, size_t note_bytes) {
   }
 }
 
-// Takes all room but `left` bytes.
-void FillUp(const std::filesystem::path& ballast, uint64_t left) {
-  const uint64_t available = std::filesystem::space(ballast.parent_path()).available;
-  if (available <= left) return;
-  std::ofstream(ballast) << std::string(available - left, 'x');
-}
-
 // Does it without room, which must be ResourceExhausted, leave `names` in the data directory and the writer able to go
 // on; then does it again with room.
 absl::Status TwiceFor(const OpenStore& open, const std::filesystem::path& data_dir, uint64_t left,
                       const std::vector<std::string>& names, const std::function<absl::Status()>& act) {
   const auto ballast = data_dir / "ballast";
-  FillUp(ballast, left);
+  testing::FillDisk(ballast, left);
   const absl::Status failed = act();
   Say("failed " + absl::StatusCodeToString(failed.code()) + " " + std::string(failed.message()));
   std::vector<std::string> found;
@@ -209,7 +203,7 @@ int Main(int argc, char** argv) {
   if (mode == "run") return Fail(WriteOn(data_dir, note_bytes));
   if (mode == "rewind") return Fail(Rewind(data_dir, note_bytes));
   if (mode == "no-space-rewind") {
-    if (!MountSmall(data_dir, kSmall)) return kCannotMount;
+    if (!testing::MountSmallDisk(data_dir, kDiskBytes)) return kCannotMount;
     const absl::Status status = RewindWithoutSpace(data_dir, note_bytes);
     return status.ok() ? 0 : Fail(status);
   }

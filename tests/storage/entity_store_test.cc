@@ -184,6 +184,7 @@ TEST(EntityStore, NamesADirectoryThatCannotBe) {
     const auto opened = EntityStore::Open(TestOptions(path), TestIdentity());
     ASSERT_FALSE(opened.ok());
     EXPECT_THAT(Message(opened.status()), AllOf(HasSubstr("data directory"), HasSubstr(path.string())));
+    EXPECT_NE(opened.status().code(), absl::StatusCode::kFailedPrecondition) << "that would be another stack's store";
   }
 }
 

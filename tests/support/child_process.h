@@ -2,9 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
-#include <sched.h>
 #include <spawn.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,19 +75,12 @@ class ChildProcess {
   std::string text_;
 };
 
-inline constexpr int kCannotMount = 77;  // a helper's exit code: MountSmall failed
+inline constexpr int kCannotMount = 77;  // a helper's exit code: the small disk of small_disk.h cannot be mounted
 
 // Of a helper: prints a line, unbuffered, so that what was printed is out, whatever happens next.
 inline void Say(const std::string& line) {
   const std::string text = line + "\n";
   if (write(STDOUT_FILENO, text.data(), text.size()) != static_cast<ssize_t>(text.size())) _exit(1);
-}
-
-// A small file system at `path`, seen by this process only; it goes with it. `size` as tmpfs takes it: "64m".
-inline bool MountSmall(const std::filesystem::path& path, const std::string& size) {
-  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-  mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  return mount("tmpfs", path.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0;
 }
 
 }  // namespace everstate

@@ -87,12 +87,32 @@ def fields(data):
     return found
 
 
+def encode_varint(value):
+    data = b""
+    while value >= 0x80:
+        data += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return data + bytes([value])
+
+
+def encode(message):
+    """The bytes of {field number: [values]}: an int becomes a varint, bytes a field of wire type 2."""
+    data = b""
+    for number, values in message.items():
+        for value in values:
+            if isinstance(value, int):
+                data += encode_varint(number << 3) + encode_varint(value)
+            else:
+                data += encode_varint(number << 3 | 2) + encode_varint(len(value)) + value
+    return data
+
+
 def one(message, number, default):
     return message[number][-1] if number in message else default
 
 
-def messages(path):
-    """The SubscribeUpdate messages of a file, as fields."""
+def raw_messages(path):
+    """The SubscribeUpdate messages of a file, as bytes."""
     with open(path, "rb") as file:
         data = file.read()
     at = 0
@@ -100,8 +120,13 @@ def messages(path):
         size, at = varint(data, at)
         if at + size > len(data):
             raise ValueError(f"{path}: the message at byte {at} ends early")
-        yield fields(data[at : at + size])
+        yield data[at : at + size]
         at += size
+
+
+def messages(path):
+    """The SubscribeUpdate messages of a file, as fields."""
+    return map(fields, raw_messages(path))
 
 
 def read_instruction(raw, keys, path):

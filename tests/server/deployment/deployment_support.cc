@@ -23,11 +23,12 @@ void DeploymentTest::SetUp() {
   projection_ = *projection;
 }
 
-void DeploymentTest::StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots) {
+void DeploymentTest::StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots, int port) {
   ReplayOptions options;
   options.files = {InSource("tests/recordings/spl-small.updates")};
   options.slots_per_second = slots_per_second;
   options.replay_slots = replay_slots;
+  options.listen = "127.0.0.1:" + std::to_string(port);
   provider_.reset();
   auto provider = ReplayServer::Start(options);
   ASSERT_TRUE(provider.ok()) << provider.status();

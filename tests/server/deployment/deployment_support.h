@@ -45,8 +45,8 @@ class DeploymentTest : public ::testing::Test {
 
   void SetUp() override;
 
-  // A provider that reaches back so many slots. The same clock serves all deployments of a test.
-  void StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots);
+  // A provider that reaches back so many slots; port 0 takes a free one. The same clock serves all deployments of a test.
+  void StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots, int port = 0);
   DeploymentOptions Options(const std::string& data) const;
   std::unique_ptr<Deployment> Open(const DeploymentOptions& options);
   void Start(Deployment* deployment);

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <fstream>
 
 #include "server/ingest/archive_segment.h"
 #include "storage/checkpoint.h"
 #include "tests/server/deployment/deployment_support.h"
+#include "tests/support/small_disk.h"
 
 namespace everstate::testing {
 namespace {
@@ -53,6 +55,24 @@ void FlipFrame(const std::filesystem::path& segment, Slot slot) {
   last = static_cast<char>(last ^ 1);
   std::fstream(segment, std::ios::in | std::ios::out | std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(file->offset()));
 }
+
+// A disk that can be filled. Mounted before there is a thread that would not see it.
+class SmallDisk : public ::testing::Environment {
+ public:
+  void SetUp() override {
+    std::string pattern = std::filesystem::temp_directory_path() / "everstate-small-disk-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    path = pattern;
+    mounted = MountSmallDisk(path, 64 << 20);
+  }
+  void TearDown() override {
+    if (mounted) umount(path.c_str());
+    std::filesystem::remove_all(path);
+  }
+  std::filesystem::path path;
+  bool mounted = false;
+};
+SmallDisk* const small_disk = static_cast<SmallDisk*>(::testing::AddGlobalTestEnvironment(new SmallDisk));
 
 class RewindTest : public DeploymentTest {
  protected:
@@ -185,6 +205,33 @@ TEST_F(RewindTest, AnArchiveThatWasCutOrDeletedIsSeenBefore) {
   std::filesystem::remove(segment);
   EXPECT_THAT(Message(deployment->ResumeFrom({.slot = kFirst + 6}).status()), HasSubstr("the archive does not have them"));
   EXPECT_FALSE(deployment->status().rewind.has_value());
+}
+
+TEST_F(RewindTest, AFullDiskCostsTheAttemptAndNotThePresentOne) {
+  if (!small_disk->mounted) GTEST_SKIP() << "a small file system can not be mounted here";
+  const std::string wanted = UninterruptedDigest();
+  StartProvider(kPace, std::nullopt);
+  auto options = Options("");
+  options.store.data_dir = small_disk->path / "data";
+  auto deployment = RunPastCheckpoint(options);
+  const int port = provider_->port();
+  provider_->Stop();  // nothing comes that would need room, until there is some again
+  FillDisk(small_disk->path / "ballast", 64 << 10);
+  const auto begun = deployment->ResumeFrom({.slot = kFirst + 6});
+  std::string error = Message(begun.status());
+  if (begun.ok()) {
+    WaitForRewind(*deployment);
+    EXPECT_EQ(deployment->status().rewind->state, RewindState::kFailed);
+    error = deployment->status().rewind->error;
+  }
+  EXPECT_THAT(error, HasSubstr("No space left on device"));
+  EXPECT_FALSE(deployment->failed());
+  EXPECT_EQ(deployment->store()->generation(), 1u);
+  std::filesystem::remove(small_disk->path / "ballast");
+  StartProvider(kPace, std::nullopt, port);
+  WaitForSlot(*deployment, kLast);
+  EXPECT_EQ(deployment->store()->generation(), 1u);
+  EXPECT_EQ(RunToTheEnd(std::move(deployment), options.store.data_dir), wanted);
 }
 
 TEST_F(RewindTest, AnAcceptedGapIsRecorded) {

@@ -94,6 +94,7 @@ TEST_F(HttpTest, GarbageGetsAnAnswerOrTheDoor) {
   EXPECT_EQ(Status(HttpExchange(fanout_->address(), "GET / HTTP/1.1\r\nX: " + std::string(9000, 'x') + "\r\n\r\n")),
             "HTTP/1.1 431 Request Header Fields Too Large");
   EXPECT_EQ(HttpExchange(fanout_->address(), "GET / HT"), "");  // never ends its request: dropped when the time is over
+  EXPECT_EQ(counters().sessions_refused.value(), 3u);
   EXPECT_EQ(Status(HttpGet(fanout_->address(), "/x")), "HTTP/1.1 404 Not Found");
 }
 

@@ -9,6 +9,7 @@
 
 #include "tests/server/ingest/archive_support.h"
 #include "tests/support/child_process.h"
+#include "tests/support/small_disk.h"
 
 namespace everstate {
 namespace {
@@ -25,7 +26,7 @@ int Run(const std::filesystem::path& dir) {
 }
 
 int NoSpace(const std::filesystem::path& dir) {
-  if (!MountSmall(dir, "1m")) return kCannotMount;
+  if (!testing::MountSmallDisk(dir, 1 << 20)) return kCannotMount;
   const auto ballast = dir / "ballast";
   SetBytesOfFile(ballast, std::string(512 << 10, 'x'));
   auto writer =

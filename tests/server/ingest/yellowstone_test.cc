@@ -110,7 +110,7 @@ TEST(Yellowstone, DeliversTheBytesAsTheyCame) {
   auto connection = source->Connect({}, std::nullopt);
   ASSERT_TRUE(connection.ok());
   std::vector<std::string> messages;
-  EXPECT_EQ(Drain(connection->get(), &messages), absl::InternalError("lagged to send an update"));
+  EXPECT_EQ(Drain(connection->get(), &messages), absl::InternalError(server.endpoint() + ": lagged to send an update"));
   ASSERT_EQ(messages.size(), sent.size() + 1);
   EXPECT_EQ(messages.back(), large);
   messages.pop_back();
@@ -137,10 +137,25 @@ TEST(Yellowstone, TheTokenIsInNoError) {
   ASSERT_TRUE(connection.ok());
   std::vector<std::string> messages;
   const absl::Status status = Drain(connection->get(), &messages);
-  EXPECT_EQ(status, absl::UnauthenticatedError("No valid auth token: [token]"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(status.message(), server.endpoint() + ": No valid auth token: [token]; the token of --x-token-file (or --x-token) is not "
+                                                  "the one that the provider wants");
   const auto bad = OpenYellowstone({.endpoint = server.endpoint(), .x_token = "s3cret\n"});
   EXPECT_EQ(bad.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(bad.status().ToString(), Not(HasSubstr("s3cret")));
+}
+
+TEST(Yellowstone, ARefusalSaysWhatMayHelp) {
+  ScriptedGeyser server({[](ScriptedCall&) { return grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no"); },
+                         [](ScriptedCall&) { return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "no such method"); }});
+  const auto source = Open(server);
+  for (const char* words : {": no; no token is set: --x-token-file names the file that holds it",
+                            ": no such method; this may be no Yellowstone server: check --endpoint"}) {
+    auto connection = source->Connect({}, std::nullopt);
+    ASSERT_TRUE(connection.ok());
+    std::vector<std::string> messages;
+    EXPECT_EQ(Drain(connection->get(), &messages).message(), server.endpoint() + words);
+  }
 }
 
 TEST(Yellowstone, ServerPingsAreAnswered) {
