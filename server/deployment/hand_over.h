@@ -10,7 +10,9 @@
 
 #include "server/base/bounded_queue.h"
 #include "server/ingest/archive.h"
+#include "server/ingest/ingest.h"
 #include "server/ingest/ledger.h"
+#include "server/projector/projector.h"
 
 namespace everstate {
 
@@ -30,16 +32,16 @@ class HandOver {
       : archive_(std::move(archive)), inbox_("inbox", blocks_max, bytes_max) {}
 
   // False: closed.
-  bool Take(ingest::LedgerEvent event);
+  bool Take(ingest::LedgerEvent event) EVERSTATE_ON_INGEST;
   bool Post(Order order) { return inbox_.Push(std::move(order), 0); }
   // Empty when the deadline passed, or when it is closed and drained.
-  std::optional<Item> PopUntil(std::chrono::steady_clock::time_point deadline) { return inbox_.PopUntil(deadline); }
-  std::optional<Item> Pop() { return inbox_.Pop(); }
+  std::optional<Item> PopUntil(std::chrono::steady_clock::time_point deadline) EVERSTATE_ON_PROJECTOR { return inbox_.PopUntil(deadline); }
+  std::optional<Item> Pop() EVERSTATE_ON_PROJECTOR { return inbox_.Pop(); }
 
   // From here on blocks are archived and not handed over; what is queued is forgotten: the archive has it.
-  void Hold();
+  void Hold() EVERSTATE_ON_PROJECTOR;
   // Asks `caught_up` while no block can be added; when it answers true, blocks are handed over again. Answers the same.
-  bool Release(const std::function<bool()>& caught_up);
+  bool Release(const std::function<bool()>& caught_up) EVERSTATE_ON_PROJECTOR;
 
   void Close() { inbox_.Close(); }
   bool closed() const { return inbox_.closed(); }
@@ -47,7 +49,7 @@ class HandOver {
   ingest::ArchiveWriter* archive() const { return archive_.get(); }  // null: off
 
  private:
-  void Archive(const Block& block);
+  void Archive(const Block& block) EVERSTATE_ON_INGEST;
 
   const std::unique_ptr<ingest::ArchiveWriter> archive_;
   std::mutex mutex_;
