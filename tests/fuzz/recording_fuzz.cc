@@ -57,7 +57,7 @@ void CheckBlock(const Block& block) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace everstate;
-  RecordedMessages messages({reinterpret_cast<const char*>(data), size});
+  RecordedMessages messages(std::string_view(reinterpret_cast<const char*>(data), size));
   ingest::LedgerCounters counters;
   ingest::Ledger ledger({}, &counters);
   ledger.BeginConnection();
