@@ -78,9 +78,13 @@ absl::StatusOr<Watermark> DecodeWatermark(std::string_view bytes) {
   watermark.block.blockhash = fields.Hash();
   watermark.block.parent_slot = fields.U64();
   watermark.block.parent_blockhash = fields.Hash();
-  const bool has_block_time = fields.U8() != 0;
+  const uint8_t has_block_time = fields.U8();
   const auto block_time = static_cast<int64_t>(fields.U64());
-  if (has_block_time) watermark.block.block_time = block_time;
+  // The digest is over bytes: one content has one form.
+  if (has_block_time > 1 || (has_block_time == 0 && block_time != 0)) {
+    return absl::DataLossError("the watermark record has no block time in the form in which one is written");
+  }
+  if (has_block_time == 1) watermark.block.block_time = block_time;
   return watermark;
 }
 

@@ -106,14 +106,14 @@ struct Deployment::Impl {
   std::unique_ptr<Line> MakeLine(std::shared_ptr<EntityStore> store);
 
   // Of the projector's thread.
-  void RunProjector();
-  absl::Status Follow();
-  absl::Status Handle(const HandOver::Item& item);
-  absl::Status ProjectBlock(const Block& block);
-  absl::Status Rewind(RewindPlan* plan, bool at_start);
-  absl::Status Fill(RewindPlan* plan, Line* next, bool at_start);
-  absl::Status Switch(RewindPlan* plan, std::unique_ptr<Line>* next);
-  absl::Status Abandon(const RewindPlan& plan, const absl::Status& why, bool at_start);
+  void RunProjector() EVERSTATE_ON_PROJECTOR;
+  absl::Status Follow() EVERSTATE_ON_PROJECTOR;
+  absl::Status Handle(const HandOver::Item& item) EVERSTATE_ON_PROJECTOR;
+  absl::Status ProjectBlock(const Block& block) EVERSTATE_ON_PROJECTOR;
+  absl::Status Rewind(RewindPlan* plan, bool at_start) EVERSTATE_ON_PROJECTOR;
+  absl::Status Fill(RewindPlan* plan, Line* next, bool at_start) EVERSTATE_ON_PROJECTOR;
+  absl::Status Switch(RewindPlan* plan, std::unique_ptr<Line>* next) EVERSTATE_ON_PROJECTOR;
+  absl::Status Abandon(const RewindPlan& plan, const absl::Status& why, bool at_start) EVERSTATE_ON_PROJECTOR;
   void RestartAt(const BlockId& position);
   void ShowRewind(const Line& next);
   void ShowRewindFailed(std::string why);
@@ -138,8 +138,7 @@ struct Deployment::Impl {
   std::unique_ptr<Checkpointer> checkpointer;
   std::thread ingest_thread, projector_thread;
 
-  // Of the projector's thread.
-  std::unique_ptr<Line> line;
+  std::unique_ptr<Line> line EVERSTATE_OF_PROJECTOR;
 
   std::mutex checkpoint_mutex;  // one hand on <data>/checkpoints: creating, pruning, beginning from one
   std::atomic<bool> rewinding{false};
@@ -473,7 +472,10 @@ absl::StatusOr<std::unique_ptr<Deployment>> Deployment::Open(DeploymentOptions o
   }
   Impl* raw = impl.get();
   impl->feed = std::make_unique<ingest::Ingest>(impl->MakeIngestOptions(), std::move(source),
-                                                [raw](ingest::LedgerEvent event) { return raw->hand_over.Take(std::move(event)); });
+                                                [raw](ingest::LedgerEvent event) {
+                                                  kIngestThread.Assume();
+                                                  return raw->hand_over.Take(std::move(event));
+                                                });
   return std::unique_ptr<Deployment>(new Deployment(std::move(impl)));
 }
 
@@ -482,14 +484,19 @@ void Deployment::Start(DeploymentSinks sinks) {
   impl->sinks = std::move(sinks);
   impl->checkpointer =
       std::make_unique<Checkpointer>(impl->options.checkpoints, impl->NewestCheckpoint(), [impl] { impl->MakeScheduledCheckpoint(); });
+  kProjectorThread.Assume();  // until it runs
   impl->line = impl->MakeLine(impl->serving);
   impl->line->serving = true;
   {
     std::lock_guard lock(impl->mutex);
     impl->projector = &impl->line->projector;
   }
-  impl->projector_thread = std::thread([impl] { impl->RunProjector(); });
+  impl->projector_thread = std::thread([impl] {
+    kProjectorThread.Assume();
+    impl->RunProjector();
+  });
   impl->ingest_thread = std::thread([impl] {
+    kIngestThread.Assume();
     if (absl::Status status = impl->feed->Run(); !status.ok()) impl->Report(Failure::Where::kStream, status);
   });
 }
@@ -507,6 +514,7 @@ void Deployment::Stop() {
     if (impl.projector != nullptr) Add({impl.projector->stats(), impl.projector->faults()}, &impl.earlier);
     impl.projector = nullptr;
   }
+  kProjectorThread.Assume();  // it has ended
   impl.line.reset();
 }
 

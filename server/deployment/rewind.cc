@@ -11,7 +11,7 @@ namespace everstate {
 namespace {
 
 // The block goes on from where the line stands, or there is a hole.
-absl::Status Link(Line* line, const Block& block, bool accept_gap) {
+absl::Status Link(Line* line, const Block& block, bool accept_gap) EVERSTATE_ON_PROJECTOR {
   const BlockId at = line->store->watermark().block;
   if (line->Follows(block.id)) return absl::OkStatus();
   if (block.id.parent_slot <= at.slot) {

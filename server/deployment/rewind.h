@@ -49,9 +49,9 @@ class Filler {
 
   // Stops the hand-over, reads the archive to its end and hands over again: the next block comes out of the queue. After an
   // error the hand-over stands still.
-  absl::Status FromArchive(Line* line, bool accept_gap, const std::function<void()>& progress);
+  absl::Status FromArchive(Line* line, bool accept_gap, const std::function<void()>& progress) EVERSTATE_ON_PROJECTOR;
   // Takes what comes until the line has reached `target`.
-  absl::Status FromQueue(Line* line, bool accept_gap, Slot target, const std::function<void()>& progress);
+  absl::Status FromQueue(Line* line, bool accept_gap, Slot target, const std::function<void()>& progress) EVERSTATE_ON_PROJECTOR;
 
  private:
   HandOver* const hand_over_;

@@ -30,7 +30,9 @@ class Collector : public nlohmann::json_sax<json> {
 
   bool null() override { return Put({}); }
   bool boolean(bool value) override { return Put({Shape::kBool, value, {}}); }
-  bool number_integer(number_integer_t) override { return Put({Shape::kOtherNumber, false, {}}); }  // negative
+  bool number_integer(number_integer_t value) override {  // written with a minus
+    return Put({value < 0 ? Shape::kOtherNumber : Shape::kCount, false, {}});
+  }
   bool number_unsigned(number_unsigned_t) override { return Put({Shape::kCount, false, {}}); }
   bool number_float(number_float_t, const string_t&) override { return Put({Shape::kOtherNumber, false, {}}); }
   bool string(string_t& value) override { return Put({Shape::kText, false, std::move(value)}); }

@@ -66,16 +66,16 @@ struct Ingest::Impl {
     ledger.emplace(options.ledger, &counters);
   }
 
-  End RunConnection(std::optional<Slot> from_slot);
-  End Follow(Connection* connection);
-  bool HandOver(std::vector<LedgerEvent>* events);
-  bool BeginAnew();  // false: the receiver closed
-  std::optional<Slot> FromSlot() const;
-  Next Judge(const End& end);
-  Next JudgeReplay(const absl::Status& status);
-  bool Pause(Next next, const absl::Status& why);  // false: stopped
-  milliseconds Backoff();
-  void ShowHeard(Clock::time_point now);
+  End RunConnection(std::optional<Slot> from_slot) EVERSTATE_ON_INGEST;
+  End Follow(Connection* connection) EVERSTATE_ON_INGEST;
+  bool HandOver(std::vector<LedgerEvent>* events) EVERSTATE_ON_INGEST;
+  bool BeginAnew() EVERSTATE_ON_INGEST;  // false: the receiver closed
+  std::optional<Slot> FromSlot() const EVERSTATE_ON_INGEST;
+  Next Judge(const End& end) EVERSTATE_ON_INGEST;
+  Next JudgeReplay(const absl::Status& status) EVERSTATE_ON_INGEST;
+  bool Pause(Next next, const absl::Status& why) EVERSTATE_ON_INGEST;  // false: stopped
+  milliseconds Backoff() EVERSTATE_ON_INGEST;
+  void ShowHeard(Clock::time_point now) EVERSTATE_ON_INGEST;
 
   template <typename F>
   void Show(F change) {
@@ -87,15 +87,14 @@ struct Ingest::Impl {
   const std::unique_ptr<Source> source;
   const Sink sink;
   LedgerCounters counters;
-  std::optional<Ledger> ledger;  // another one after each restart
+  std::optional<Ledger> ledger EVERSTATE_OF_INGEST;  // another one after each restart
 
-  // Of the ingest thread.
-  std::mt19937_64 random{std::random_device{}()};
-  milliseconds backoff{0};
-  bool live_only = false;  // the next connection asks for no replay, because the provider said that it cannot
-  int replay_response_tries = 0;
-  uint64_t settled_before = 0;  // blocks when the present connection began
-  uint64_t statuses_shown = 0;
+  std::mt19937_64 random EVERSTATE_OF_INGEST{std::random_device{}()};
+  milliseconds backoff EVERSTATE_OF_INGEST{0};
+  bool live_only EVERSTATE_OF_INGEST = false;  // the next connection asks for no replay, because the provider said that it cannot
+  int replay_response_tries EVERSTATE_OF_INGEST = 0;
+  uint64_t settled_before EVERSTATE_OF_INGEST = 0;  // blocks when the present connection began
+  uint64_t statuses_shown EVERSTATE_OF_INGEST = 0;
 
   std::atomic<bool> stopped{false};
   std::atomic<bool> restarting{false};  // `restart` has a value

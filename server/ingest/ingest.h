@@ -13,8 +13,19 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/base/thread_role.h"
 #include "server/ingest/ledger.h"
 #include "server/ingest/source.h"
+
+namespace everstate {
+
+// The thread that runs a feed, and hands its blocks over.
+inline constexpr ThreadRole kIngestThread;
+
+}  // namespace everstate
+
+#define EVERSTATE_ON_INGEST EVERSTATE_REQUIRES(::everstate::kIngestThread)
+#define EVERSTATE_OF_INGEST EVERSTATE_GUARDED_BY(::everstate::kIngestThread)
 
 namespace everstate::ingest {
 
@@ -49,7 +60,7 @@ class Ingest {
   using Sink = std::function<bool(LedgerEvent)>;
   Ingest(IngestOptions options, std::unique_ptr<Source> source, Sink sink);
   ~Ingest();
-  absl::Status Run();
+  absl::Status Run() EVERSTATE_ON_INGEST;
   void Stop();
   // Any thread, also while the sink blocks; returns at once. The present connection is cancelled, `sink` gets Restarted, and
   // the stream is asked for again from position.slot on, as if `position` were the last block that was handed over.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "server/base/thread_role.h"
 #include "server/projector/state_cache.h"
 #include "server/vm/block.h"
 #include "server/vm/machine.h"
@@ -18,6 +19,12 @@
 #include "storage/model.h"
 
 namespace everstate {
+
+// The one thread of a line that projects and applies.
+inline constexpr ThreadRole kProjectorThread;
+
+#define EVERSTATE_ON_PROJECTOR EVERSTATE_REQUIRES(::everstate::kProjectorThread)
+#define EVERSTATE_OF_PROJECTOR EVERSTATE_GUARDED_BY(::everstate::kProjectorThread)
 
 // Whoever publishes an applied batch. Called on the projector's thread, after the store has the batch; must not wait.
 using BatchSink = std::function<void(const Applied&)>;
@@ -42,17 +49,17 @@ class Applier {
  public:
   Applier(uint64_t generation, std::unique_ptr<EntityWriter> writer, StateCache* cache, BatchSink sink)
       : generation_(generation), writer_(std::move(writer)), cache_(cache), sink_(std::move(sink)) {}
-  absl::Status Apply(BatchRef batch);
-  absl::Status SyncWal() { return writer_->SyncWal(); }
-  std::chrono::nanoseconds apply_time() const { return apply_time_; }
-  std::chrono::nanoseconds publish_time() const { return publish_time_; }
+  absl::Status Apply(BatchRef batch) EVERSTATE_ON_PROJECTOR;
+  absl::Status SyncWal() EVERSTATE_ON_PROJECTOR { return writer_->SyncWal(); }
+  std::chrono::nanoseconds apply_time() const EVERSTATE_ON_PROJECTOR { return apply_time_; }
+  std::chrono::nanoseconds publish_time() const EVERSTATE_ON_PROJECTOR { return publish_time_; }
 
  private:
   const uint64_t generation_;
-  const std::unique_ptr<EntityWriter> writer_;
-  StateCache* const cache_;
+  const std::unique_ptr<EntityWriter> writer_ EVERSTATE_OF_PROJECTOR;
+  StateCache* const cache_ EVERSTATE_OF_PROJECTOR;
   const BatchSink sink_;
-  std::chrono::nanoseconds apply_time_{0}, publish_time_{0};
+  std::chrono::nanoseconds apply_time_ EVERSTATE_OF_PROJECTOR{0}, publish_time_ EVERSTATE_OF_PROJECTOR{0};
 };
 
 // Projector
@@ -63,20 +70,20 @@ class Applier {
 class Projector {
  public:
   Projector(const ProjectorOptions& options, std::shared_ptr<const vm::Projection> projection, EntityStore* store, BatchSink sink);
-  absl::Status Project(const Block& block);
-  absl::Status RecordGap(const Gap& gap);
-  absl::Status SyncWal() { return applier_.SyncWal(); }  // what was applied survives a power loss from here on
+  absl::Status Project(const Block& block) EVERSTATE_ON_PROJECTOR;
+  absl::Status RecordGap(const Gap& gap) EVERSTATE_ON_PROJECTOR;
+  absl::Status SyncWal() EVERSTATE_ON_PROJECTOR { return applier_.SyncWal(); }  // what was applied survives a power loss from here on
 
   ProjectorStats stats() const;
   std::vector<vm::Fault> faults() const;
 
  private:
-  void PublishStats();
+  void PublishStats() EVERSTATE_ON_PROJECTOR;
 
-  vm::Machine machine_;
-  StateCache cache_;
-  Applier applier_;
-  ProjectorStats working_;  // the projector thread's own
+  vm::Machine machine_ EVERSTATE_OF_PROJECTOR;
+  StateCache cache_ EVERSTATE_OF_PROJECTOR;
+  Applier applier_ EVERSTATE_OF_PROJECTOR;
+  ProjectorStats working_ EVERSTATE_OF_PROJECTOR;
 
   mutable std::mutex mutex_;  // guards the two below, copies for other threads
   ProjectorStats stats_;

@@ -140,8 +140,8 @@ Literal Node::Constant() const {
     }
     case Json::value_t::object: {
       Literal::Object object;
-      for (const auto& [key, item] : Members()) object.emplace_back(key, item.Constant());
-      std::sort(object.begin(), object.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      for (const auto& [key, item] : Members()) object.push_back({key, item.Constant()});
+      std::sort(object.begin(), object.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
       literal.value = std::move(object);
       break;
     }

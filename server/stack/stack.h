@@ -20,10 +20,12 @@ namespace everstate::stack {
 // A JSON constant inside a stack. Integers keep their exact value; numbers with '.' or an exponent, or beyond 64 bits, are floats.
 struct Literal {
   struct Null {};
+  struct Member;
   using Array = std::vector<Literal>;
-  using Object = std::vector<std::pair<std::string, Literal>>;  // ascending by key
+  using Object = std::vector<Member>;  // ascending by key
   std::variant<Null, bool, uint64_t, int64_t, double, std::string, Array, Object> value;  // int64_t: negative only
 };
+struct Literal::Member { std::string key; Literal value; };
 
 using Path = std::vector<std::string>;  // FieldPath.segments; empty = the whole source
 std::string PathText(const Path& path);  // dotted

@@ -176,8 +176,8 @@ TEST(Stack, ReadsEveryFormOfHandlersAndHooks) {
   EXPECT_EQ(std::get<MappingSource::AsCapture>(handler.mappings[4].source.value).field_transforms[0].second, Transform::kToNumber);
   const auto& constant = std::get<Literal::Array>(std::get<MappingSource::Constant>(handler.mappings[5].source.value).value.value);
   const auto& object = std::get<Literal::Object>(constant[1].value);
-  EXPECT_EQ(object[0].first, "a");  // ascending
-  EXPECT_EQ(std::get<double>(object[1].second.value), 1.5);
+  EXPECT_EQ(object[0].key, "a");  // ascending
+  EXPECT_EQ(std::get<double>(object[1].value.value), 1.5);
   EXPECT_EQ(std::get<MappingSource::FromState>(handler.mappings[6].source.value).path, "a");
   EXPECT_EQ(std::get<MappingSource::FromContext>(handler.mappings[7].source.value).field, "slot");
   EXPECT_EQ(handler.mappings[7].transform, Transform::kToString);

@@ -9,16 +9,6 @@ namespace {
 constexpr char kSlotSource[] = R"({"FromContext":{"field":"slot"}})";
 constexpr char kIndexOnOwner[] = R"({"field_name":"owner","temporal_field":null})";
 
-EntityText Things(const std::vector<std::string>& mappings) {
-  EntityText entity;
-  entity.handlers = {Handler(kThing, "__account_address", mappings)};
-  return entity;
-}
-EntityText Deeds(const std::vector<std::string>& mappings) {
-  EntityText entity;
-  entity.handlers = {Handler(kDoIt, "accounts.target", mappings)};
-  return entity;
-}
 std::string Set(const std::string& target, const std::string& source, const std::string& condition = "null") {
   return R"({"SetField":{"target_field":")" + target + R"(","source":)" + source + R"(,"condition":)" + condition +
          "}}";

@@ -12,16 +12,6 @@
 namespace everstate::vm {
 namespace {
 
-EntityText Things(const std::vector<std::string>& mappings) {
-  EntityText entity;
-  entity.handlers = {Handler(kThing, "__account_address", mappings)};
-  return entity;
-}
-EntityText Deeds(const std::vector<std::string>& mappings) {
-  EntityText entity;
-  entity.handlers = {Handler(kDoIt, "accounts.target", mappings)};
-  return entity;
-}
 std::string When(const std::string& condition) { return absl::StrCat(",\"condition\":", condition); }
 std::string Signature(uint8_t byte) {
   std::string json;

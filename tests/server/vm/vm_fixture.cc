@@ -74,6 +74,17 @@ std::string Computed(const std::string& target, const std::string& expression) {
                       R"(,"result_type":"Option < u64 >"})");
 }
 
+EntityText Things(const std::vector<std::string>& mappings) {
+  EntityText entity;
+  entity.handlers = {Handler(kThing, "__account_address", mappings)};
+  return entity;
+}
+EntityText Deeds(const std::vector<std::string>& mappings) {
+  EntityText entity;
+  entity.handlers = {Handler(kDoIt, "accounts.target", mappings)};
+  return entity;
+}
+
 std::string EntityText::Json() const {
   return absl::StrCat(R"({"ast_version":"0.0.1","state_name":")", name,
                       R"(","program_id":null,"idl":null,"identity":{"primary_keys":["id"],)", R"("lookup_indexes":[)",

@@ -44,6 +44,9 @@ struct EntityText {
   std::string views = "[]", resolver_hooks = "[]", resolver_specs = "[]", computed_fields = "[]";
   std::string Json() const;
 };
+// One entity for each address: of a Thing account, and of a do_it instruction's target.
+EntityText Things(const std::vector<std::string>& mappings);
+EntityText Deeds(const std::vector<std::string>& mappings);
 std::string Computed(const std::string& target, const std::string& expression);
 std::string StackJson(const std::vector<EntityText>& entities);
 absl::StatusOr<std::shared_ptr<const Projection>> CompileText(const std::vector<EntityText>& entities,
