@@ -5,9 +5,12 @@
 
 #include <memory>
 
+#include "storage/entity_store.h"
+
 namespace everstate {
 
-// For Options::merge_operator. A change that does not fit its row is Corruption, with the reason in RocksDB's log.
-std::shared_ptr<rocksdb::MergeOperator> NewChangeMerger();
+// For Options::merge_operator. A change that does not fit its row is Corruption, with the reason in RocksDB's log, and is
+// counted.
+std::shared_ptr<rocksdb::MergeOperator> NewChangeMerger(std::shared_ptr<StoreCounters> counters);
 
 }  // namespace everstate

@@ -39,7 +39,7 @@ absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocks(const rocksdb::Options& o
 
 absl::Status EntityStore::Impl::Create() {
   const auto dir = path();
-  rocksdb::Options rocks_options = RocksOptions(options.block_cache_bytes);
+  rocksdb::Options rocks_options = RocksOptions(options.block_cache_bytes, counters);
   rocks_options.create_if_missing = true;
   rocks_options.error_if_exists = true;
   auto opened = OpenRocks(rocks_options, dir, "creating the store");
@@ -70,7 +70,7 @@ absl::Status EntityStore::Impl::OpenExisting() {
     return absl::DataLossError(fmt::format("{} names generation {}, but {} holds no store",
                                            (data_dir().path() / "current").string(), claim.generation(), dir.string()));
   }
-  auto opened = OpenRocks(RocksOptions(options.block_cache_bytes), dir, "opening the store");
+  auto opened = OpenRocks(RocksOptions(options.block_cache_bytes, counters), dir, "opening the store");
   if (!opened.ok()) return opened.status();
   db = *std::move(opened);
   if (auto status = CheckFormat(db.get(), dir); !status.ok()) return status;
@@ -118,7 +118,7 @@ absl::StatusOr<std::unique_ptr<EntityStore>> EntityStore::Open(const StoreOption
   auto claim = (*locked)->Claim(*current ? (*current)->generation : 1);
   if (!claim.ok()) return claim.status();
 
-  auto impl = std::make_unique<Impl>(*std::move(claim), options, identity);
+  auto impl = std::make_unique<Impl>(*std::move(claim), options, identity, std::make_shared<StoreCounters>());
   if (*current) impl->resumed_from = (*current)->resumed_from;
   const auto status = *current ? impl->OpenExisting() : impl->Create();
   if (!status.ok()) return status;
@@ -167,6 +167,8 @@ std::vector<EntityStore::LineageStart> EntityStore::lineages() const {
 
 const RowSchema& EntityStore::schema() const { return *impl_->schema; }
 
+const StoreCounters& EntityStore::counters() const { return *impl_->counters; }
+
 std::optional<Hash32> EntityStore::BlockhashOf(Slot slot) const {
   std::lock_guard lock(impl_->mutex);
   const auto it = std::lower_bound(impl_->chain.begin(), impl_->chain.end(), slot,
@@ -208,6 +210,7 @@ EntityStore::Sizes EntityStore::sizes() const {
   Sizes sizes;
   impl_->db->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &sizes.sst_bytes);
   impl_->db->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &sizes.memtable_bytes);
+  impl_->db->GetIntProperty(rocksdb::DB::Properties::kBackgroundErrors, &sizes.background_errors);
   rocksdb::VectorLogPtr wal_files;
   if (impl_->db->GetSortedWalFiles(wal_files).ok()) {
     for (const auto& file : wal_files) sizes.wal_bytes += file->SizeFileBytes();

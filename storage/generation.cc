@@ -62,7 +62,7 @@ absl::StatusOr<std::unique_ptr<EntityStore>> EntityStore::BeginGeneration(const 
   if (auto status = CopyStore(*record, making.path()); !status.ok()) return status;
   if (auto status = making.RenameTo(target); !status.ok()) return status;
 
-  auto impl = std::make_unique<Impl>(*std::move(claim), impl_->options, impl_->identity);
+  auto impl = std::make_unique<Impl>(*std::move(claim), impl_->options, impl_->identity, impl_->counters);
   if (auto status = impl->OpenExisting(); !status.ok()) return status;
   return std::unique_ptr<EntityStore>(new EntityStore(std::move(impl)));
 }

@@ -99,7 +99,7 @@ absl::Status StoreInspector::Impl::Open(const fs::path& dir, std::optional<uint6
   generation = *found;
   generation_dir = GenerationPath(data_dir, generation);
 
-  rocksdb::Options options = RocksOptions(kBlockCacheBytes);
+  rocksdb::Options options = RocksOptions(kBlockCacheBytes, std::make_shared<StoreCounters>());
   options.max_open_files = -1;  // files are held open, so that the server may delete them while they are read
   rocksdb::DB* opened = nullptr;
   const auto doing = fmt::format("inspecting the store {}", generation_dir.string());

@@ -64,7 +64,7 @@ absl::Status FromRocks(const rocksdb::Status& status, std::string_view doing) {
   return absl::Status(CodeOf(status), fmt::format("{}: {}", doing, status.ToString()));
 }
 
-rocksdb::Options RocksOptions(uint64_t block_cache_bytes) {
+rocksdb::Options RocksOptions(uint64_t block_cache_bytes, std::shared_ptr<StoreCounters> counters) {
   rocksdb::Options options;
   // One memtable fills while at most one other is flushed: together they bound the WAL, and with it what an open after
   // a kill has to replay (about 2.5 s for 128 MB with Debian's library).
@@ -76,7 +76,7 @@ rocksdb::Options RocksOptions(uint64_t block_cache_bytes) {
   const auto supported = rocksdb::GetSupportedCompressions();
   const bool lz4 = std::find(supported.begin(), supported.end(), rocksdb::kLZ4Compression) != supported.end();
   options.compression = lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
-  options.merge_operator = NewChangeMerger();
+  options.merge_operator = NewChangeMerger(std::move(counters));
   options.info_log_level = rocksdb::WARN_LEVEL;
   options.keep_log_file_num = 2;
   options.max_log_file_size = 1 << 20;
@@ -96,7 +96,7 @@ rocksdb::Options RocksOptions(uint64_t block_cache_bytes) {
 
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenUnchanged(const std::filesystem::path& dir) {
   constexpr uint64_t kUnchangedCacheBytes = 32ull << 20;  // nothing is read twice
-  rocksdb::Options options = RocksOptions(kUnchangedCacheBytes);
+  rocksdb::Options options = RocksOptions(kUnchangedCacheBytes, std::make_shared<StoreCounters>());
   options.info_log = std::make_shared<NoLog>();
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, dir.string(), &db);

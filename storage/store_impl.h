@@ -34,7 +34,7 @@ inline std::string_view View(const rocksdb::Slice& slice) { return {slice.data()
 absl::Status FromRocks(const rocksdb::Status& status, std::string_view doing);
 
 // Options for any way of opening a store.
-rocksdb::Options RocksOptions(uint64_t block_cache_bytes);
+rocksdb::Options RocksOptions(uint64_t block_cache_bytes, std::shared_ptr<StoreCounters> counters);
 
 // A value, or empty when there is no such row.
 absl::StatusOr<std::optional<std::string>> ReadValue(rocksdb::DB* db, const rocksdb::ReadOptions& options,
@@ -83,16 +83,19 @@ struct JournalSlot {
 absl::StatusOr<std::deque<JournalSlot>> ReadJournalSlots(rocksdb::DB* db, const Watermark& watermark);
 
 struct EntityStore::Impl {
-  Impl(GenerationClaim generation_claim, StoreOptions store_options, StoreIdentity store_identity)
+  Impl(GenerationClaim generation_claim, StoreOptions store_options, StoreIdentity store_identity,
+       std::shared_ptr<StoreCounters> store_counters)
       : claim(std::move(generation_claim)),
         options(std::move(store_options)),
         identity(std::move(store_identity)),
-        schema(identity.schema) {}
+        schema(identity.schema),
+        counters(std::move(store_counters)) {}
 
   GenerationClaim claim;  // destroyed last: it may delete the generation, and gives back the lock
   const StoreOptions options;
   const StoreIdentity identity;
   const std::shared_ptr<const RowSchema> schema;
+  const std::shared_ptr<StoreCounters> counters;
   std::unique_ptr<rocksdb::DB> db;
 
   std::atomic<int64_t> snapshots{0};  // alive
