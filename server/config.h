@@ -25,6 +25,7 @@ struct Config {
   std::string endpoint;               // http(s)://host[:port]
   std::string x_token;                // secret: never logged
   std::string listen = "[::]:8877";
+  std::string health_listen = "off";     // ADDR:PORT for health and metrics alone (8081 is the reference's port); "off": none
   std::string admin = "127.0.0.1:8880";  // ADDR:PORT of the admin service; "off": none
   std::string data_dir;               // empty: ./data/<stack name>
   Commitment commitment = Commitment::kConfirmed;

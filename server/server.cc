@@ -118,9 +118,11 @@ ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) 
   Health health;
   FanoutOptions fanout_options;
   fanout_options.listen = config.listen;
+  if (config.health_listen != "off") fanout_options.health_listen = config.health_listen;
   auto fanout = Fanout::Start(fanout_options, [&health](std::string_view path) { return health.Answer(path); });
   if (!fanout.ok()) return Fail(ListenExitCode(fanout.status()), fanout.status());
   PrintLine("listening ws://" + (*fanout)->address());
+  if (config.health_listen != "off") PrintLine("health http://" + (*fanout)->health_address());
 
   auto opened = Deployment::Open(MakeDeploymentOptions(config, (*projection)->stack()), *projection, *std::move(source));
   if (!opened.ok()) {

@@ -210,6 +210,7 @@ EntityStore::Sizes EntityStore::sizes() const {
   Sizes sizes;
   impl_->db->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &sizes.sst_bytes);
   impl_->db->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &sizes.memtable_bytes);
+  impl_->db->GetIntProperty(rocksdb::DB::Properties::kBackgroundErrors, &sizes.background_errors);
   rocksdb::VectorLogPtr wal_files;
   if (impl_->db->GetSortedWalFiles(wal_files).ok()) {
     for (const auto& file : wal_files) sizes.wal_bytes += file->SizeFileBytes();

@@ -41,8 +41,13 @@ struct StoreIdentity {
 
 // Counted by a store, and by the generations begun from it.
 struct StoreCounters {
-  Counter merge_failures;  // attempts to put a row together from its changes that failed: the row is damaged
+  Counter merge_failures;
 };
+
+inline constexpr auto kStoreCounters = std::to_array<Described<StoreCounters>>({
+    {"merge_failures", &StoreCounters::merge_failures, "Row changes that did not fit their row: the row is damaged"},
+});
+static_assert(DescribesAll(kStoreCounters));
 
 class EntityWriter;
 class Snapshot;
@@ -84,6 +89,7 @@ class EntityStore {
 
   struct Sizes {
     uint64_t sst_bytes = 0, memtable_bytes = 0, wal_bytes = 0, entities_estimate = 0;
+    uint64_t background_errors = 0;
   };
   Sizes sizes() const;
   const StoreCounters& counters() const;
@@ -113,5 +119,15 @@ class EntityStore {
   explicit EntityStore(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+inline constexpr auto kStoreSizes = std::to_array<Described<EntityStore::Sizes>>({
+    {"sst_bytes", &EntityStore::Sizes::sst_bytes, "Bytes of the store's tables", CountKind::kGauge},
+    {"memtable_bytes", &EntityStore::Sizes::memtable_bytes, "Bytes of the store's memtables", CountKind::kGauge},
+    {"wal_bytes", &EntityStore::Sizes::wal_bytes, "Bytes of the write-ahead log", CountKind::kGauge},
+    {"entities_estimate", &EntityStore::Sizes::entities_estimate, "Entities in the store", CountKind::kGauge},
+    {"background_errors", &EntityStore::Sizes::background_errors, "Failed flushes and compactions of the open generation",
+     CountKind::kGauge},
+});
+static_assert(DescribesAll(kStoreSizes));
 
 }  // namespace everstate

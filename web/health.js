@@ -1,6 +1,6 @@
 // GET status once a second, shown as tiles, gaps and notices.
 
-import { LastChange, Rate, gapText, noticesOf, tilesOf } from './status.js';
+import { Rate, gapText, noticesOf, tilesOf } from './status.js';
 import { ageText, counted, element, grouped, setText } from './text.js';
 
 const POLL_MS = 1000;
@@ -14,7 +14,6 @@ export class Health {
   #onStatus;
   #tiles = new Map(); // field -> {node, value, unit, note}
   #updates = new Rate();
-  #heard = new LastChange();
   #receivedAt;
   #failingSince;
   #gapsShown = '';
@@ -51,7 +50,6 @@ export class Health {
       this.#failingSince = undefined;
       this.problem = '';
       this.#updates.add(this.status.projector?.updates, this.#receivedAt);
-      this.#heard.add(this.status.newest_slot, this.#receivedAt);
     } catch (error) {
       this.#failingSince ??= performance.now();
       this.problem = `The server's status cannot be read (${error.message}).`;
@@ -67,7 +65,6 @@ export class Health {
     const age = this.#receivedAt === undefined ? 0 : performance.now() - this.#receivedAt;
     return tilesOf(this.status, {
       updates: this.#updates,
-      heardMs: this.#heard.ageMs(performance.now() - age),
       now: Date.now() - age,
     });
   }

@@ -28,28 +28,13 @@ export class Rate {
   }
 }
 
-// Since when a value stands, as far as readings tell: the change before the first reading is not known.
-export class LastChange {
-  #value;
-  #changedAt;
-
-  add(value, nowMs) {
-    if (value === this.#value) return;
-    this.#changedAt = this.#value === undefined ? undefined : nowMs;
-    this.#value = value ?? undefined;
-  }
-
-  ageMs(nowMs) {
-    return this.#changedAt === undefined ? undefined : nowMs - this.#changedAt;
-  }
-}
-
 const LEVELS = { live: 'good', stopped: 'bad' }; // every other state is on its way
 
-// status: the reading; updates: a Rate; heardMs: age of the newest slot; now: Unix time in ms. Each tile is {field, label, value,
+// status: the reading; updates: a Rate; now: Unix time in ms. Each tile is {field, label, value,
 // unit, note, level, noteField}; a value of undefined or null is unknown.
-export function tilesOf(status, { updates, heardMs, now }) {
+export function tilesOf(status, { updates, now }) {
   const { stream, watermark, fanout, store, gaps } = status;
+  const heardMs = stream?.heard_ms_ago ?? undefined;
   const blockAgeMs = Number.isFinite(watermark?.block_time) ? now - 1000 * watermark.block_time : undefined;
   const lost = gaps?.reduce((sum, gap) => sum + slotsMissing(gap), 0);
   const faults = status.faults === undefined ? undefined : status.error_count;

@@ -32,10 +32,7 @@ void FillStream(const ServerStatus& status, const LineStatus& line, pb::Stream* 
   message->set_reconnects(stream.reconnects);
   if (stream.from_slot.has_value()) message->set_from_slot(*stream.from_slot);
   if (const auto newest = line.newest_slot()) message->set_newest_slot(*newest);
-  if (stream.last_slot_heard != std::chrono::steady_clock::time_point{}) {
-    const auto since = std::max(status.at_steady - stream.last_slot_heard, std::chrono::steady_clock::duration::zero());
-    message->set_since_heard_ms(static_cast<uint64_t>(duration_cast<milliseconds>(since).count()));
-  }
+  if (const auto since = status.since_slot_heard()) message->set_since_heard_ms(static_cast<uint64_t>(since->count()));
   message->set_messages(line.ingest.messages.value());
   message->set_bytes(line.ingest.bytes.value());
   message->set_blocks_settled(line.ingest.blocks_settled.value());
@@ -58,7 +55,7 @@ void FillStore(const ServerStatus& status, const LineStatus& line, pb::Store* me
   if (const auto lag = line.lag_slots()) message->set_lag_slots(*lag);
   if (block.block_time.has_value()) {
     message->set_block_time(*block.block_time);
-    message->set_lag_seconds(static_cast<double>(UnixMs(status.at)) / 1000 - static_cast<double>(*block.block_time));
+    message->set_lag_seconds(static_cast<double>(status.lag_time()->count()) / 1000);
   }
 }
 
@@ -75,6 +72,10 @@ void FillStages(const LineStatus& line, pb::Status* message) {
   const ProjectorStats& projector = line.deployment.projector;
   AddStage("receive", line.ingest.accounts.value() + line.ingest.transactions.value(), "updates", std::nullopt,
            message);
+  if (const auto& archive = line.deployment.archive_counters) {
+    AddStage("archive", archive->blocks_written.value(), "blocks", std::chrono::microseconds(archive->busy_us.value()),
+             message);
+  }
   AddStage("project", projector.updates, "updates", projector.project_time, message);
   AddStage("apply", projector.blocks, "blocks", projector.apply_time, message);
   AddStage("publish", line.fanout.frames_encoded.value(), "frames", projector.publish_time, message);
@@ -105,7 +106,7 @@ void FillArchive(const DeploymentStatus& deployment, pb::Archive* message) {
   message->set_bytes(archive.bytes);
   message->set_keep_bytes(deployment.archive_keep_bytes);
   message->set_segments(archive.segments);
-  message->set_failures(deployment.archive_failures);
+  message->set_failures(deployment.archive_counters->failures.value());
   if (archive.runs.empty()) return;
   message->set_first_slot(archive.runs.back().before.slot);
   message->set_last_slot(archive.runs.back().last.slot);
@@ -165,12 +166,13 @@ void FillLine(const ServerStatus& status, const LineStatus& line, pb::Status* me
   FillGaps(line.gaps, message);
   if (deployment.rewind.has_value()) FillRewind(*deployment.rewind, message->mutable_rewind());
   FillSessions(line.fanout, message->mutable_sessions());
-  if (deployment.archive.has_value()) FillArchive(deployment, message->mutable_archive());
+  if (deployment.archive.has_value() && deployment.archive_counters.has_value())
+    FillArchive(deployment, message->mutable_archive());
   message->set_faults(line.faults());
   FillSlots(deployment.slots, message);
   FillFaults(deployment.faults, message);
-  message->mutable_checkpoints()->set_made(deployment.checkpoints_made);
-  message->mutable_checkpoints()->set_failed(deployment.checkpoints_failed);
+  message->mutable_checkpoints()->set_made(deployment.counters.checkpoints_made);
+  message->mutable_checkpoints()->set_failed(deployment.counters.checkpoints_failed);
   message->mutable_checkpoints()->set_error(ProtoText(deployment.checkpoint_error));
 }
 

@@ -59,6 +59,10 @@ void AddServeCommand(CLI::App& app, int* exit_code) {
                     ->type_name("TOKEN");
   serve->add_option("--x-token-file", options->token_file, "File whose first line is the token")->type_name("FILE")->excludes(token);
   serve->add_option("--listen", options->config.listen, "WebSocket and HTTP address")->capture_default_str()->type_name("ADDR:PORT");
+  serve->add_option("--health-listen", options->config.health_listen,
+                    "A second address for /health, /ready, /status and /metrics alone, with a thread of its own; off = none")
+      ->capture_default_str()
+      ->type_name("ADDR:PORT|off");
   serve->add_option("--data", options->config.data_dir, "Data directory (default ./data/<stack name>)")->type_name("DIR");
   serve->add_option("--commitment", options->commitment, "confirmed or finalized")->capture_default_str();
   serve->add_option("--from-slot", options->config.from_slot, "Where an empty store begins; ignored when the store has a position")->type_name("N");

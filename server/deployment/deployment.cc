@@ -33,32 +33,15 @@ struct Counted {
   std::vector<vm::Fault> faults;
 };
 
+template <typename S, size_t N>
+void AddCounters(const std::array<Described<S>, N>& list, const S& more, S* to) {
+  for (const Described<S>& counter : list) counter.Add(more, to);
+}
+
 void Add(const Counted& more, Counted* to) {
-  ProjectorStats& sum = to->stats;
-  sum.blocks += more.stats.blocks;
-  sum.updates += more.stats.updates;
-  sum.mutations += more.stats.mutations;
-  sum.gaps += more.stats.gaps;
-  sum.project_time += more.stats.project_time;
-  sum.apply_time += more.stats.apply_time;
-  sum.publish_time += more.stats.publish_time;
-  vm::MachineCounters& machine = sum.machine;
-  machine.transactions += more.stats.machine.transactions;
-  machine.instructions_matched += more.stats.machine.instructions_matched;
-  machine.instructions_unknown += more.stats.machine.instructions_unknown;
-  machine.accounts_matched += more.stats.machine.accounts_matched;
-  machine.accounts_unknown += more.stats.machine.accounts_unknown;
-  machine.transactions_failed += more.stats.machine.transactions_failed;
-  machine.accounts_closed += more.stats.machine.accounts_closed;
-  machine.events_logged += more.stats.machine.events_logged;
-  machine.events_twice += more.stats.machine.events_twice;
-  machine.logs_incomplete += more.stats.machine.logs_incomplete;
-  machine.events_waited += more.stats.machine.events_waited;
-  machine.events_resumed += more.stats.machine.events_resumed;
-  machine.waiting_replaced += more.stats.machine.waiting_replaced;
-  machine.waiting_dropped += more.stats.machine.waiting_dropped;
-  machine.handler_runs += more.stats.machine.handler_runs;
-  machine.mutations += more.stats.machine.mutations;
+  AddCounters(kProjectorStats, more.stats, &to->stats);
+  AddCounters(vm::kMachineCounters, more.stats.machine, &to->stats.machine);
+  AddCounters(kStateCacheStats, more.stats.cache, &to->stats.cache);
   for (const vm::Fault& fault : more.faults) {
     const auto same = std::ranges::find_if(to->faults, [&](const vm::Fault& f) {
       return f.entity == fault.entity && f.handler == fault.handler && f.reason == fault.reason;
@@ -151,7 +134,7 @@ struct Deployment::Impl {
   Counted earlier;                       // by the lines before it
   std::deque<SlotSeen> slots;
   std::optional<RewindStatus> rewind;
-  uint64_t checkpoints_made = 0, checkpoints_failed = 0;
+  DeploymentCounters counters;
   std::string checkpoint_error;
   std::optional<Failure> failure;
   std::atomic<bool> failed{false};
@@ -263,9 +246,10 @@ absl::Status Deployment::Impl::ProjectBlock(const Block& block) {
     RestartAt(before.block);
     return absl::OkStatus();
   }
-  const uint64_t mutations = line->projector.stats().mutations;
+  const uint64_t mutations = line->projector.stats().machine.mutations;
   if (absl::Status status = line->Project(block); !status.ok()) return status;
-  SlotSeen seen{block.id.slot, block.transactions.size() + block.accounts.size(), line->projector.stats().mutations - mutations,
+  SlotSeen seen{block.id.slot, block.transactions.size() + block.accounts.size(),
+                line->projector.stats().machine.mutations - mutations,
                 Between<std::chrono::milliseconds>(block.first_heard, block.settled),
                 Between<std::chrono::microseconds>(block.settled, SteadyClock::now())};
   std::lock_guard lock(mutex);
@@ -430,7 +414,7 @@ void Deployment::Impl::MakeScheduledCheckpoint() {
   }
   if (!status.ok()) spdlog::warn("checkpoint: {}", std::string(status.message()));
   std::lock_guard show(mutex);
-  made.ok() ? ++checkpoints_made : ++checkpoints_failed;
+  ++(made.ok() ? counters.checkpoints_made : counters.checkpoints_failed);
   checkpoint_error = status.ok() ? "" : std::string(status.message());
 }
 
@@ -540,7 +524,7 @@ DeploymentStatus Deployment::status() const {
   if (const ingest::ArchiveWriter* archive = impl.hand_over.archive()) {
     status.archive = archive->listing();
     status.archive_keep_bytes = impl.options.archive_keep_bytes;
-    status.archive_failures = archive->counters().failures.value();
+    status.archive_counters.emplace(archive->counters());
   }
   std::lock_guard lock(impl.mutex);
   Counted counted;
@@ -550,8 +534,7 @@ DeploymentStatus Deployment::status() const {
   status.faults = std::move(counted.faults);
   status.slots.assign(impl.slots.begin(), impl.slots.end());
   status.rewind = impl.rewind;
-  status.checkpoints_made = impl.checkpoints_made;
-  status.checkpoints_failed = impl.checkpoints_failed;
+  status.counters = impl.counters;
   status.checkpoint_error = impl.checkpoint_error;
   return status;
 }
@@ -561,7 +544,7 @@ absl::StatusOr<CheckpointInfo> Deployment::CreateCheckpoint() {
   std::lock_guard lock(impl_->checkpoint_mutex);
   auto made = store->CreateCheckpoint();
   std::lock_guard show(impl_->mutex);
-  made.ok() ? ++impl_->checkpoints_made : ++impl_->checkpoints_failed;
+  ++(made.ok() ? impl_->counters.checkpoints_made : impl_->counters.checkpoints_failed);
   impl_->checkpoint_error = made.ok() ? "" : std::string(made.status().message());
   return made;
 }

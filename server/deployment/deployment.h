@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/base/bounded_queue.h"
+#include "server/base/counters.h"
 #include "server/ingest/archive.h"
 #include "server/ingest/ingest.h"
 #include "server/projector/projector.h"
@@ -82,6 +83,16 @@ struct DeploymentSinks {
   std::function<void(std::shared_ptr<const EntityStore>)> switch_store;  // after a rewind, before the new one's next batch
 };
 
+struct DeploymentCounters {
+  uint64_t checkpoints_made = 0, checkpoints_failed = 0;
+};
+
+inline constexpr auto kDeploymentCounters = std::to_array<Described<DeploymentCounters>>({
+    {"checkpoints_made", &DeploymentCounters::checkpoints_made, "Checkpoints made by this process"},
+    {"checkpoints_failed", &DeploymentCounters::checkpoints_failed, "Checkpoints that could not be made"},
+});
+static_assert(DescribesAll(kDeploymentCounters));
+
 // A consistent copy of what can be counted; see each member's type.
 struct DeploymentStatus {
   ingest::StreamStatus stream;
@@ -91,8 +102,9 @@ struct DeploymentStatus {
   std::vector<SlotSeen> slots;  // newest 64, oldest first
   std::optional<RewindStatus> rewind;
   std::optional<ingest::ArchiveListing> archive;  // empty: off
-  uint64_t archive_keep_bytes = 0, archive_failures = 0;
-  uint64_t checkpoints_made = 0, checkpoints_failed = 0;
+  std::optional<ingest::ArchiveCounters> archive_counters;
+  uint64_t archive_keep_bytes = 0;
+  DeploymentCounters counters;
   std::string checkpoint_error;  // why the last one failed; empty when the last one was made
 };
 

@@ -92,12 +92,13 @@ Answer PageAnswer(const PageFile& file, const Request& request) {
   return answer;
 }
 
-Answer AnswerGet(const Request& request, const HttpHandler& handler) {
+// `of_health`: of the port that has no page; an unknown path is answered as the handler says.
+Answer AnswerGet(const Request& request, const HttpHandler& handler, bool of_health) {
   const std::string_view target = View(request.target());
   const std::string_view path = target.substr(0, target.find('?'));
   if (handler) {
     HttpReply reply = handler(path);
-    if (reply.status != 404) {
+    if (reply.status != 404 || of_health) {
       return {reply.status, std::move(reply.content_type), "Cache-Control: no-store\r\n", std::move(reply.body)};
     }
   }
@@ -147,11 +148,12 @@ class Connection : public Peer {
     if (error) return Drop();
 
     const Request& request = parser_.get();
-    if (request.count(http::field::upgrade) > 0 && request.method() == http::verb::get) return Upgrade();
+    const bool of_health = lane_ == lane_->state().health_lane.get();
+    if (!of_health && request.count(http::field::upgrade) > 0 && request.method() == http::verb::get) return Upgrade();
     if (request.method() != http::verb::get && request.method() != http::verb::head) {
       return Refuse(Rejection(405, "method-not-allowed", "Only GET and HEAD are answered.", false, "Allow: GET, HEAD\r\n"));
     }
-    Reply(AnswerGet(request, lane_->state().http), request.method() == http::verb::get);
+    Reply(AnswerGet(request, lane_->state().http, of_health), request.method() == http::verb::get);
   }
 
   void Upgrade() EVERSTATE_ON_LANE {

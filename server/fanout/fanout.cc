@@ -10,6 +10,20 @@
 #include "server/fanout/state.h"
 
 namespace everstate {
+namespace {
+
+// Sockets that are no session yet (or are ending) may exceed the sessions by this many. The health port has so many more to
+// itself: however many sockets the main port has, somebody can still ask how the server is.
+constexpr int64_t kExtraConnections = 1024, kHealthConnections = 64;
+
+void StopSoon(Lane* lane) {
+  lane->Post([lane] {
+    kLaneThread.Assume();
+    lane->StopSoon();
+  });
+}
+
+}  // namespace
 
 struct Fanout::Impl {
   Impl(const FanoutOptions& options, HttpHandler http) : state(options, std::move(http)) {}
@@ -20,11 +34,48 @@ struct Fanout::Impl {
     for (const auto& lane : state.lanes) lane->Serve(store);
   }
 
+  absl::Status Listen();
+  void StopListening();
+
+  struct Port {
+    std::shared_ptr<Listener> listener;
+    Lane* lane = nullptr;  // its first one
+  };
+
   FanoutState state;
-  std::shared_ptr<Listener> listener;
-  std::string address;
+  std::vector<Port> ports;  // the main one, then that of health_listen
+  std::string address, health_address;
   bool running = false;
 };
+
+absl::Status Fanout::Impl::Listen() {
+  const auto open = [this](ListenerOptions port, std::string* bound) -> absl::Status {
+    absl::StatusOr<std::shared_ptr<Listener>> listener = Listener::Open(&state, port);
+    if (!listener.ok()) return listener.status();
+    *bound = (*listener)->address();
+    ports.push_back({*std::move(listener), port.lanes[0]});
+    return absl::OkStatus();
+  };
+  const int64_t connections_max = static_cast<int64_t>(state.options.sessions_max) + kExtraConnections;
+  std::vector<Lane*> lanes;
+  for (const auto& lane : state.lanes) lanes.push_back(lane.get());
+  absl::Status status = open({"listen address", state.options.listen, std::move(lanes), connections_max}, &address);
+  if (!status.ok() || state.options.health_listen.empty()) return status;
+  return open({"health-listen address", state.options.health_listen, {state.health_lane.get()}, connections_max + kHealthConnections},
+              &health_address);
+}
+
+// So that no socket is handed to a lane that has ended.
+void Fanout::Impl::StopListening() {
+  for (const Port& port : ports) {
+    std::promise<void> closed;
+    port.lane->Post([&] {
+      port.listener->Close();
+      closed.set_value();
+    });
+    closed.get_future().wait();
+  }
+}
 
 Fanout::Fanout(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Fanout::~Fanout() { Stop(); }
@@ -36,17 +87,17 @@ absl::StatusOr<std::unique_ptr<Fanout>> Fanout::Start(const FanoutOptions& optio
   const unsigned cores = std::thread::hardware_concurrency();
   const unsigned lanes = options.lanes > 0 ? options.lanes : std::max(cores, 4u) - 3;
   for (unsigned i = 0; i < lanes; ++i) state.lanes.push_back(std::make_unique<Lane>(&state));
-  absl::StatusOr<std::shared_ptr<Listener>> listener = Listener::Open(&state, options.listen);
-  if (!listener.ok()) return listener.status();
-  impl->listener = *std::move(listener);
-  impl->address = impl->listener->address();
+  if (!options.health_listen.empty()) state.health_lane = std::make_unique<Lane>(&state);
+  if (absl::Status status = impl->Listen(); !status.ok()) return status;
   for (const auto& lane : state.lanes) lane->Start();
-  state.lanes[0]->Post([opened = impl->listener] { opened->Begin(); });
+  if (state.health_lane != nullptr) state.health_lane->Start();
+  for (const Impl::Port& port : impl->ports) port.lane->Post([listener = port.listener] { listener->Begin(); });
   impl->running = true;
   return std::unique_ptr<Fanout>(new Fanout(std::move(impl)));
 }
 
 std::string Fanout::address() const { return impl_->address; }
+std::string Fanout::health_address() const { return impl_->health_address; }
 
 void Fanout::AttachStore(std::shared_ptr<const EntityStore> store) {
   FanoutState& state = impl_->state;
@@ -65,6 +116,7 @@ std::vector<ViewTraffic> Fanout::traffic() const {
   const ViewTable* views = impl_->state.views.load(std::memory_order_acquire);
   for (uint32_t i = 0; views != nullptr && i < views->size(); ++i) {
     const ServedView& view = views->view(i);
+    if (!view.def.unsupported.empty()) continue;
     traffic.push_back({view.def.id, view.frames.value(), view.bytes.value(), view.listeners.load(std::memory_order_relaxed)});
   }
   return traffic;
@@ -90,22 +142,14 @@ void Fanout::Stop() {
   if (!impl_->running) return;
   impl_->running = false;
   FanoutState& state = impl_->state;
-  // The port first, so that no socket is handed to a lane that has ended.
-  std::promise<void> closed;
-  state.lanes[0]->Post([&] {
-    impl_->listener->Close();
-    closed.set_value();
-  });
-  closed.get_future().wait();
-  for (const auto& lane : state.lanes) {
-    lane->Post([lane = lane.get()] {
-      kLaneThread.Assume();
-      lane->StopSoon();
-    });
-  }
+  impl_->StopListening();
+  for (const auto& lane : state.lanes) StopSoon(lane.get());
+  if (state.health_lane != nullptr) StopSoon(state.health_lane.get());
   for (const auto& lane : state.lanes) lane->Wait();
+  if (state.health_lane != nullptr) state.health_lane->Wait();
   state.readers.Stop();
-  impl_->listener.reset();
+  impl_->ports.clear();
+  state.health_lane.reset();
   state.lanes.clear();  // with them the store, and the looks on their way back from the readers
 }
 

@@ -29,11 +29,14 @@ struct HttpReply {
 };
 
 // Answers GET and HEAD of a path (without the query) that is not a WebSocket upgrade. Called on a lane's thread: it must not
-// block. A reply with status 404 makes the listener look for a file of the page.
+// block. A reply with status 404 makes the main port look for a file of the page.
 using HttpHandler = std::function<HttpReply(std::string_view path)>;
 
 struct FanoutOptions {
   std::string listen = "[::]:8877";               // ADDR:PORT, IPv6 in brackets; port 0 takes a free one
+  // A second port, of the same form, for the handler's answers alone: no WebSocket, no page, and a thread of its own, so that it
+  // answers however busy the lanes are. Empty: none.
+  std::string health_listen;
   unsigned lanes = 0;                              // 0 = cores - 3, at least 1
   unsigned readers = 2;                            // threads that look at the store
   size_t sessions_max = 10000;
@@ -56,14 +59,47 @@ struct FanoutOptions {
 struct FanoutCounters {
   Gauge sessions, subscriptions;
   Counter sessions_total, sessions_refused, sessions_closed_slow, sessions_closed_idle, sessions_closed_error;
-  Counter subscribes, subscribe_errors, messages_ignored;   // client messages that were no known message
-  Counter frames_encoded, frames_sent, bytes_sent;          // frames_sent counts a frame once per session
-  Counter batches_published, batches_with_frames, socket_writes;  // one sendmsg call is one socket write
-  Counter snapshot_rows_sent, snapshots_total, frames_dropped_by_look;  // held frames that a look already contained
-  Gauge queued_bytes;                                       // of all sessions
-  Counter switches, switch_deletes_sent;                    // other generations served; rows of the old ones taken away
-  Gauge oldest_look_ms;                                     // age of the oldest look under way; 0 when there is none
+  Counter sessions_ended, session_time_ms;
+  Counter messages_received, subscribes, subscribe_errors, messages_ignored;
+  Counter frames_encoded, frames_sent, bytes_sent;
+  Counter batches_published, batches_with_frames, socket_writes;
+  Counter snapshot_rows_sent, snapshots_total, frames_dropped_by_look;
+  Gauge queued_bytes;
+  Counter switches, switch_deletes_sent;
+  Gauge oldest_look_ms;
+  Counter tap_batches_dropped;
 };
+
+inline constexpr auto kFanoutCounters = std::to_array<Described<FanoutCounters>>({
+    {"sessions", &FanoutCounters::sessions, "Open WebSocket sessions"},
+    {"subscriptions", &FanoutCounters::subscriptions, "Subscriptions of all sessions"},
+    {"sessions_total", &FanoutCounters::sessions_total, "Sessions that were opened"},
+    {"sessions_refused", &FanoutCounters::sessions_refused, "Connections refused because there were too many"},
+    {"sessions_closed_slow", &FanoutCounters::sessions_closed_slow, "Sessions closed because they took too little"},
+    {"sessions_closed_idle", &FanoutCounters::sessions_closed_idle, "Sessions closed because nothing was heard of them"},
+    {"sessions_closed_error", &FanoutCounters::sessions_closed_error, "Sessions that ended with an error of the socket or the protocol"},
+    {"sessions_ended", &FanoutCounters::sessions_ended, "Sessions that have ended"},
+    {"session_time_ms", &FanoutCounters::session_time_ms, "How long the sessions that have ended were open"},
+    {"messages_received", &FanoutCounters::messages_received, "Client messages"},
+    {"subscribes", &FanoutCounters::subscribes, "Client messages that subscribe"},
+    {"subscribe_errors", &FanoutCounters::subscribe_errors, "Subscribes that were answered with an error"},
+    {"messages_ignored", &FanoutCounters::messages_ignored, "Client messages that were no known message"},
+    {"frames_encoded", &FanoutCounters::frames_encoded, "Live frames encoded, each once however many listen"},
+    {"frames_sent", &FanoutCounters::frames_sent, "Frames that the kernel took, each once per session"},
+    {"bytes_sent", &FanoutCounters::bytes_sent, "Bytes that the kernel took"},
+    {"batches_published", &FanoutCounters::batches_published, "Applied batches that were published"},
+    {"batches_with_frames", &FanoutCounters::batches_with_frames, "Published batches that somebody listened to"},
+    {"socket_writes", &FanoutCounters::socket_writes, "Calls of sendmsg"},
+    {"snapshot_rows_sent", &FanoutCounters::snapshot_rows_sent, "Rows sent in snapshots"},
+    {"snapshots_total", &FanoutCounters::snapshots_total, "Snapshots that were sent to their end"},
+    {"frames_dropped_by_look", &FanoutCounters::frames_dropped_by_look, "Held frames that a snapshot already contained"},
+    {"queued_bytes", &FanoutCounters::queued_bytes, "Bytes that wait for the sockets of all sessions"},
+    {"switches", &FanoutCounters::switches, "Changes to another generation of the store"},
+    {"switch_deletes_sent", &FanoutCounters::switch_deletes_sent, "Rows of an older generation that clients were told to delete"},
+    {"oldest_look_ms", &FanoutCounters::oldest_look_ms, "Age of the oldest look at the store under way; 0 when there is none"},
+    {"tap_batches_dropped", &FanoutCounters::tap_batches_dropped, "Batches that a console or script inside was too slow for"},
+});
+static_assert(DescribesAll(kFanoutCounters));
 
 // What went out on one view.
 struct ViewTraffic {
@@ -100,7 +136,8 @@ class Fanout {
   static absl::StatusOr<std::unique_ptr<Fanout>> Start(const FanoutOptions& options, HttpHandler http);
   ~Fanout();  // stops
 
-  std::string address() const;  // "ADDR:PORT" with the port in force
+  std::string address() const;         // "ADDR:PORT" with the port in force
+  std::string health_address() const;  // the same of health_listen; empty: none
 
   // From here on subscribes are answered from this store (its schema names the views). A store lives until nobody reads it.
   void AttachStore(std::shared_ptr<const EntityStore> store);
@@ -111,7 +148,8 @@ class Fanout {
   // that had not finished the first see the second only.
   void SwitchStore(std::shared_ptr<const EntityStore> store);
 
-  // Frames and bytes encoded per view since the start, in the order of the schema's views. Views without listeners encode none.
+  // Frames and bytes encoded per view that is served since the start, in the order of the schema's views. Views without listeners
+  // encode none.
   // Listeners are subscriptions and taps. Empty before AttachStore.
   std::vector<ViewTraffic> traffic() const;
 

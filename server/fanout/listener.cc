@@ -17,12 +17,11 @@ namespace net = boost::asio;
 using net::ip::tcp;
 using boost::system::error_code;
 
-// Sockets that are no session yet (or are ending) may exceed the sessions by this many.
-constexpr int64_t kExtraConnections = 1024;
-
-absl::StatusOr<tcp::endpoint> ParseAddress(const std::string& text) {
-  const auto bad = [&text](const char* why) {
-    return absl::InvalidArgumentError(absl::StrCat("listen address \"", text, "\": ", why, "; expected ADDR:PORT, IPv6 in brackets"));
+absl::StatusOr<tcp::endpoint> ParseAddress(const ListenerOptions& options) {
+  const std::string& text = options.address;
+  const auto bad = [&options](const char* why) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.name, " \"", options.address, "\": ", why, "; expected ADDR:PORT, IPv6 in brackets"));
   };
   const size_t colon = text.rfind(':');
   if (colon == std::string::npos) return bad("no port");
@@ -41,7 +40,8 @@ absl::StatusOr<tcp::endpoint> ParseAddress(const std::string& text) {
 
 class TcpListener : public Listener, public std::enable_shared_from_this<TcpListener> {
  public:
-  explicit TcpListener(FanoutState* state) : state_(state), acceptor_(state->lanes[0]->io()), retry_(state->lanes[0]->io()) {}
+  TcpListener(FanoutState* state, const ListenerOptions& options)
+      : state_(state), options_(options), acceptor_(options_.lanes[0]->io()), retry_(options_.lanes[0]->io()) {}
 
   absl::Status Listen(const tcp::endpoint& endpoint) {
     error_code error;
@@ -51,7 +51,7 @@ class TcpListener : public Listener, public std::enable_shared_from_this<TcpList
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(4096, error);
     if (!error) return absl::OkStatus();
-    const std::string text = absl::StrCat("cannot listen on ", Text(endpoint), ": ", error.message());
+    const std::string text = absl::StrCat(options_.name, " ", Text(endpoint), ": cannot listen: ", error.message());
     if (error == net::error::address_in_use) return absl::AlreadyExistsError(text);
     return absl::InvalidArgumentError(text);
   }
@@ -93,11 +93,11 @@ class TcpListener : public Listener, public std::enable_shared_from_this<TcpList
     const int64_t open = state_->connections.fetch_add(1, std::memory_order_relaxed);
     error_code ignored;
     const int descriptor = socket.release(ignored);
-    if (open >= static_cast<int64_t>(state_->options.sessions_max) + kExtraConnections) {
+    if (open >= options_.connections_max) {
       state_->counters.sessions_refused.Add();
       return CloseAccepted(descriptor, state_);
     }
-    Lane* lane = state_->lanes[next_++ % state_->lanes.size()].get();
+    Lane* lane = options_.lanes[next_++ % options_.lanes.size()];
     lane->Post([lane, descriptor] {
       kLaneThread.Assume();
       lane->Adopt(descriptor);
@@ -105,6 +105,7 @@ class TcpListener : public Listener, public std::enable_shared_from_this<TcpList
   }
 
   FanoutState* const state_;
+  const ListenerOptions options_;
   tcp::acceptor acceptor_;
   net::steady_timer retry_;
   size_t next_ = 0;
@@ -112,10 +113,10 @@ class TcpListener : public Listener, public std::enable_shared_from_this<TcpList
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Listener>> Listener::Open(FanoutState* state, const std::string& address) {
-  absl::StatusOr<tcp::endpoint> endpoint = ParseAddress(address);
+absl::StatusOr<std::shared_ptr<Listener>> Listener::Open(FanoutState* state, const ListenerOptions& options) {
+  absl::StatusOr<tcp::endpoint> endpoint = ParseAddress(options);
   if (!endpoint.ok()) return endpoint.status();
-  auto listener = std::make_shared<TcpListener>(state);
+  auto listener = std::make_shared<TcpListener>(state, options);
   if (absl::Status status = listener->Listen(*endpoint); !status.ok()) return status;
   return std::shared_ptr<Listener>(std::move(listener));
 }

@@ -33,7 +33,8 @@ class Session final : public Peer, public FeedHost, public GateSink {
         options_(lane->state().options),
         counters_(lane->state().counters),
         stream_(std::move(socket), std::move(leftover), this),
-        last_heard_(std::chrono::steady_clock::now()),
+        opened_(std::chrono::steady_clock::now()),
+        last_heard_(opened_),
         next_ping_(last_heard_ + milliseconds(options_.ping_interval_ms)),
         drained_at_(last_heard_) {}
 
@@ -164,6 +165,7 @@ class Session final : public Peer, public FeedHost, public GateSink {
   std::vector<std::unique_ptr<ViewFeed>> feeds_ EVERSTATE_OF_LANE;  // one per view that was ever subscribed
   std::vector<ClientMessage> early_ EVERSTATE_OF_LANE;              // came before the store
   size_t subscriptions_ EVERSTATE_OF_LANE = 0;
+  const SteadyTime opened_;
   SteadyTime last_heard_ EVERSTATE_OF_LANE, next_ping_ EVERSTATE_OF_LANE;
   SteadyTime drained_at_ EVERSTATE_OF_LANE;      // the tick at which the socket had last taken everything since the one before
   bool was_drained_ EVERSTATE_OF_LANE = true;    // since the last tick
@@ -181,6 +183,7 @@ void Session::Read() {
       self->OnReadError(error);
     } else {
       self->Heard();
+      self->counters_.messages_received.Add();
       if (self->stream_.got_text()) {
         const auto bytes = self->inbound_.cdata();
         self->OnMessage({static_cast<const char*>(bytes.data()), bytes.size()});
@@ -382,6 +385,9 @@ void Session::End(bool linger) {
   }
   counters_.subscriptions.Sub(subscriptions_);
   counters_.sessions.Sub();
+  counters_.sessions_ended.Add();
+  const auto open = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - opened_);
+  counters_.session_time_ms.Add(static_cast<uint64_t>(open.count()));
   counters_.queued_bytes.Sub(queue_.bytes());
   lane_->state().sessions.fetch_sub(1, std::memory_order_relaxed);
   error_code ignored;

@@ -18,7 +18,7 @@ struct FanoutState {
   FanoutState(const FanoutOptions& the_options, HttpHandler the_http)
       : options(the_options),
         http(std::move(the_http)),
-        taps(the_options.tap_batches_max, the_options.tap_bytes_max),
+        taps(the_options.tap_batches_max, the_options.tap_bytes_max, &counters.tap_batches_dropped),
         readers(the_options.readers) {}
 
   const FanoutOptions options;
@@ -31,6 +31,7 @@ struct FanoutState {
   Taps taps;
   Readers readers;
   std::vector<std::unique_ptr<Lane>> lanes;
+  std::unique_ptr<Lane> health_lane;  // of health_listen: no sessions, nothing is published to it; null when there is none
 };
 
 }  // namespace everstate

@@ -21,19 +21,21 @@ class TapQueue {
 
   bool Wants(uint32_t view) const { return views_[view]; }
 
-  void Offer(const PublicationRef& publication) {
+  // False: there was no room, the batch is dropped.
+  bool Offer(const PublicationRef& publication) {
     const auto wanted = [this](const ViewFrames& frames) { return Wants(frames.view); };
-    if (std::none_of(publication->views.begin(), publication->views.end(), wanted)) return;
+    if (std::none_of(publication->views.begin(), publication->views.end(), wanted)) return true;
     {
       std::lock_guard lock(mutex_);
       if (waiting_.size() >= batches_max_ || bytes_ >= bytes_max_) {
         ++missed_;
-        return;
+        return false;
       }
       waiting_.push_back(publication);
       bytes_ += BytesOf(*publication);
     }
     wake_.notify_one();
+    return true;
   }
 
   PublicationRef Take(std::chrono::steady_clock::time_point deadline, uint64_t* missed) {
@@ -132,7 +134,7 @@ void Taps::Offer(const std::shared_ptr<const Publication>& publication) {
   std::lock_guard lock(mutex_);
   std::erase_if(queues_, [&](const std::weak_ptr<TapQueue>& weak) {
     const std::shared_ptr<TapQueue> queue = weak.lock();
-    if (queue != nullptr) queue->Offer(publication);
+    if (queue != nullptr && !queue->Offer(publication)) dropped_->Add();
     return queue == nullptr;
   });
   count_.store(queues_.size(), std::memory_order_relaxed);

@@ -7,6 +7,9 @@
 namespace everstate {
 namespace {
 
+// As the reference's health server says it.
+constexpr const char* kText = "text/plain";
+
 std::string_view Bytes(const Hash32& hash) { return {reinterpret_cast<const char*>(hash.data()), hash.size()}; }
 
 bool Ready(const ingest::StreamStatus& stream, std::chrono::steady_clock::time_point now,
@@ -45,6 +48,7 @@ ServerStatus Health::Take() const {
                                  .sizes = store->sizes(),
                                  .ingest = subjects_.deployment->ingest_counters(),
                                  .deployment = subjects_.deployment->status(),
+                                 .store = store->counters(),
                                  .fanout = subjects_.fanout->counters(),
                                  .traffic = subjects_.fanout->traffic()});
   status.ready = Ready(status.line->deployment.stream, status.at_steady, slot_silence_max_);
@@ -69,16 +73,16 @@ Progress Health::progress() const {
 }
 
 HttpReply Health::Answer(std::string_view path) const {
-  if (path == "/health" || path == "/healthz") return {200, "text/plain; charset=utf-8", "OK"};
+  if (path == "/health" || path == "/healthz") return {200, kText, "OK"};
   if (path == "/ready" || path == "/readiness") {
-    return ready() ? HttpReply{200, "text/plain; charset=utf-8", "READY"}
-                   : HttpReply{503, "text/plain; charset=utf-8", "NOT READY"};
+    return ready() ? HttpReply{200, kText, "READY"} : HttpReply{503, kText, "NOT READY"};
   }
   if (path == "/status") {
     const ServerStatus status = Take();
     return {status.ready ? 200 : 503, "application/json", StatusJson(status)};
   }
-  return {404, "text/plain; charset=utf-8", "Not Found"};
+  if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", MetricsText(Take())};
+  return {404, kText, "Not Found"};
 }
 
 }  // namespace everstate

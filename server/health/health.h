@@ -1,4 +1,4 @@
-// Health: what the server says of itself over HTTP: /health, /ready, /status. It only reads.
+// Health: what the server says of itself over HTTP: /health, /ready, /status, /metrics. It only reads.
 #pragma once
 
 #include <chrono>
@@ -41,7 +41,8 @@ class Health {
   void Detach();  // from here on: not ready
 
   // /health /healthz: 200 OK. /ready /readiness: 200 READY or 503 NOT READY. /status: JSON with the keys status,
-  // healthy, error_count and everything that can be counted; 200 or 503. Another path: 404.
+  // healthy, error_count and everything that can be counted; 200 or 503. /metrics: the same in the text format of
+  // Prometheus, 200. Another path: 404.
   HttpReply Answer(std::string_view path) const;
 
   ServerStatus Take() const;  // everything, now

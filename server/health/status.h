@@ -1,5 +1,5 @@
-// ServerStatus: a copy of everything that a running server can tell of itself, taken at one moment. /status and the
-// admin service are functions of it. What is not known is empty, never 0.
+// ServerStatus: a copy of everything that a running server can tell of itself, taken at one moment. /status, /metrics
+// and the admin service are functions of it. What is not known is empty, never 0.
 #pragma once
 
 #include <chrono>
@@ -29,6 +29,7 @@ struct LineStatus {
   EntityStore::Sizes sizes;
   ingest::LedgerCounters ingest;
   DeploymentStatus deployment;
+  StoreCounters store;
   FanoutCounters fanout;
   std::vector<ViewTraffic> traffic;
 
@@ -43,10 +44,18 @@ struct ServerStatus {
   std::chrono::microseconds uptime{0};
   bool ready = false;
   std::optional<LineStatus> line;  // empty: the rooms do not exist yet, or no longer
+
+  // Since the newest slot status or block came; empty when none has.
+  std::optional<std::chrono::milliseconds> since_slot_heard() const;
+  // From the time of the watermark's block, by the clock of this machine; empty when it is not known.
+  std::optional<std::chrono::milliseconds> lag_time() const;
 };
 
 // The body of /status: JSON with the keys status, healthy, error_count and everything beside them. Texts that are no
 // UTF-8 (a provider's error may be anything) have their bad bytes replaced.
 std::string StatusJson(const ServerStatus& status);
+
+// The body of /metrics: the text format of Prometheus, version 0.0.4. The README says how names are made.
+std::string MetricsText(const ServerStatus& status);
 
 }  // namespace everstate

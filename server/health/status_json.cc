@@ -1,8 +1,9 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "server/base/base58.h"
-#include "server/health/status.h"
+#include "server/health/counter_groups.h"
 
 namespace everstate {
 namespace {
@@ -48,84 +49,6 @@ Json GapsJson(const std::vector<Gap>& gaps) {
   return json;
 }
 
-Json IngestJson(const ingest::LedgerCounters& c) {
-  return {{"messages", c.messages.value()},
-          {"bytes", c.bytes.value()},
-          {"accounts", c.accounts.value()},
-          {"transactions", c.transactions.value()},
-          {"slots", c.slots.value()},
-          {"block_metas", c.block_metas.value()},
-          {"pings", c.pings.value()},
-          {"unknown_messages", c.unknown_messages.value()},
-          {"malformed_messages", c.malformed_messages.value()},
-          {"blocks_settled", c.blocks_settled.value()},
-          {"blocks_dead", c.blocks_dead.value()},
-          {"blocks_duplicate", c.blocks_duplicate.value()},
-          {"blocks_below_watermark", c.blocks_below_watermark.value()},
-          {"accounts_duplicate", c.accounts_duplicate.value()},
-          {"transactions_duplicate", c.transactions_duplicate.value()},
-          {"transactions_conflicting", c.transactions_conflicting.value()},
-          {"bank_resets", c.bank_resets.value()},
-          {"late_messages", c.late_messages.value()},
-          {"gaps", c.gaps.value()},
-          {"slots_incomplete", c.slots_incomplete.value()},
-          {"open_slots", c.open_slots.value()},
-          {"open_bytes", c.open_bytes.value()}};
-}
-
-Json FanoutJson(const FanoutCounters& c) {
-  return {{"sessions", c.sessions.value()},
-          {"subscriptions", c.subscriptions.value()},
-          {"sessions_total", c.sessions_total.value()},
-          {"sessions_refused", c.sessions_refused.value()},
-          {"sessions_closed_slow", c.sessions_closed_slow.value()},
-          {"sessions_closed_idle", c.sessions_closed_idle.value()},
-          {"sessions_closed_error", c.sessions_closed_error.value()},
-          {"subscribes", c.subscribes.value()},
-          {"subscribe_errors", c.subscribe_errors.value()},
-          {"messages_ignored", c.messages_ignored.value()},
-          {"frames_encoded", c.frames_encoded.value()},
-          {"frames_sent", c.frames_sent.value()},
-          {"bytes_sent", c.bytes_sent.value()},
-          {"batches_published", c.batches_published.value()},
-          {"batches_with_frames", c.batches_with_frames.value()},
-          {"socket_writes", c.socket_writes.value()},
-          {"snapshot_rows_sent", c.snapshot_rows_sent.value()},
-          {"snapshots_total", c.snapshots_total.value()},
-          {"frames_dropped_by_look", c.frames_dropped_by_look.value()},
-          {"queued_bytes", c.queued_bytes.value()}};
-}
-
-Json ProjectorJson(const ProjectorStats& s) {
-  const auto us = [](std::chrono::nanoseconds t) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(t).count();
-  };
-  return {{"blocks", s.blocks},
-          {"updates", s.updates},
-          {"mutations", s.mutations},
-          {"gaps", s.gaps},
-          {"project_us", us(s.project_time)},
-          {"apply_us", us(s.apply_time)},
-          {"publish_us", us(s.publish_time)},
-          {"transactions", s.machine.transactions},
-          {"transactions_failed", s.machine.transactions_failed},
-          {"instructions_matched", s.machine.instructions_matched},
-          {"instructions_unknown", s.machine.instructions_unknown},
-          {"accounts_matched", s.machine.accounts_matched},
-          {"accounts_unknown", s.machine.accounts_unknown},
-          {"accounts_closed", s.machine.accounts_closed},
-          {"events_logged", s.machine.events_logged},
-          {"events_twice", s.machine.events_twice},
-          {"logs_incomplete", s.machine.logs_incomplete},
-          {"events_waited", s.machine.events_waited},
-          {"events_resumed", s.machine.events_resumed},
-          {"waiting_replaced", s.machine.waiting_replaced},
-          {"waiting_dropped", s.machine.waiting_dropped},
-          {"handler_runs", s.machine.handler_runs},
-          {"cache",
-           {{"hits", s.cache.hits}, {"misses", s.cache.misses}, {"bytes", s.cache.bytes}, {"rows", s.cache.rows}}}};
-}
-
 Json FaultsJson(const std::vector<vm::Fault>& faults) {
   Json json = Json::array();
   for (const vm::Fault& fault : faults) {
@@ -156,12 +79,15 @@ Json UnsupportedViewsJson(const RowSchema& schema) {
   return json;
 }
 
-Json StreamJson(const ingest::StreamStatus& stream) {
+Json StreamJson(const ServerStatus& status) {
+  const ingest::StreamStatus& stream = status.line->deployment.stream;
+  const auto heard = status.since_slot_heard();
   return {{"state", ingest::Name(stream.state)},
           {"proven", stream.proven},
           {"error", stream.error},
           {"connects", stream.connects},
           {"reconnects", stream.reconnects},
+          {"heard_ms_ago", heard.has_value() ? Json(heard->count()) : Json(nullptr)},
           {"from_slot", OrNull(stream.from_slot)}};
 }
 
@@ -171,13 +97,6 @@ Json QueueJson(const QueueStats& queue) {
           {"count_max", queue.count_max},
           {"bytes", queue.bytes},
           {"bytes_max", queue.bytes_max}};
-}
-
-Json StoreJson(const EntityStore::Sizes& sizes) {
-  return {{"sst_bytes", sizes.sst_bytes},
-          {"memtable_bytes", sizes.memtable_bytes},
-          {"wal_bytes", sizes.wal_bytes},
-          {"entities_estimate", sizes.entities_estimate}};
 }
 
 Json TrafficJson(const std::vector<ViewTraffic>& traffic) {
@@ -228,14 +147,21 @@ Json ArchiveJson(const DeploymentStatus& deployment) {
   return {{"bytes", deployment.archive->bytes},
           {"keep_bytes", deployment.archive_keep_bytes},
           {"segments", deployment.archive->segments},
-          {"failures", deployment.archive_failures},
           {"runs", std::move(runs)},
           {"faults", deployment.archive->faults}};
 }
 
-Json LineJson(const LineStatus& line) {
+// A position that is not known yet is null.
+template <typename S>
+Json CountJson(const Described<S>& counter, const S& counters) {
+  const uint64_t value = counter.Of(counters);
+  return counter.kind == CountKind::kPosition && value == 0 ? Json(nullptr) : Json(value);
+}
+
+Json LineJson(const ServerStatus& status) {
+  const LineStatus& line = *status.line;
   const DeploymentStatus& deployment = line.deployment;
-  return {
+  Json json = {
       {"status", StatusWord(deployment.stream)},
       {"stack", {{"name", line.stack_name}, {"hash", line.stack_hash}}},
       {"generation", line.generation},
@@ -243,24 +169,23 @@ Json LineJson(const LineStatus& line) {
       {"watermark", WatermarkJson(line.watermark)},
       {"newest_slot", OrNull(line.newest_slot())},
       {"lag_slots", OrNull(line.lag_slots())},
-      {"stream", StreamJson(deployment.stream)},
+      {"stream", StreamJson(status)},
       {"views", ViewsJson(*line.schema)},
       {"traffic", TrafficJson(line.traffic)},
       {"gaps", GapsJson(line.gaps)},
       {"faults", FaultsJson(deployment.faults)},
       {"error_count", line.faults()},
       {"unsupported_views", UnsupportedViewsJson(*line.schema)},
-      {"ingest", IngestJson(line.ingest)},
-      {"projector", ProjectorJson(deployment.projector)},
-      {"fanout", FanoutJson(line.fanout)},
       {"queues", Json::array({QueueJson(deployment.inbox)})},
-      {"store", StoreJson(line.sizes)},
       {"slots", SlotsJson(deployment.slots)},
       {"rewind", RewindJson(deployment.rewind)},
       {"archive", ArchiveJson(deployment)},
-      {"checkpoints_made", deployment.checkpoints_made},
-      {"checkpoints_failed", deployment.checkpoints_failed},
       {"checkpoint_error", deployment.checkpoint_error.empty() ? Json(nullptr) : Json(deployment.checkpoint_error)}};
+  ForEachCounters(line, [&json](const CounterGroup& group, const auto& counters, const auto& list) {
+    Json& object = json[Json::json_pointer(group.status)];
+    for (const auto& counter : list) object[std::string(counter.name)] = CountJson(counter, counters);
+  });
+  return json;
 }
 
 }  // namespace
@@ -282,9 +207,23 @@ uint64_t LineStatus::faults() const {
   return total;
 }
 
+std::optional<std::chrono::milliseconds> ServerStatus::since_slot_heard() const {
+  using std::chrono::steady_clock;
+  if (!line.has_value() || line->deployment.stream.last_slot_heard == steady_clock::time_point{}) return std::nullopt;
+  const auto since = std::max(at_steady - line->deployment.stream.last_slot_heard, steady_clock::duration::zero());
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since);
+}
+
+std::optional<std::chrono::milliseconds> ServerStatus::lag_time() const {
+  if (!line.has_value() || line->watermark.number == 0 || !line->watermark.block.block_time.has_value())
+    return std::nullopt;
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch());
+  return now - std::chrono::seconds(*line->watermark.block.block_time);
+}
+
 std::string StatusJson(const ServerStatus& status) {
   Json json = {{"status", "Disconnected"}, {"error_count", 0}, {"watermark", nullptr}};
-  if (status.line.has_value()) json = LineJson(*status.line);
+  if (status.line.has_value()) json = LineJson(status);
   json["healthy"] = status.ready;
   return Dump(json);
 }

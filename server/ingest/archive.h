@@ -55,11 +55,19 @@ absl::StatusOr<ArchiveListing> ListArchive(const std::filesystem::path& dir,
                                            ArchiveCheck check = ArchiveCheck::kHeaders);
 
 struct ArchiveCounters {
-  Counter blocks, bytes;     // that were written
-  Counter blocks_known;      // at or below the last one: compared with what is there, not written again
-  Counter segments_deleted;  // by keep_bytes
-  Counter failures;          // blocks that are not in it: they could not be written, or are of another chain
+  Counter blocks_written, bytes_written, blocks_known, segments_deleted, failures, busy_us;
 };
+
+inline constexpr auto kArchiveCounters = std::to_array<Described<ArchiveCounters>>({
+    {"blocks_written", &ArchiveCounters::blocks_written, "Blocks written to the archive"},
+    {"bytes_written", &ArchiveCounters::bytes_written, "Bytes written to the archive, compressed"},
+    {"blocks_known", &ArchiveCounters::blocks_known,
+     "Blocks at or below the last one: compared with what is there, not written again"},
+    {"segments_deleted", &ArchiveCounters::segments_deleted, "Segments deleted to keep the archive within its bytes"},
+    {"failures", &ArchiveCounters::failures, "Blocks that are not in it: they could not be written, or are of another chain"},
+    {"busy_us", &ArchiveCounters::busy_us, "Time spent in taking blocks"},
+});
+static_assert(DescribesAll(kArchiveCounters));
 
 // ArchiveWriter
 //   Thread:    Append from one (ingest), last(), listing() and counters() any.

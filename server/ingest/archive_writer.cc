@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <limits>
 #include <mutex>
 #include <system_error>
@@ -327,12 +328,12 @@ void ArchiveWriter::Impl::CountBytes(uint64_t bytes) {
   std::lock_guard lock(mutex);
   segments.back().name.bytes += bytes;
   total_bytes += bytes;
-  counters.bytes.Add(bytes);
+  counters.bytes_written.Add(bytes);
 }
 
 void ArchiveWriter::Impl::CountBlock(const BlockId& id, uint64_t bytes) {
   CountBytes(bytes);
-  counters.blocks.Add();
+  counters.blocks_written.Add();
   hashes.emplace_back(id.slot, id.blockhash);
   std::lock_guard lock(mutex);
   ArchiveReach& reach = segments.back().reach;
@@ -404,7 +405,13 @@ absl::StatusOr<std::unique_ptr<ArchiveWriter>> ArchiveWriter::Open(const Archive
   return std::unique_ptr<ArchiveWriter>(new ArchiveWriter(std::move(impl)));
 }
 
-absl::Status ArchiveWriter::Append(const Block& block) { return impl_->Append(block); }
+absl::Status ArchiveWriter::Append(const Block& block) {
+  const auto begin = std::chrono::steady_clock::now();
+  absl::Status status = impl_->Append(block);
+  const auto busy = std::chrono::steady_clock::now() - begin;
+  impl_->counters.busy_us.Add(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(busy).count()));
+  return status;
+}
 
 std::optional<BlockId> ArchiveWriter::last() const {
   std::lock_guard lock(impl_->mutex);

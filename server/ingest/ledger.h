@@ -34,15 +34,39 @@ struct LedgerOptions {
 
 struct LedgerCounters {
   Counter messages, bytes, accounts, transactions, slots, block_metas, pings, unknown_messages, malformed_messages;
-  Counter blocks_settled, blocks_duplicate, blocks_below_watermark;
-  Counter blocks_dead;                                 // DEAD was heard, or the chain went on without it
-  Counter accounts_duplicate, transactions_duplicate;  // within one block: an older write, the same index again
-  Counter transactions_conflicting;                    // the same index again, but of another transaction
-  Counter bank_resets;                                 // what was held of a slot is void, the node begins it anew
-  Counter late_messages;                               // for a block that was whole already
-  Counter gaps, slots_incomplete;                      // incomplete: settled without its BlockMeta, or begun before we listened
+  Counter blocks_settled, blocks_dead, blocks_duplicate, blocks_below_watermark;
+  Counter accounts_duplicate, transactions_duplicate, transactions_conflicting;
+  Counter bank_resets, late_messages, gaps, slots_incomplete;
   Gauge newest_slot, settled_slot, open_slots, open_bytes;
 };
+
+inline constexpr auto kLedgerCounters = std::to_array<Described<LedgerCounters>>({
+    {"messages", &LedgerCounters::messages, "Messages heard, of any kind"},
+    {"bytes", &LedgerCounters::bytes, "Bytes of the messages heard"},
+    {"accounts", &LedgerCounters::accounts, "Account writes heard"},
+    {"transactions", &LedgerCounters::transactions, "Transactions heard"},
+    {"slots", &LedgerCounters::slots, "Slot status messages heard"},
+    {"block_metas", &LedgerCounters::block_metas, "Block metas heard"},
+    {"pings", &LedgerCounters::pings, "Pings of the provider"},
+    {"unknown_messages", &LedgerCounters::unknown_messages, "Messages of a kind that was not asked for or is not known"},
+    {"malformed_messages", &LedgerCounters::malformed_messages, "Messages that are no SubscribeUpdate; the connection is given up"},
+    {"blocks_settled", &LedgerCounters::blocks_settled, "Blocks handed over: whole, and settled at the commitment"},
+    {"blocks_dead", &LedgerCounters::blocks_dead, "Blocks of which DEAD was heard, or which the chain went on without"},
+    {"blocks_duplicate", &LedgerCounters::blocks_duplicate, "Blocks heard again after they were handed over"},
+    {"blocks_below_watermark", &LedgerCounters::blocks_below_watermark, "Blocks below the position, dropped unjudged"},
+    {"accounts_duplicate", &LedgerCounters::accounts_duplicate, "Account writes that a later one of the same block replaced"},
+    {"transactions_duplicate", &LedgerCounters::transactions_duplicate, "Transactions heard again within their block"},
+    {"transactions_conflicting", &LedgerCounters::transactions_conflicting, "Transactions with an index that another one of the block has"},
+    {"bank_resets", &LedgerCounters::bank_resets, "Slots that the node began anew: what was held of them is void"},
+    {"late_messages", &LedgerCounters::late_messages, "Messages for a block that was whole already"},
+    {"gaps", &LedgerCounters::gaps, "Holes of the stream"},
+    {"slots_incomplete", &LedgerCounters::slots_incomplete, "Slots settled without their block meta, or begun before the stream listened"},
+    {"newest_slot", &LedgerCounters::newest_slot, "The newest slot heard of", CountKind::kPosition},
+    {"settled_slot", &LedgerCounters::settled_slot, "The newest slot heard to be settled", CountKind::kPosition},
+    {"open_slots", &LedgerCounters::open_slots, "Slots that are not whole yet"},
+    {"open_bytes", &LedgerCounters::open_bytes, "Bytes held for slots that are not whole yet"},
+});
+static_assert(DescribesAll(kLedgerCounters));
 
 // The mark between two positions: everything after it belongs to the chain from `at` on. A ledger makes none, the loop
 // around it does.

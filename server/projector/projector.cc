@@ -41,7 +41,6 @@ absl::Status Projector::Project(const Block& block) {
 
   working_.blocks += 1;
   working_.updates += block.transactions.size() + block.accounts.size();
-  working_.mutations += layer->batch->mutations.size();
   if (absl::Status status = applier_.Apply(std::move(layer->batch)); !status.ok()) return status;
   PublishStats();
   return absl::OkStatus();

@@ -35,11 +35,21 @@ struct ProjectorOptions {
 
 // A copy of what the projector counts, taken after each block.
 struct ProjectorStats {
-  uint64_t blocks = 0, updates = 0, mutations = 0, gaps = 0;
+  uint64_t blocks = 0, updates = 0, gaps = 0;
   std::chrono::nanoseconds project_time{0}, apply_time{0}, publish_time{0};
   vm::MachineCounters machine;
   StateCacheStats cache;
 };
+
+inline constexpr auto kProjectorStats = std::to_array<Described<ProjectorStats>>({
+    {"blocks", &ProjectorStats::blocks, "Blocks projected"},
+    {"updates", &ProjectorStats::updates, "Transactions and account writes of the blocks projected"},
+    {"gaps", &ProjectorStats::gaps, "Gaps recorded"},
+    {"project_us", &ProjectorStats::project_time, "Time spent in the machine"},
+    {"apply_us", &ProjectorStats::apply_time, "Time spent in applying batches to store and cache"},
+    {"publish_us", &ProjectorStats::publish_time, "Time spent in encoding and posting frames"},
+});
+static_assert(DescribesAll(kProjectorStats, sizeof(vm::MachineCounters) + sizeof(StateCacheStats)));
 
 // Applier: takes a sealed batch wherever it was made: store, then cache, then sink.
 //   Thread:    the projector's.

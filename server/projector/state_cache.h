@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "absl/status/statusor.h"
+#include "server/base/counters.h"
 #include "server/vm/state_view.h"
 #include "storage/entity_store.h"
 #include "storage/model.h"
@@ -69,9 +70,17 @@ class LruCache {
 };
 
 struct StateCacheStats {
-  uint64_t hits = 0, misses = 0;  // of entities and side rows together
+  uint64_t hits = 0, misses = 0;
   uint64_t bytes = 0, rows = 0;
 };
+
+inline constexpr auto kStateCacheStats = std::to_array<Described<StateCacheStats>>({
+    {"hits", &StateCacheStats::hits, "Rows and side rows that were asked for and in memory"},
+    {"misses", &StateCacheStats::misses, "Rows and side rows that were asked for and had to be read from the store"},
+    {"bytes", &StateCacheStats::bytes, "Bytes of the rows in memory", CountKind::kGauge},
+    {"rows", &StateCacheStats::rows, "Rows and side rows in memory", CountKind::kGauge},
+});
+static_assert(DescribesAll(kStateCacheStats));
 
 // StateCache
 //   Thread:    the projector's.

@@ -12,7 +12,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "end_to_end"))
-os.environ.setdefault("EVERSTATE", str(HERE.parent.parent / "build" / "bench" / "everstate"))
+import floors  # noqa: E402
+
+os.environ.setdefault("EVERSTATE", str(floors.BUILD / "everstate"))
 
 import harness  # noqa: E402
 import places  # noqa: E402
@@ -27,9 +29,9 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
-def measure(recording):
+def measure(of):
     with tempfile.TemporaryDirectory(prefix="everstate-bench-") as folder:
-        replay = harness.Replay(recording, options=["--slots-per-second", "max", "--loop"])
+        replay = harness.Replay(of, options=["--slots-per-second", "max", "--loop"])
         server = harness.Server(replay.endpoint, pathlib.Path(folder) / "data").ready()
         try:
             time.sleep(1)
@@ -51,15 +53,20 @@ def measure(recording):
         }
 
 
-def main():
-    recording = places.recording("spl") or places.recording("spl-small")
-    print(f"whole line over {pathlib.Path(recording).name}, {RUNS} runs of {SECONDS:.0f} s, 0 subscribers")
-    runs = [measure(recording) for _ in range(RUNS)]
-    for run in runs:
-        print(json.dumps(run))
+def recording():
+    return places.recording("spl") or places.recording("spl-small")
+
+
+def measure_all(of):
+    print(f"whole line over {pathlib.Path(of).name}, {RUNS} runs of {SECONDS:.0f} s, 0 subscribers", flush=True)
+    runs = []
+    for _ in range(RUNS):
+        runs.append(measure(of))
+        print(json.dumps(runs[-1]), flush=True)
     cpu = [run["cpu_us_per_update"] for run in runs]
     print(f"CPU per update: {statistics.median(cpu)} us at the median, {min(cpu)} to {max(cpu)}")
+    return runs
 
 
 if __name__ == "__main__":
-    main()
+    measure_all(recording())

@@ -1,54 +1,21 @@
-// The update path of one mutation: the next row, its JSON, and base58. Sizes are those of a typical entity: twenty
-// fields, about 700 bytes.
+// The update path of one mutation: the next row, its JSON, and base58.
 #include <benchmark/benchmark.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "server/base/base58.h"
 #include "storage/row.h"
+#include "tests/bench/example_entity.h"
 
 namespace everstate {
 namespace {
 
-constexpr size_t kFields = 20;
-
-// Twenty fields in four sections: eight texts of a key's size, four keys as text, six integers, a float, an array of
-// ten.
-std::shared_ptr<const RowSchema> Schema() {
-  std::vector<FieldDef> fields;
-  for (size_t f = 0; f < kFields; ++f) {
-    fields.push_back({"section" + std::to_string(f % 4) + ".field_" + std::to_string(f), true});
-  }
-  return RowSchema::Build({{"Entity", fields}}, {}, {}).value();
-}
-
-RowRef ExampleRow() {
-  RowEditor editor;
-  editor.Reset(nullptr, kFields);
-  bool good = true;
-  for (FieldId f = 0; f < 12; ++f) good &= editor.Set(f, Value::Text("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"));
-  for (FieldId f = 12; f < 18; ++f) good &= editor.Set(f, Value::Uint(uint64_t{123456789} << f));
-  good &= editor.Set(18, Value::Float(0.123456789));
-  for (uint64_t i = 0; i < 10; ++i) good &= editor.Append(19, Value::Uint(i * 1000003));
-  if (!good) std::abort();
-  return editor.Build({250000000, 17}, 100).after;
-}
+using bench::ExampleRow, bench::kFields;
 
 Mutation OneFieldChanged() {
-  Mutation mutation;
-  mutation.key = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
-  mutation.cursor = {250000001, 4};
-  mutation.before = ExampleRow();
-  RowEditor editor;
-  editor.Reset(mutation.before, kFields);
-  if (!editor.Set(13, Value::Uint(42))) std::abort();
-  RowEditor::Built built = editor.Build(mutation.cursor, 100);
-  mutation.after = built.after;
-  mutation.changed = built.changed;
-  return mutation;
+  return bench::OneFieldChanged("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", ExampleRow(), {250000001, 4}, 42);
 }
 
 void BuildNextRowOneFieldOfTwenty(benchmark::State& state) {
@@ -71,7 +38,7 @@ void ParseRow(benchmark::State& state) {
 BENCHMARK(ParseRow);
 
 void EntityJson(benchmark::State& state) {
-  const auto schema = Schema();
+  const auto schema = bench::ExampleSchema();
   const RowRef row = ExampleRow();
   std::string out;
   for (auto _ : state) {
@@ -84,7 +51,7 @@ void EntityJson(benchmark::State& state) {
 BENCHMARK(EntityJson);
 
 void PatchJson(benchmark::State& state, const Mutation& mutation) {
-  const auto schema = Schema();
+  const auto schema = bench::ExampleSchema();
   std::string out;
   for (auto _ : state) {
     out.clear();
@@ -106,7 +73,7 @@ void PatchJsonOneField(benchmark::State& state) { PatchJson(state, OneFieldChang
 BENCHMARK(PatchJsonOneField);
 
 void NlohmannDump(benchmark::State& state) {
-  const auto schema = Schema();
+  const auto schema = bench::ExampleSchema();
   std::string text;
   AppendEntityJson(*schema, schema->entity(0), *ExampleRow(), &text);
   const nlohmann::json document = nlohmann::json::parse(text);

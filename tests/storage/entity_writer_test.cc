@@ -230,7 +230,9 @@ TEST_F(EntityWriterTest, AChangeOfAnotherRowIsDataLoss) {
   batch.block = TestBlock(2);
   batch.mutations = {second};
   ASSERT_TRUE(open_.writer->Apply(batch).ok());
+  EXPECT_EQ(open_.store->counters().merge_failures.value(), 0u);
   EXPECT_EQ(open_.store->Get(kAccount, "a").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(open_.store->counters().merge_failures.value(), 1u);
 }
 
 }  // namespace

@@ -63,6 +63,7 @@ LIBRARIES = [
     (re.compile(r"google/protobuf|\.pb\.h"), {"ingest", "proto", "admin", "cli", "console", "console_client"}),
     (re.compile(r"proto/(geyser|solana-storage)\."), {"ingest", "proto"}),
     (re.compile(r"imgui|GLFW/"), {"console"}),
+    (re.compile(r"prometheus/"), {"health"}),
     (re.compile(r"nlohmann/"), {"model", "stack", "fanout", "health", "cli", "console"}),
     (re.compile(r"^(zstd|zlib)\.h$"), {"ingest"}),
     (re.compile(r"CLI/"), {"cli", "main", "console"}),

@@ -27,6 +27,7 @@ export class FakePageServer {
   #http = null;
   #sockets = new Set(); // {socket, views: Map of view -> key or undefined}
   #slot = firstSlot;
+  #heardAt; // clock time of the newest slot
   #index = 0;
   #updates = 0;
   #noise = 1;
@@ -137,6 +138,7 @@ export class FakePageServer {
 
   nextSlot() {
     this.#slot++;
+    this.#heardAt = Date.now();
     this.#index = 0;
   }
 
@@ -230,7 +232,14 @@ export class FakePageServer {
       },
       newest_slot: this.#slot + 1,
       lag_slots: 1,
-      stream: { state: 'live', proven: true, error: '', from_slot: null, reconnects: 0 },
+      stream: {
+        state: 'live',
+        proven: true,
+        error: '',
+        from_slot: null,
+        reconnects: 0,
+        heard_ms_ago: this.#heardAt === undefined ? null : Date.now() - this.#heardAt,
+      },
       gaps: [],
       faults: [],
       views: this.#views(),

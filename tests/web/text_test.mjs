@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { LastChange, Rate, gapText, noticesOf, tilesOf } from '../../web/status.js';
+import { Rate, gapText, noticesOf, tilesOf } from '../../web/status.js';
 import { ageText, durationText, shortKey, valueText } from '../../web/text.js';
 
 test('ages and durations', () => {
@@ -38,21 +38,6 @@ test('a rate needs two readings, covers the last five seconds, and is unknown af
   assert.equal(rate.perSecond(), undefined);
 });
 
-test('the last change of a value is known only when it was seen', () => {
-  const heard = new LastChange();
-  assert.equal(heard.ageMs(0), undefined);
-  heard.add(undefined, 0);
-  heard.add(7, 1000);
-  heard.add(7, 2000);
-  assert.equal(heard.ageMs(2000), undefined, '7 may be older than the first reading');
-  heard.add(8, 3000);
-  heard.add(8, 9000);
-  assert.equal(heard.ageMs(9500), 6500);
-  heard.add(null, 10_000);
-  heard.add(8, 11_000);
-  assert.equal(heard.ageMs(12_000), undefined, 'another server may stand still');
-});
-
 test('values on one line', () => {
   const key = '21iTuRCm12GkYjSi6AXWJKCwjoXZMXeafH1nB3kXaPYn';
   assert.equal(shortKey(key), '21iTuR…kXaPYn');
@@ -75,8 +60,8 @@ test('values on one line', () => {
   assert.ok(valueText({ a: 'x'.repeat(9999) }).length <= 200);
 });
 
-const tiles = (status, heardMs) => {
-  const list = tilesOf(status, { updates: new Rate(), heardMs, now: 1_000_000 });
+const tiles = (status) => {
+  const list = tilesOf(status, { updates: new Rate(), now: 1_000_000 });
   return Object.fromEntries(list.map((tile) => [tile.field, tile]));
 };
 
@@ -89,14 +74,14 @@ test('tiles: nothing known is nothing shown, never 0', () => {
 
 test('tiles: units, lag in seconds, the colour of the stream', () => {
   const status = {
-    stream: { state: 'live', proven: true },
+    stream: { state: 'live', proven: true, heard_ms_ago: 500 },
     watermark: { slot: 5, block_time: 997 },
     lag_slots: 1,
     gaps: [{ from: 3, to: 6, cause: 'c' }],
     fanout: { sessions: 1, subscriptions: 2 },
     generation: 3,
   };
-  const shown = tiles(status, 500);
+  const shown = tiles(status);
   assert.deepEqual([shown.lag.value, shown.lag.unit, shown.lag.note], [1, 'slot', 'block time 3.0 s ago']);
   assert.deepEqual(shown.lag.noteField, ['lag_seconds', 3]);
   assert.equal(shown.slot.note, 'applied last · generation 3');
@@ -104,7 +89,9 @@ test('tiles: units, lag in seconds, the colour of the stream', () => {
   assert.equal(shown.gaps.note, '2 slots missing');
   assert.equal(shown.sessions.note, '2 subscriptions');
   assert.equal(shown.state.level, 'good');
-  assert.equal(tiles(status, 31_000).state.level, 'busy', 'live, but nothing is heard');
+  const silent = { ...status, stream: { ...status.stream, heard_ms_ago: 31_000 } };
+  assert.equal(tiles(silent).state.level, 'busy', 'live, but nothing is heard');
+  assert.equal(tiles({ stream: { state: 'live', heard_ms_ago: null } }).heard.value, undefined);
   assert.equal(tiles({ stream: { state: 'provider behind' } }).state.level, 'busy');
   assert.equal(tiles({ stream: { state: 'stopped' } }).state.level, 'bad');
   const recorded = { lag_slots: 0, watermark: { slot: 1, block_time: -200_000 } };

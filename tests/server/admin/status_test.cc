@@ -70,8 +70,10 @@ TEST(StatusProtoTest, WhatIsKnownIsThere) {
   line.deployment.archive->runs[1].before.slot = 20;
   line.deployment.archive->runs[1].last.slot = 100;
   line.deployment.archive_keep_bytes = 1000;
-  line.deployment.archive_failures = 1;
-  line.deployment.checkpoints_failed = 1;
+  line.deployment.archive_counters.emplace().failures.Add(1);
+  line.deployment.archive_counters->blocks_written.Add(6);
+  line.deployment.archive_counters->busy_us.Add(33);
+  line.deployment.counters.checkpoints_failed = 1;
   line.deployment.checkpoint_error = "disk full";
   line.traffic = {{"Thing/list", 5, 500, 2}};
   const pb::Status message = Filled(status);
@@ -84,7 +86,11 @@ TEST(StatusProtoTest, WhatIsKnownIsThere) {
   EXPECT_EQ(message.stream().since_heard_ms(), 1500u);
   EXPECT_EQ(message.stages(0).name(), "receive");
   EXPECT_EQ(message.stages(0).units(), 9u);
-  EXPECT_EQ(message.stages(1).busy_us(), 77u);
+  EXPECT_EQ(message.stages(1).name(), "archive");
+  EXPECT_EQ(message.stages(1).units(), 6u);
+  EXPECT_EQ(message.stages(1).busy_us(), 33u);
+  EXPECT_EQ(message.stages(2).name(), "project");
+  EXPECT_EQ(message.stages(2).busy_us(), 77u);
   ASSERT_EQ(message.slots_size(), 1);
   EXPECT_EQ(message.slots(0).confirm_ms(), 400u);
   EXPECT_FALSE(message.slots(0).has_settle_to_apply_us());

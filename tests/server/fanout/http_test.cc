@@ -1,3 +1,9 @@
+#include <sys/resource.h>
+
+#include <future>
+#include <thread>
+#include <vector>
+
 #include "server/fanout/page.h"
 #include "tests/server/fanout/fanout_fixture.h"
 
@@ -29,6 +35,84 @@ TEST_F(HttpTest, AsksTheHandlerFirst) {
   const std::string head = HttpExchange(fanout_->address(), "HEAD /health HTTP/1.1\r\nHost: t\r\n\r\n");
   EXPECT_NE(head.find("Content-Length: 11\r\n"), std::string::npos);
   EXPECT_EQ(Body(head), "");
+}
+
+HttpReply HealthOnly(std::string_view path) {
+  if (path == "/health") return {200, "text/plain", "OK"};
+  return {404, "text/plain", "Not Found"};
+}
+
+TEST_F(HttpTest, AHealthPortAnswersAsTheHandlerDoesAndNothingElse) {
+  FanoutOptions options = Options();
+  options.health_listen = "127.0.0.1:0";
+  Start(options, true, HealthOnly);
+  EXPECT_NE(fanout_->health_address(), fanout_->address());
+  const std::string health = HttpGet(fanout_->health_address(), "/health?verbose");
+  EXPECT_EQ(Status(health), "HTTP/1.1 200 OK");
+  EXPECT_EQ(Body(health), "OK");
+  ExpectFramed(health);
+  const std::string upgrade =
+      "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  for (const auto& [path, headers] : {std::pair("/", ""), std::pair("/index.html", ""), std::pair("/", upgrade.c_str())}) {
+    const std::string answer = HttpGet(fanout_->health_address(), path, headers);
+    EXPECT_EQ(Status(answer), "HTTP/1.1 404 Not Found") << path;
+    EXPECT_NE(answer.find("Content-Type: text/plain\r\n"), std::string::npos) << answer;
+    EXPECT_EQ(Body(answer), "Not Found");
+    ExpectFramed(answer);
+  }
+  EXPECT_EQ(counters().sessions_total.value(), 0u);
+  EXPECT_EQ(Status(HttpGet(fanout_->address(), "/health")), "HTTP/1.1 200 OK");
+}
+
+// However busy the lanes are: here their one thread waits inside of the handler.
+TEST_F(HttpTest, AHealthPortAnswersWhileTheLanesAreBusy) {
+  FanoutOptions options = Options();
+  options.lanes = 1;
+  options.health_listen = "127.0.0.1:0";
+  std::promise<void> entered, leave;
+  Start(options, true, [&, left = leave.get_future().share()](std::string_view path) {
+    if (path == "/wait") {
+      entered.set_value();
+      left.wait();
+    }
+    return HealthOnly(path);
+  });
+  std::thread busy([this] { HttpGet(fanout_->address(), "/wait"); });
+  entered.get_future().wait();
+  EXPECT_EQ(Body(HttpGet(fanout_->health_address(), "/health")), "OK");
+  leave.set_value();
+  busy.join();
+}
+
+// Somebody can still ask how the server is when the main port has all the sockets that it may have.
+TEST_F(HttpTest, AHealthPortHasRoomOfItsOwn) {
+  FanoutOptions options = Options();
+  options.sessions_max = 0;
+  options.health_listen = "127.0.0.1:0";
+  Start(options, true, HealthOnly);
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = limit.rlim_max;  // both ends of more than a thousand sockets are in this process
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  std::vector<TcpClient> idle;
+  ASSERT_TRUE(Eventually([&] {
+    idle.emplace_back(fanout_->address());
+    return counters().sessions_refused.value() > 0;
+  }));
+  EXPECT_EQ(Body(HttpGet(fanout_->health_address(), "/health")), "OK");
+}
+
+TEST_F(HttpTest, PortsThatCannotBeAreNamed) {
+  FanoutOptions options = Options();
+  Start(options);
+  options.health_listen = fanout_->address();
+  const auto taken = Fanout::Start(options, nullptr);
+  EXPECT_EQ(taken.status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_NE(taken.status().message().find("health-listen address " + fanout_->address()), std::string::npos) << taken.status();
+  options.health_listen = "8081";
+  const auto bad = Fanout::Start(options, nullptr);
+  EXPECT_EQ(bad.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(bad.status().message().find("health-listen address \"8081\""), std::string::npos) << bad.status();
 }
 
 TEST_F(HttpTest, UnknownPathsAreJson) {

@@ -4,16 +4,20 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
-#include <utility>
+
+#include "tests/server/health/running_status.h"
 
 namespace everstate {
 namespace {
+
+using testing::RunningStatus;
 
 // Before the rooms exist (the listener is the first of them) and after they are gone: alive, not ready, and it says so.
 TEST(HealthTest, WithoutSubjectsItIsAliveAndNotReady) {
   Health health;
   EXPECT_EQ(health.Answer("/health").status, 200);
   EXPECT_EQ(health.Answer("/healthz").body, "OK");
+  EXPECT_EQ(health.Answer("/healthz").content_type, "text/plain");
   for (const char* path : {"/ready", "/readiness"}) {
     EXPECT_EQ(health.Answer(path).status, 503);
     EXPECT_EQ(health.Answer(path).body, "NOT READY");
@@ -29,31 +33,22 @@ TEST(HealthTest, WithoutSubjectsItIsAliveAndNotReady) {
   EXPECT_EQ(health.progress().slot, 0u);
 }
 
-ServerStatus Running() {
-  ServerStatus status;
-  LineStatus& line = status.line.emplace();
-  auto schema =
-      RowSchema::Build({{"Thing", {{.path = "a"}}}}, {},
-                       {{"Thing/list", 0, ViewMode::kList, ""}, {"Thing/top", 0, ViewMode::kList, "it is derived"}});
-  EXPECT_TRUE(schema.ok()) << schema.status();
-  line.schema = *std::move(schema);
-  return status;
-}
-
 TEST(StatusJsonTest, WhatIsNotKnownIsNull) {
-  const auto json = nlohmann::json::parse(StatusJson(Running()));
+  const auto json = nlohmann::json::parse(StatusJson(RunningStatus()));
   for (const char* key :
        {"watermark", "newest_slot", "lag_slots", "lineage", "rewind", "archive", "checkpoint_error"}) {
     ASSERT_TRUE(json.contains(key)) << key;
     EXPECT_TRUE(json[key].is_null()) << key;
   }
   EXPECT_TRUE(json["stream"]["from_slot"].is_null());
+  EXPECT_TRUE(json["stream"]["heard_ms_ago"].is_null());
+  EXPECT_TRUE(json["ingest"]["newest_slot"].is_null());
   EXPECT_EQ(json["checkpoints_made"], 0);
   EXPECT_EQ(json["slots"], nlohmann::json::array());
 }
 
 TEST(StatusJsonTest, WhatIsKnownIsThere) {
-  ServerStatus status = Running();
+  ServerStatus status = RunningStatus();
   status.ready = true;
   LineStatus& line = *status.line;
   line.generation = 2;
@@ -63,6 +58,8 @@ TEST(StatusJsonTest, WhatIsKnownIsThere) {
   line.ingest.newest_slot.Set(104);
   line.ingest.gaps.Add(7);
   line.deployment.stream.state = ingest::StreamState::kLive;
+  status.at_steady = std::chrono::steady_clock::time_point(std::chrono::hours(5));
+  line.deployment.stream.last_slot_heard = status.at_steady - std::chrono::milliseconds(1500);
   line.deployment.inbox.name = "inbox";
   line.deployment.slots = {{.slot = 99, .updates = 6, .mutations = 2, .confirm = std::chrono::milliseconds(400)}};
   RewindStatus& rewind = line.deployment.rewind.emplace();
@@ -71,7 +68,7 @@ TEST(StatusJsonTest, WhatIsKnownIsThere) {
   rewind.state = RewindState::kDone;
   line.deployment.archive.emplace().runs.resize(1);
   line.deployment.archive->runs[0].last.slot = 100;
-  line.deployment.checkpoints_made = 4;
+  line.deployment.counters.checkpoints_made = 4;
   line.deployment.faults = {{.entity = "Thing",
                              .handler = "h",
                              .reason = vm::FaultReason::kKeyNull,
@@ -96,6 +93,7 @@ TEST(StatusJsonTest, WhatIsKnownIsThere) {
   EXPECT_EQ(json["newest_slot"], 104);
   EXPECT_EQ(json["lag_slots"], 4);
   EXPECT_EQ(json["ingest"]["gaps"], 7);
+  EXPECT_EQ(json["stream"]["heard_ms_ago"], 1500);
   EXPECT_EQ(json["queues"][0]["name"], "inbox");
   EXPECT_EQ(json["slots"][0]["confirm_ms"], 400);
   EXPECT_TRUE(json["slots"][0]["settle_to_apply_us"].is_null());
@@ -110,7 +108,7 @@ TEST(StatusJsonTest, WhatIsKnownIsThere) {
 
 // A provider's error may be anything; the answer is JSON all the same.
 TEST(StatusJsonTest, BytesThatAreNoTextAreReplaced) {
-  ServerStatus status = Running();
+  ServerStatus status = RunningStatus();
   status.line->deployment.stream.state = ingest::StreamState::kWaitingToReconnect;
   status.line->deployment.stream.error = "bad \xff\xfe";
   const auto json = nlohmann::json::parse(StatusJson(status));
@@ -121,6 +119,7 @@ TEST(StatusJsonTest, BytesThatAreNoTextAreReplaced) {
 TEST(HealthTest, AnUnknownPathIs404) {
   Health health;
   EXPECT_EQ(health.Answer("/").status, 404);
+  EXPECT_EQ(health.Answer("/").body, "Not Found");
   EXPECT_EQ(health.Answer("/statusx").status, 404);
 }
 

@@ -79,7 +79,7 @@ void RoundTrip(const std::filesystem::path& recording) {
     auto writer = OpenWriter({.dir = folder.path(), .segment_bytes = 200'000}, cover);
     for (const BlockRef& block : blocks) ASSERT_TRUE(writer->Append(*block).ok());
     EXPECT_EQ(writer->last(), blocks.back()->id);
-    EXPECT_EQ(writer->counters().blocks.value(), blocks.size());
+    EXPECT_EQ(writer->counters().blocks_written.value(), blocks.size());
   }
   const ReadBack read = ReadAfter(folder.path(), 0, cover);
   ASSERT_TRUE(read.status.ok()) << read.status;

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""/metrics and the port for health alone, of a real server: right by the format's rules, equal to /status at rest, rising under load."""
+
+import json
+import socket
+import subprocess
+import unittest
+import urllib.error
+import urllib.request
+
+import harness
+from harness import EVERSTATE, STACK, Replay, Server
+
+import places
+import prometheus_text
+import raw_ws
+import recording as oracle_recording
+
+RECORDING = places.recording("spl-small")
+# What goes on while nothing comes: the clock, and the scrapes themselves.
+MOVES = ("_uptime_seconds", "_since_heard_seconds", "_lag_seconds")
+# Where /status shows a counter, and what its metric's name begins with.
+GROUPS = {"ingest": ["everstate_ingest_"], "archive": ["everstate_archive_"], "projector": ["everstate_projector_", "everstate_vm_"],
+          "store": ["everstate_store_"], "fanout": ["everstate_fanout_"]}
+
+
+def fetch(url):
+    """(status, content type, body)."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as reply:
+            return reply.status, reply.headers["Content-Type"], reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+def scrape(server):
+    status, content_type, body = fetch(server.http + "/metrics")
+    assert (status, content_type) == (200, "text/plain; version=0.0.4; charset=utf-8"), (status, content_type)
+    return prometheus_text.parse(body)
+
+
+def value(families, name, **labels):
+    family = families[name]
+    key = tuple(sorted({"stack": "SplStream", **labels}.items()))
+    return family.samples[key]
+
+
+class MetricsTest(harness.EndToEndTest):
+    def serve(self, *options, slots_per_second="max", loop=()):
+        replay = self.start(Replay(RECORDING, options=["--slots-per-second", slots_per_second, *loop]))
+        return self.start(Server(replay.endpoint, self.folder / "data", options).listening())
+
+    def at_rest(self, *options):
+        server = self.serve(*options)
+        server.wait_for_slot([block.slot for block in oracle_recording.blocks(RECORDING)][-1])
+        return server
+
+    def subscribe(self, server, view):
+        client = raw_ws.connect(server.url)
+        self.addCleanup(client.close)
+        client.send({"type": "subscribe", "view": view})
+        while not ('"op":"snapshot"' in (text := client.message(harness.DEADLINE_S)) and json.loads(text)["complete"]):
+            pass
+        return client
+
+    def test_no_linter_complains(self):
+        families = scrape(self.at_rest())
+        self.assertEqual(prometheus_text.complaints(families), [])
+        self.assertGreater(len(families), 90)
+
+    def test_values_are_those_of_status(self):
+        server = self.at_rest("--health-listen", "127.0.0.1:0")
+        self.subscribe(server, "TokenMint/list")
+        status, families = harness.wait_for("two equal scrapes", lambda: self.between_equal_scrapes(server))
+        self.assertEqual(value(families, "everstate_watermark_slot"), status["watermark"]["slot"])
+        self.assertEqual(value(families, "everstate_ingest_newest_slot"), status["newest_slot"])
+        self.assertEqual(value(families, "everstate_lag_slots"), status["lag_slots"])
+        self.assertEqual(value(families, "everstate_generation"), status["generation"])
+        self.assertEqual(value(families, "everstate_checkpoints_made_total"), status["checkpoints_made"])
+        self.assertEqual(value(families, "everstate_stream_state", state=status["stream"]["state"]), 1)
+        self.assertEqual(families["everstate_stream_state"].total(), 1)
+        self.assertEqual(value(families, "hyperstack_ws_connections_active"), 1)
+        self.assertEqual(value(families, "hyperstack_ws_subscriptions_active", view_id="TokenMint/list"), 1)
+        self.assertEqual(value(families, "hyperstack_stream_events_received_total", event_type="account"), status["ingest"]["accounts"])
+        self.assertEqual(value(families, "hyperstack_projector_mutations_processed_total"), status["projector"]["mutations"])
+        self.assertEqual(value(families, "hyperstack_entities_active"), status["store"]["entities_estimate"])
+        shown = {dict(labels)["view_id"] for labels in families["hyperstack_ws_subscriptions_active"].samples}
+        self.assertEqual(shown, {view["id"] for view in status["views"]})
+        self.assertLess(abs(value(families, "everstate_stream_since_heard_seconds") - status["stream"]["heard_ms_ago"] / 1000), 30)
+        found = sum(self.compare_group(families, status[group], prefixes) for group, prefixes in GROUPS.items())
+        self.assertGreater(found, 50)
+
+    def between_equal_scrapes(self, server):
+        """(status, metrics) of one moment; None when something moved meanwhile, a ping for example."""
+        before, status, after = scrape(server), server.status(), scrape(server)
+        same = all(before[name].samples == family.samples for name, family in after.items() if not name.endswith(MOVES))
+        return (status, after) if same else None
+
+    def compare_group(self, families, counters, prefixes):
+        """Every number of an object of /status that has a metric of its own name is equal to it; how many there were."""
+        found = 0
+        for key, expected in counters.items():
+            if isinstance(expected, (dict, list)) or expected is None:
+                continue
+            scale, name = 1, key
+            for unit, per_second in (("_us", 1e6), ("_ms", 1e3)):
+                if key.endswith(unit):
+                    scale, name = per_second, key.removesuffix(unit) + "_seconds"
+            for metric in (prefix + name + end for prefix in prefixes for end in ("", "_total")):
+                if metric in families:
+                    self.assertAlmostEqual(value(families, metric) * scale, expected, msg=metric, delta=1e-3)
+                    found += 1
+        return found
+
+    def test_scrapes_under_load_only_rise(self):
+        server = self.serve(slots_per_second="200", loop=["--loop"]).ready()
+        clients = [self.subscribe(server, view) for view in ("TokenMint/list", "TokenAccount/list")]
+        earlier = scrape(server)
+        begun = value(earlier, "everstate_projector_updates_total")
+        for _ in range(20):
+            for client in clients:
+                client.message(harness.DEADLINE_S)
+            later = scrape(server)
+            self.assertEqual(prometheus_text.complaints(later), [])
+            for name, family in earlier.items():
+                rising = family.samples if family.type == "counter" else family.parts
+                now = later[name].samples if family.type == "counter" else later[name].parts
+                for labels, was in rising.items():
+                    self.assertGreaterEqual(now[labels], was, f"{name} {labels}")
+            earlier = later
+        harness.wait_for("updates", lambda: value(scrape(server), "everstate_projector_updates_total") > begun)
+        of_view = {"view_id": "TokenMint/list", "entity": "TokenMint", "mode": "list"}
+        self.assertGreater(value(scrape(server), "hyperstack_projector_frames_published_total", **of_view), 0)
+
+    def test_the_health_port_answers_and_stops(self):
+        server = self.at_rest("--health-listen", "127.0.0.1:0")
+        health = server.line(r"^health (http://127\.0\.0\.1:\d+)$")[1]
+        self.assertNotEqual(health, server.http)
+        for path, expected in {"/health": "OK", "/healthz": "OK", "/ready": "READY", "/readiness": "READY"}.items():
+            self.assertEqual(fetch(health + path), (200, "text/plain", expected))
+        status, content_type, body = fetch(health + "/status")
+        self.assertEqual((status, content_type, json.loads(body)["healthy"]), (200, "application/json", True))
+        self.assertEqual(value(prometheus_text.parse(fetch(health + "/metrics")[2]), "everstate_ready"), 1)
+        for path in ("/", "/index.html", "/nothing"):
+            self.assertEqual(fetch(health + path), (404, "text/plain", "Not Found"))
+        with self.assertRaises(raw_ws.Refused) as refused:
+            raw_ws.connect(health.replace("http://", "ws://"))
+        self.assertEqual(refused.exception.status, 404)
+        self.assertEqual(server.stop(), 0)
+
+    def test_an_occupied_health_port_exits_4_and_is_named(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            done = subprocess.run([EVERSTATE, "serve", "--stack", STACK, "--endpoint", "http://127.0.0.1:1", "--data", self.folder / "data",
+                                   "--listen", "127.0.0.1:0", "--admin", "off", "--health-listen", address],
+                                  capture_output=True, text=True, timeout=harness.DEADLINE_S)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn(f"health-listen address {address}", done.stdout + done.stderr)
+        self.assertIn("in use", done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
