@@ -192,8 +192,8 @@ absl::StatusOr<std::shared_ptr<RewindPlan>> Deployment::Impl::Plan(const RewindR
   auto next = store->BeginGeneration(plan->checkpoint);
   if (!next.ok()) return next.status();
   plan->store = *std::move(next);
-  spdlog::info("rewinding to slot {} from checkpoint {}: generation {} is filled from the {}", request.slot, plan->checkpoint.name,
-               plan->store->generation(), plan->from_archive ? "archive" : "stream");
+  LogInfo(Room::kDeployment, "rewinding to slot {} from checkpoint {}: generation {} is filled from the {}",
+          request.slot, plan->checkpoint.name, plan->store->generation(), plan->from_archive ? "archive" : "stream");
   std::lock_guard show(mutex);
   rewind = RewindStatus{request,
                         plan->checkpoint.name,
@@ -231,7 +231,7 @@ absl::StatusOr<bool> Deployment::Impl::TakesArchive(const RewindRequest& request
 }
 
 ingest::IngestOptions Deployment::Impl::MakeIngestOptions() const {
-  ingest::IngestOptions ingest_options;
+  ingest::IngestOptions ingest_options = options.stream;
   ingest_options.subscription = SubscriptionOf(options, *projection);
   ingest_options.ledger.commitment = options.commitment;
   ingest_options.ledger.from_slot = options.from_slot;
@@ -246,7 +246,7 @@ ingest::IngestOptions Deployment::Impl::MakeIngestOptions() const {
 }
 
 std::unique_ptr<Line> Deployment::Impl::MakeLine(std::shared_ptr<EntityStore> store) {
-  return std::make_unique<Line>(projection, std::move(store), [this](const Applied& applied) {
+  return std::make_unique<Line>(options.projector, projection, std::move(store), [this](const Applied& applied) {
     sinks.publish(applied);
     if (applied.batch->kind == BatchKind::kSlot) checkpointer->Applied(applied.batch->block.slot);
   });
@@ -282,7 +282,7 @@ absl::Status Deployment::Impl::Handle(const HandOver::Item& item) {
   if (const BlockRef* block = std::get_if<BlockRef>(&item)) return ProjectBlock(**block);
   const Gap* gap = std::get_if<Gap>(&item);
   if (gap == nullptr || gap->from != line->store->watermark().block.slot) return absl::OkStatus();
-  spdlog::warn("gap: blocks between slots {} and {} are missing: {}", gap->from, gap->to, gap->cause);
+  LogWarn(Room::kDeployment, "gap: blocks between slots {} and {} are missing: {}", gap->from, gap->to, gap->cause);
   return line->RecordGap(*gap);
 }
 
@@ -366,8 +366,8 @@ absl::Status Deployment::Impl::Switch(RewindPlan* plan, std::unique_ptr<Line>* n
   }
   sinks.switch_store(line->store);
   line->serving = true;
-  spdlog::info("rewound: generation {} serves from slot {}; generation {} is kept", line->store->generation(), line->store->watermark().block.slot,
-               old->store->generation());
+  LogInfo(Room::kDeployment, "rewound: generation {} serves from slot {}; generation {} is kept",
+          line->store->generation(), line->store->watermark().block.slot, old->store->generation());
   return absl::OkStatus();
 }
 
@@ -377,7 +377,8 @@ absl::Status Deployment::Impl::Abandon(const RewindPlan& plan, const absl::Statu
   ShowRewindFailed(std::string(why.message()));
   const Slot requested = plan.request.slot;
   if (absl::IsCancelled(why)) {
-    spdlog::info("the rewind to slot {} was not finished; it begins anew when it is asked for again", requested);
+    LogInfo(Room::kDeployment, "the rewind to slot {} was not finished; it begins anew when it is asked for again",
+            requested);
     return why;
   }
   if (at_start) {
@@ -390,7 +391,8 @@ absl::Status Deployment::Impl::Abandon(const RewindPlan& plan, const absl::Statu
   if (hand_over.archive() != nullptr && MissingFrom(hand_over.archive()->listing(), line->store->watermark().block, 0).empty()) {
     const absl::Status status = filler.FromArchive(line.get(), false, [] {});
     if (status.ok() || absl::IsCancelled(status)) return status;
-    spdlog::warn("generation {} cannot go on from the archive: {}", line->store->generation(), std::string(status.message()));
+    LogWarn(Room::kDeployment, "generation {} cannot go on from the archive: {}", line->store->generation(),
+            std::string(status.message()));
   }
   hand_over.Release([] { return true; });
   RestartAt(line->store->watermark().block);
@@ -426,10 +428,10 @@ void Deployment::Impl::MakeScheduledCheckpoint() {
   auto made = store->CreateCheckpoint();
   absl::Status status = made.status();
   if (made.ok()) {
-    spdlog::info("checkpoint {}: {} entities, {} bytes", made->name, made->entities, made->bytes);
+    LogInfo(Room::kDeployment, "checkpoint {}: {} entities, {} bytes", made->name, made->entities, made->bytes);
     status = everstate::PruneCheckpoints(options.store.data_dir, options.checkpoints.keep).status();
   }
-  if (!status.ok()) spdlog::warn("checkpoint: {}", std::string(status.message()));
+  if (!status.ok()) LogWarn(Room::kDeployment, "checkpoint: {}", std::string(status.message()));
   std::lock_guard show(mutex);
   made.ok() ? ++checkpoints_made : ++checkpoints_failed;
   checkpoint_error = status.ok() ? "" : std::string(status.message());
@@ -466,8 +468,10 @@ absl::StatusOr<std::unique_ptr<Deployment>> Deployment::Open(DeploymentOptions o
   if (impl->options.rewind.has_value()) {
     auto plan = impl->Plan(*impl->options.rewind);
     if (!plan.ok()) return plan.status();
-    if (*plan == nullptr) spdlog::info("generation {} was made by a rewind to slot {} already: starting normally; --again repeats it",
-                                       impl->serving->generation(), impl->options.rewind->slot);
+    if (*plan == nullptr)
+      LogInfo(Room::kDeployment,
+              "generation {} was made by a rewind to slot {} already: starting normally; --again repeats it",
+              impl->serving->generation(), impl->options.rewind->slot);
     impl->rewinding = *plan != nullptr;
     impl->rewind_at_start = *std::move(plan);
   }

@@ -6,7 +6,6 @@
 #include <charconv>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/log.h"
 #include "server/fanout/lane.h"
 #include "server/fanout/lingering.h"
 

@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "server/base/log.h"
 #include "server/fanout/client_message.h"
 #include "server/fanout/gate.h"
 #include "server/fanout/issue.h"

@@ -324,8 +324,8 @@ class YellowstoneSource : public Source {
                                       [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
                                         return stub->GetVersion(context, geyser::GetVersionRequest(), &response);
                                       });
-    spdlog::info("connected to {}, version {}", options_.endpoint,
-                 status.ok() ? response.version() : "unknown (" + status.ToString() + ")");
+    LogInfo(Room::kIngest, "connected to {}, version {}", options_.endpoint,
+            status.ok() ? response.version() : "unknown (" + status.ToString() + ")");
   }
 
   std::shared_ptr<grpc::Channel> OpenChannel() const {
@@ -358,33 +358,45 @@ class YellowstoneSource : public Source {
   std::set<grpc::ClientContext*> unaries_;  // the calls that are waited for
 };
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options) {
-  const auto bad = [&](const char* rule) {
-    return absl::InvalidArgumentError(absl::StrCat("endpoint \"", options.endpoint, "\": ", rule));
-  };
-  const bool tls = absl::StartsWith(options.endpoint, "https://");
-  if (!tls && !absl::StartsWith(options.endpoint, "http://")) return bad("it must begin with http:// or https://");
-  std::string target = options.endpoint.substr(tls ? 8 : 7);
+// host:port as gRPC takes it.
+absl::StatusOr<std::string> ParseEndpoint(const std::string& endpoint) {
+  const bool tls = absl::StartsWith(endpoint, "https://");
+  std::string target = endpoint.substr(std::min(endpoint.size(), size_t{tls ? 8u : 7u}));
   if (!target.empty() && target.back() == '/') target.pop_back();
-  if (target.find_first_of("/?#@ ") != std::string::npos) return bad("only a host and a port may follow");
+  const size_t more = target.find_first_of("/?#@ ");
+  const auto bad = [&](const char* rule) {
+    return absl::InvalidArgumentError(more == std::string::npos ? absl::StrCat("\"", endpoint, "\" ", rule) : rule);
+  };
+  if (!tls && !absl::StartsWith(endpoint, "http://")) return bad("must begin with http:// or https://");
+  if (more != std::string::npos)
+    return bad("may hold only a host and a port after http:// or https://: a token is said by itself");
   // host, host:port, [v6] or [v6]:port.
   const size_t host_end = target.starts_with('[') ? target.find(']') : std::min(target.find(':'), target.size()) - 1;
-  if (target.empty() || target.front() == ':' || host_end == std::string::npos) return bad("it names no host");
+  if (target.empty() || target.front() == ':' || host_end == std::string::npos) return bad("names no host");
   const std::string port = target.substr(host_end + 1);
   if (port.empty()) {
     target += tls ? ":443" : ":80";
   } else if (uint32_t number = 0;
              port.front() != ':' || !absl::SimpleAtoi(port.substr(1), &number) || number == 0 || number > 65535) {
-    return bad("its port must be a number from 1 to 65535");
+    return bad("must have a port from 1 to 65535");
   }
+  return target;
+}
+
+}  // namespace
+
+absl::Status CheckEndpoint(const std::string& endpoint) { return ParseEndpoint(endpoint).status(); }
+
+absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options) {
+  auto target = ParseEndpoint(options.endpoint);
+  if (!target.ok()) return absl::InvalidArgumentError(absl::StrCat("endpoint ", target.status().message()));
   // gRPC gives up the whole process over a metadata value that HTTP/2 cannot carry.
   const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
   if (!std::all_of(options.x_token.begin(), options.x_token.end(), printable)) {
     return absl::InvalidArgumentError("x_token: only printable ASCII characters may stand in it");
   }
-  return std::make_unique<YellowstoneSource>(options, std::move(target), tls);
+  return std::make_unique<YellowstoneSource>(options, *std::move(target),
+                                             absl::StartsWith(options.endpoint, "https://"));
 }
 
 }  // namespace everstate::ingest
