@@ -103,21 +103,23 @@ inline std::chrono::milliseconds TimeIn(std::chrono::milliseconds time) { return
 inline void PutTime(std::chrono::milliseconds time, uint32_t* ms) { *ms = static_cast<uint32_t>(time.count()); }
 inline void PutTime(std::chrono::milliseconds time, std::chrono::milliseconds* at) { *at = time; }
 
-// At least a millisecond, at most what the smallest of these types holds.
+// What the smallest of these types holds.
 inline constexpr std::chrono::milliseconds kTimeMax = std::chrono::hours(24 * 49);
 
 template <class At>
-Setting TimeSetting(std::string_view name, At at, std::string_view help) {
+Setting TimeSetting(std::string_view name, At at, std::string_view help,
+                    std::chrono::milliseconds min = std::chrono::milliseconds(1)) {
   return {.name = name,
           .kind = SettingKind::kTime,
           .unit = "TIME",
           .help = help,
           .parse =
-              [at](const std::string& text, Config* config) {
+              [at, min](const std::string& text, Config* config) {
                 const auto value = ParseTime(text);
                 if (!value.ok()) return value.status();
-                if (*value < std::chrono::milliseconds(1) || *value > kTimeMax) {
-                  return Refuse(text, absl::StrCat("does not lie between 1ms and ", FormatTime(kTimeMax)));
+                if (*value < min || *value > kTimeMax) {
+                  return Refuse(text,
+                                absl::StrCat("does not lie between ", FormatTime(min), " and ", FormatTime(kTimeMax)));
                 }
                 PutTime(*value, &at(*config));
                 return absl::OkStatus();

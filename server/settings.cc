@@ -120,9 +120,10 @@ Setting CheckpointEvery() {
           .kind = SettingKind::kText,
           .unit = "TIME|SLOTS|off",
           .help =
-              "Make a checkpoint every so much time (90s, 10m, 6h, 1d) or slots (5000slots); off = on demand only. A "
-              "checkpoint is hard links: it "
-              "costs the disk what changes afterwards, and a rewind repeats at most this much more than asked for",
+              "Make a checkpoint every so much time (90s, 10m, 6h, 1d) or slots (5000slots); off = on demand only. It "
+              "is hard "
+              "links: it costs the disk what changes afterwards, and a rewind repeats at most this much more than "
+              "asked for",
           .parse =
               [](const std::string& text, Config* config) {
                 const auto schedule = ParseCheckpointEvery(text);
@@ -222,14 +223,13 @@ std::vector<Setting> OfLine() {
       TimeSetting("stream.connect_timeout", FIELD(provider.connect_timeout_ms),
                   "A connection that does not come about is given up"),
       TimeSetting("stream.ping_interval", FIELD(provider.ping_interval_ms),
-                  "Pings to the provider, so that proxies see a client that speaks"),
+                  "Pings to the provider, so that proxies see a client that speaks", milliseconds(1000)),
       BytesSetting("stream.message_max", FIELD(provider.receive_bytes_max), 1u << 20, 2047u << 20,
                    "A larger message ends the connection; the largest account needs 11 MiB"),
       TimeSetting("stream.silence_max", FIELD(stream.silence_max),
                   "Nothing heard for so long: the connection is begun anew"),
-      TimeSetting("stream.backoff_first", FIELD(stream.backoff_first),
                   "The pause before the second try to connect; doubled each time, with full jitter"),
-      TimeSetting("stream.backoff_max", FIELD(stream.backoff_max), "The longest pause between two tries"),
+      TimeSetting("stream.backoff_max", FIELD(stream.backoff_max), "The longest pause between two tries to connect; it begins at 100ms and doubles, with full jitter", milliseconds(100)),
       TimeSetting("stream.parent_wait", FIELD(stream.ledger.parent_wait),
                   "A block whose parent is missing waits so long, then there is a gap"),
       NumberSetting("stream.open_slots_max", FIELD(stream.ledger.open_slots_max), 1, kAny,

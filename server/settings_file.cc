@@ -152,6 +152,7 @@ std::string TomlString(const std::string& text) {
 }  // namespace
 
 absl::StatusOr<std::vector<FileValue>> ReadSettingsFile(const std::string& file) {
+  errno = 0;
   std::ifstream in(file, std::ios::binary);
   std::ostringstream bytes;
   // An empty file sets failbit of what it is copied to.
