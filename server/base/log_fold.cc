@@ -60,14 +60,19 @@ void LogFolder::Add(LogRecord record, Time now, std::vector<LogRecord>* out) {
 }
 
 void LogFolder::Close(Time now, std::vector<LogRecord>* out) {
-  std::erase_if(folds_, [&](auto& entry) {
-    Fold& fold = entry.second;
-    if (now - fold.since < kWindow) return false;
-    if (fold.newest.more == 0) return true;
-    Emit(&fold, now, out);
-    fold.since = now;
-    return false;
-  });
+  for (auto entry = folds_.begin(); entry != folds_.end();) {
+    Fold& fold = entry->second;
+    const bool over = now - fold.since >= kWindow;
+    if (over && fold.newest.more == 0) {
+      entry = folds_.erase(entry);
+      continue;
+    }
+    if (over) {
+      Emit(&fold, now, out);
+      fold.since = now;
+    }
+    ++entry;
+  }
 }
 
 void LogFolder::CloseAll(Time now, std::vector<LogRecord>* out) {
