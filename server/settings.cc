@@ -12,7 +12,7 @@
 #include "server/setting_kinds.h"
 
 // Where a setting lies in the Config, for reading and for writing.
-#define FIELD(member) [](auto& config) -> auto& { return config.member; }
+#define FIELD(member) [](auto& whole) -> auto& { return whole.member; }
 
 namespace everstate {
 namespace {
@@ -228,8 +228,9 @@ std::vector<Setting> OfLine() {
                    "A larger message ends the connection; the largest account needs 11 MiB"),
       TimeSetting("stream.silence_max", FIELD(stream.silence_max),
                   "Nothing heard for so long: the connection is begun anew"),
-                  "The pause before the second try to connect; doubled each time, with full jitter"),
-      TimeSetting("stream.backoff_max", FIELD(stream.backoff_max), "The longest pause between two tries to connect; it begins at 100ms and doubles, with full jitter", milliseconds(100)),
+      TimeSetting("stream.backoff_max", FIELD(stream.backoff_max),
+                  "The longest pause between two tries to connect; it begins at 100ms and doubles, with full jitter",
+                  milliseconds(100)),
       TimeSetting("stream.parent_wait", FIELD(stream.ledger.parent_wait),
                   "A block whose parent is missing waits so long, then there is a gap"),
       NumberSetting("stream.open_slots_max", FIELD(stream.ledger.open_slots_max), 1, kAny,

@@ -30,8 +30,8 @@ struct Setting {
   SettingKind kind = SettingKind::kText;
   std::string_view unit;  // what stands for the value in a help text: "ADDR:PORT"
   std::string_view help;
-  std::string_view also;  // a second flag (--…) or variable that says the same; empty: none
-  bool secret = false;    // its value is printed nowhere
+  std::string_view also = "";  // a second flag (--…) or variable that says the same; empty: none
+  bool secret = false;         // its value is printed nowhere
   bool required = false;
   // Puts the value into the configuration. InvalidArgument saying what is wrong with it, without the setting's name,
   // and of a secret without the value. Settings are parsed in the order of the table.
