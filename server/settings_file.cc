@@ -179,7 +179,7 @@ std::string TomlValue(const Setting& setting, const std::string& text) {
       return text;
     case SettingKind::kLevels: {
       std::vector<std::string> pairs;
-      for (const std::string part : absl::StrSplit(text, ',')) {
+      for (const absl::string_view part : absl::StrSplit(text, ',')) {
         const std::pair<std::string, std::string> pair = absl::StrSplit(part, absl::MaxSplits('=', 1));
         pairs.push_back(absl::StrCat(pair.first, " = ", TomlString(pair.second)));
       }

@@ -29,7 +29,7 @@ inline constexpr std::array<std::string_view, 9> kRoomNames = {"admin",  "cli", 
 struct LogOptions {
   LogFormat format = LogFormat::kText;
   LogLevel level = LogLevel::kInfo;
-  std::map<Room, LogLevel> levels;  // of rooms that have one of their own
+  std::map<Room, LogLevel> levels = {};  // of rooms that have one of their own
 };
 
 // What is written from here on, and how: UTC, one line per record, whatever stands in it.

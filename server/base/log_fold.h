@@ -16,7 +16,7 @@ namespace everstate {
 struct LogRecord {
   Room room = Room::kServer;
   LogLevel level = LogLevel::kInfo;
-  std::string message;
+  std::string message = {};
   uint64_t more = 0;               // not 0: this stands for so many that are alike; `message` is the newest one's
   std::chrono::seconds window{0};  // in which they came
 };
