@@ -135,7 +135,7 @@ RC_GTEST_PROP(NearestProperty, ASlipOfTheFingerIsUnderstood, ()) {
 std::string RowOf(const Setting& setting) {
   const auto cell = [](std::string_view text) { return absl::StrReplaceAll(std::string(text), {{"|", "\\|"}}); };
   const std::string value = setting.format(Config());
-  std::string also = setting.also.empty() ? "" : absl::StrCat(" Also `", std::string(setting.also), "`.");
+  std::string also = setting.also.empty() ? "" : absl::StrCat("; also `", std::string(setting.also), "`");
   const std::string unset = setting.required ? "required" : "";
   return absl::StrCat("| `", std::string(setting.name), "` | ", cell(setting.unit), " | ",
                       value.empty() ? unset : "`" + value + "`", " | ", cell(setting.help), also, " |");
