@@ -361,7 +361,8 @@ class YellowstoneSource : public Source {
 // host:port as gRPC takes it.
 absl::StatusOr<std::string> ParseEndpoint(const std::string& endpoint) {
   const bool tls = absl::StartsWith(endpoint, "https://");
-  std::string target = endpoint.substr(std::min(endpoint.size(), size_t{tls ? 8u : 7u}));
+  const size_t scheme_end = endpoint.find("://");
+  std::string target = scheme_end == std::string::npos ? endpoint : endpoint.substr(scheme_end + 3);
   if (!target.empty() && target.back() == '/') target.pop_back();
   const size_t more = target.find_first_of("/?#@ ");
   const auto bad = [&](const char* rule) {

@@ -315,7 +315,7 @@ TEST(PrintConfigTest, HasEverySettingWithValueAndOrigin) {
   const std::string printed = PrintConfig(*resolved);
   EXPECT_THAT(printed, testing::ContainsRegex("\\[archive\\]\nkeep = [\"']8GiB[\"'] +# flag --archive-keep\n"));
   EXPECT_THAT(printed, testing::ContainsRegex("progress = true +# environment EVERSTATE_PROGRESS\n"));
-  EXPECT_THAT(printed, testing::ContainsRegex("levels = \\{ ingest = [\"']debug[\"'] \\} +# [^\n]*everstate.toml:2\n"));
+  EXPECT_THAT(printed, testing::ContainsRegex("levels = \\{ ingest = [\"']debug[\"'] \\} +# [^\n]*everstate.toml:1\n"));
   EXPECT_THAT(printed, testing::ContainsRegex("listen = [\"']\\[::\\]:8877[\"'] +# default\n"));
   EXPECT_THAT(printed, testing::ContainsRegex("# data is not set +# default\n"));
   for (const Setting& setting : Settings()) {
