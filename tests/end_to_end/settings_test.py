@@ -148,7 +148,6 @@ class SettingsTest(harness.EndToEndTest):
 
     def test_the_token_is_in_no_output(self):
         token = "very-secret-token"
-        replay = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
         file = self.write(f'x_token = "{token}"\n')
         common = ["--stack", STACK, "--listen", "127.0.0.1:0", "--admin", "off", "--log-level", "trace", "--log-format", "json"]
         for number, (args, variables) in enumerate([(("--config", file), {}), ((), {"EVERSTATE_X_TOKEN": token}), ((), {"YELLOWSTONE_X_TOKEN": token})]):
@@ -157,6 +156,7 @@ class SettingsTest(harness.EndToEndTest):
             self.assertNotIn("x_token", values)
             self.assertIn('# x_token = "(set)"', text)
             self.assertNotEqual(origins["x_token"], "default")
+            replay = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
             with unittest.mock.patch.dict(os.environ, variables):
                 server = self.start(Process(EVERSTATE, "serve", *args, *common, "--endpoint", replay.endpoint, "--data", self.folder / f"data{number}"))
             server.line("ready ws://")
