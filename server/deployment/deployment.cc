@@ -218,7 +218,7 @@ absl::StatusOr<bool> Deployment::Impl::TakesArchive(const RewindRequest& request
     if (!listing.ok()) return listing.status();
     const std::string missing = MissingFrom(*listing, checkpoint, up_to);
     if (missing.empty()) return true;
-    spdlog::info("{}: the provider is asked for them", missing);
+    LogInfo(Room::kDeployment, "{}: the provider is asked for them", missing);
     has_some = listing->faults.empty() && !listing->runs.empty() && listing->runs.back().last.slot > checkpoint.slot;
   }
   // Before the first connection it cannot be asked.
@@ -260,7 +260,9 @@ absl::Status Deployment::Impl::ProjectBlock(const Block& block) {
   if (before.number != 0 && block.id.slot <= before.block.slot) return absl::OkStatus();
   if (!line->Follows(block.id)) {
     // What a rewind that was given up had taken from the queue is missing here.
-    spdlog::warn("block {} does not follow the state at slot {}: the stream is asked for what lies between", block.id.slot, before.block.slot);
+    LogWarn(Room::kDeployment,
+            "block {} does not follow the state at slot {}: the stream is asked for what lies between", block.id.slot,
+            before.block.slot);
     RestartAt(before.block);
     return absl::OkStatus();
   }
@@ -387,7 +389,8 @@ absl::Status Deployment::Impl::Abandon(const RewindPlan& plan, const absl::Statu
            absl::Status(why.code(), absl::StrCat("the rewind to slot ", requested, " is refused: ", std::string(why.message()))));
     return absl::CancelledError("the rewind was refused");
   }
-  spdlog::error("the rewind to slot {} failed, generation {} goes on: {}", requested, line->store->generation(), std::string(why.message()));
+  LogError(Room::kDeployment, "the rewind to slot {} failed, generation {} goes on: {}", requested,
+           line->store->generation(), std::string(why.message()));
   if (hand_over.archive() != nullptr && MissingFrom(hand_over.archive()->listing(), line->store->watermark().block, 0).empty()) {
     const absl::Status status = filler.FromArchive(line.get(), false, [] {});
     if (status.ok() || absl::IsCancelled(status)) return status;
@@ -413,7 +416,7 @@ Checkpointer::Made Deployment::Impl::NewestCheckpoint() const {
   Checkpointer::Made newest{0, watermark.number == 0 ? SteadyClock::now() : SteadyClock::time_point::min()};
   if (watermark.number == 0) return newest;
   const auto entries = ListCheckpoints(options.store.data_dir);
-  if (!entries.ok()) spdlog::warn("checkpoints: {}", std::string(entries.status().message()));
+  if (!entries.ok()) LogWarn(Room::kDeployment, "checkpoints: {}", std::string(entries.status().message()));
   for (const CheckpointEntry& entry : entries.ok() ? *entries : std::vector<CheckpointEntry>()) {
     if (!entry.status.ok() || !LedHere(*serving, entry.info) || entry.info.watermark.block.slot > watermark.block.slot) continue;
     const auto age = system_clock::now() - system_clock::from_time_t(entry.info.created_at);
