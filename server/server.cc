@@ -20,7 +20,7 @@ namespace everstate {
 namespace {
 
 ExitCode Fail(ExitCode code, const absl::Status& status) {
-  spdlog::error("{}", std::string(status.message()));
+  LogError(Room::kServer, "{}", std::string(status.message()));
   return code;
 }
 
@@ -33,20 +33,23 @@ ExitCode ListenExitCode(const absl::Status& status) {
   return status.code() == absl::StatusCode::kAlreadyExists ? ExitCode::kAddressInUse : ExitCode::kConfiguration;
 }
 
-absl::StatusOr<std::shared_ptr<const vm::Projection>> LoadProjection(const Config& config, const vm::Settings& settings) {
+absl::StatusOr<std::shared_ptr<const vm::Projection>> LoadProjection(const Config& config) {
   auto stack = stack::LoadStack(config.stack_file);
   if (!stack.ok()) return stack.status();
-  if ((*stack)->hash_differs) spdlog::warn("{}: its content_hash is not the hash of its content; the recomputed one is used", config.stack_file);
-  auto projection = vm::Projection::Compile(*stack, settings);
+  if ((*stack)->hash_differs)
+    LogWarn(Room::kServer, "{}: its content_hash is not the hash of its content; the recomputed one is used",
+            config.stack_file);
+  auto projection = vm::Projection::Compile(*stack, config.projection);
   if (!projection.ok()) return projection.status();
   for (const ViewDef& view : (*projection)->schema()->views()) {
-    if (!view.unsupported.empty()) spdlog::warn("view {} is not served: {}", view.id, view.unsupported);
+    if (!view.unsupported.empty()) LogWarn(Room::kServer, "view {} is not served: {}", view.id, view.unsupported);
   }
   return projection;
 }
 
 DeploymentOptions MakeDeploymentOptions(const Config& config, const stack::Stack& stack) {
   DeploymentOptions options;
+  options.store = config.store;
   options.store.data_dir = config.data_dir.empty() ? "data/" + stack.name : config.data_dir;
   options.endpoint = config.endpoint;
   options.commitment = config.commitment;
@@ -56,6 +59,22 @@ DeploymentOptions MakeDeploymentOptions(const Config& config, const stack::Stack
   options.archive_keep_bytes = config.archive_keep_bytes;
   options.checkpoints = config.checkpoints;
   options.rewind = config.rewind;
+  options.stream = config.stream;
+  options.projector = config.projector;
+  return options;
+}
+
+FanoutOptions MakeFanoutOptions(const Config& config) {
+  FanoutOptions options = config.fanout;
+  options.listen = config.listen;
+  if (config.health_listen != "off") options.health_listen = config.health_listen;
+  return options;
+}
+
+ingest::YellowstoneOptions MakeYellowstoneOptions(const Config& config) {
+  ingest::YellowstoneOptions options = config.provider;
+  options.endpoint = config.endpoint;
+  options.x_token = config.x_token;
   return options;
 }
 
@@ -64,12 +83,14 @@ void SayWhereItStands(const Config& config, const Deployment& deployment) {
   const std::string dir = deployment.options().store.data_dir.string();
   const Watermark watermark = store->watermark();
   if (watermark.number == 0) {
-    spdlog::info("store {}: empty, generation {}", dir, store->generation());
+    LogInfo(Room::kServer, "store {}: empty, generation {}", dir, store->generation());
     return;
   }
-  spdlog::info("store {}: generation {}, resuming at slot {} (batch {})", dir, store->generation(), watermark.block.slot, watermark.number);
+  LogInfo(Room::kServer, "store {}: generation {}, resuming at slot {} (batch {})", dir, store->generation(),
+          watermark.block.slot, watermark.number);
   if (config.from_slot.has_value()) {
-    spdlog::warn("--from-slot {} is ignored: the store is at slot {} and goes on from there", *config.from_slot, watermark.block.slot);
+    LogWarn(Room::kServer, "--from-slot {} is ignored: the store is at slot {} and goes on from there",
+            *config.from_slot, watermark.block.slot);
   }
 }
 
@@ -97,6 +118,7 @@ void WaitWhileRunning(const Config& config, const std::string& address, const He
   ProgressLine line;
   while (!stopping() && !deployment.failed()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    TickLog();
     if (!said_ready && health.ready()) {
       said_ready = true;
       PrintLine("ready ws://" + address + " slot=" + std::to_string(health.progress().slot));
@@ -109,17 +131,15 @@ void WaitWhileRunning(const Config& config, const std::string& address, const He
 }  // namespace
 
 ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) {
-  auto projection = LoadProjection(config, vm::Settings{});
+  auto projection = LoadProjection(config);
   if (!projection.ok()) return Fail(ExitCode::kConfiguration, projection.status());
-  auto source = ingest::OpenYellowstone({.endpoint = config.endpoint, .x_token = config.x_token});
+  auto source = ingest::OpenYellowstone(MakeYellowstoneOptions(config));
   if (!source.ok()) return Fail(ExitCode::kConfiguration, source.status());
 
   // The listener comes first: clients give up after a few tries, and opening a large store may take longer than they wait.
-  Health health;
-  FanoutOptions fanout_options;
-  fanout_options.listen = config.listen;
-  if (config.health_listen != "off") fanout_options.health_listen = config.health_listen;
-  auto fanout = Fanout::Start(fanout_options, [&health](std::string_view path) { return health.Answer(path); });
+  Health health(config.health_slot_silence);
+  auto fanout =
+      Fanout::Start(MakeFanoutOptions(config), [&health](std::string_view path) { return health.Answer(path); });
   if (!fanout.ok()) return Fail(ListenExitCode(fanout.status()), fanout.status());
   PrintLine("listening ws://" + (*fanout)->address());
   if (config.health_listen != "off") PrintLine("health http://" + (*fanout)->health_address());
@@ -136,7 +156,8 @@ ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) 
 
   std::unique_ptr<AdminServer> admin;
   if (config.admin != "off") {
-    auto started = AdminServer::Start({.listen = config.admin}, {&deployment, fanout->get(), &health});
+    auto started = AdminServer::Start({.listen = config.admin, .threads_max = config.admin_threads_max},
+                                      {&deployment, fanout->get(), &health});
     if (!started.ok()) {
       (*fanout)->Stop();
       return Fail(ListenExitCode(started.status()), started.status());
@@ -155,7 +176,7 @@ ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) 
   health.Detach();
   (*fanout)->Stop();
   if (deployment.failed()) return Fail(ExitCodeOf(deployment.failure()), deployment.failure().status);
-  spdlog::info("stopped at slot {}", deployment.store()->watermark().block.slot);
+  LogInfo(Room::kServer, "stopped at slot {}", deployment.store()->watermark().block.slot);
   return ExitCode::kOrderly;
 }
 

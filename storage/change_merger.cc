@@ -47,8 +47,8 @@ class ChangeMerger : public rocksdb::MergeOperator {
     const uint64_t count = counters_->merge_failures.value();
     if (!std::has_single_bit(count)) return;
     const auto entity = ParseEntityKey(key);
-    spdlog::error("row of entity {}, key `{}`: {}; {} such failures so far", entity ? entity->entity : 0,
-                  absl::CHexEscape(std::string(entity ? entity->key : key)), std::string(why.message()), count);
+    LogError(Room::kStorage, "row of entity {}, key `{}`: {}; {} such failures so far", entity ? entity->entity : 0,
+             absl::CHexEscape(std::string(entity ? entity->key : key)), std::string(why.message()), count);
   }
 
   const std::shared_ptr<StoreCounters> counters_;

@@ -134,7 +134,7 @@ void DataDir::Release(uint64_t generation) {
   } else {
     status = DeleteNeverNamed(generation);
   }
-  if (!status.ok()) spdlog::warn("{}", std::string(status.message()));
+  if (!status.ok()) LogWarn(Room::kStorage, "{}", std::string(status.message()));
 }
 
 absl::Status DataDir::DeleteOlder(uint64_t current) {
@@ -144,7 +144,7 @@ absl::Status DataDir::DeleteOlder(uint64_t current) {
   if (!generations->empty()) generations->pop_back();  // the one left last
   for (const uint64_t generation : *generations) {
     if (open_.contains(generation)) continue;
-    spdlog::info("deleting generation {} of {}: two newer ones are there", generation, path_.string());
+    LogInfo(Room::kStorage, "deleting generation {} of {}: two newer ones are there", generation, path_.string());
     if (auto status = DeleteDirectory(GenerationPath(path_, generation)); !status.ok()) return status;
   }
   return absl::OkStatus();
@@ -161,7 +161,8 @@ absl::Status DataDir::NameCurrent(const CurrentRecord& current) {
   if (error) return ErrnoStatus(error.value(), "cannot rename to `current`:", beside);
   if (auto status = SyncDirectory(path_); !status.ok()) return status;
   // The switch is done; what cannot be deleted now goes with the next open.
-  if (auto status = DeleteOlder(current.generation); !status.ok()) spdlog::warn("{}", std::string(status.message()));
+  if (auto status = DeleteOlder(current.generation); !status.ok())
+    LogWarn(Room::kStorage, "{}", std::string(status.message()));
   return absl::OkStatus();
 }
 
@@ -173,7 +174,7 @@ absl::Status DataDir::DeleteNeverNamed(uint64_t generation) {
     return absl::FailedPreconditionError(
         fmt::format("{} is named like a generation but is no store: the data directory must be our own", dir.string()));
   }
-  spdlog::warn("deleting {}: its creation was never finished", dir.string());
+  LogWarn(Room::kStorage, "deleting {}: its creation was never finished", dir.string());
   return DeleteDirectory(dir);
 }
 

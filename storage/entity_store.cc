@@ -132,7 +132,7 @@ EntityStore::~EntityStore() {
   if (impl_->write_failed || !impl_->IsCurrent()) return;
   // With everything in tables the next open has no WAL to replay. What cannot be flushed is in the WAL.
   if (const auto status = FromRocks(impl_->db->Flush({}), "flushing at close"); !status.ok()) {
-    spdlog::warn("{}", status.ToString());
+    LogWarn(Room::kStorage, "{}", status.ToString());
   }
 }
 

@@ -133,7 +133,7 @@ bool IsUnfinishedName(std::string_view name) { return name.starts_with(kMaking) 
 UnfinishedDirectory::~UnfinishedDirectory() {
   std::error_code error;
   fs::remove_all(path_, error);
-  if (error) spdlog::warn("cannot delete {}: {}", path_.string(), error.message());
+  if (error) LogWarn(Room::kStorage, "cannot delete {}: {}", path_.string(), error.message());
 }
 
 absl::Status UnfinishedDirectory::RenameTo(const fs::path& to) {
@@ -165,7 +165,7 @@ absl::StatusOr<std::vector<std::string>> DeleteUnfinishedIn(const fs::path& dir)
   for (const std::string& name : *names) {
     std::error_code error;
     if (!IsUnfinishedName(name) || !fs::is_directory(dir / name, error)) continue;
-    spdlog::warn("deleting {}: it was left unfinished", (dir / name).string());
+    LogWarn(Room::kStorage, "deleting {}: it was left unfinished", (dir / name).string());
     if (auto status = DeleteDirectory(dir / name); !status.ok()) return status;
     deleted.push_back(name);
   }

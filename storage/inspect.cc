@@ -41,7 +41,7 @@ class TemporaryDir {
   ~TemporaryDir() {
     std::error_code error;
     if (!path_.empty()) fs::remove_all(path_, error);
-    if (error) spdlog::warn("cannot remove {}: {}", path_, error.message());
+    if (error) LogWarn(Room::kStorage, "cannot remove {}: {}", path_, error.message());
   }
   const std::string& path() const { return path_; }
 

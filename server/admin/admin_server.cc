@@ -47,7 +47,8 @@ struct AdminServer::Impl {
       return absl::UnavailableError(absl::StrCat("the admin service cannot listen on ", options.listen));
     address = absl::StrCat(checked->host, ":", port);
     if (!checked->loopback) {
-      spdlog::warn(
+      LogWarn(
+          Room::kAdmin,
           "the admin service listens on {}, and nothing asks who calls: everybody who reaches it can watch, rewind and "
           "delete checkpoints",
           address);

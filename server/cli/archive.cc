@@ -53,7 +53,7 @@ ExitCode List(const ArchiveListOptions& options) {
       ingest::ListArchive(std::filesystem::path(options.data_dir) / "archive",
                           options.verify ? ingest::ArchiveCheck::kFrames : ingest::ArchiveCheck::kHeaders);
   if (!listing.ok()) {
-    spdlog::error("{}", std::string(listing.status().message()));
+    LogError(Room::kCli, "{}", std::string(listing.status().message()));
     return ExitCode::kStore;
   }
   options.json ? PrintJson(*listing) : PrintTable(*listing);

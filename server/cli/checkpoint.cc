@@ -342,7 +342,7 @@ absl::Status Prune(const CheckpointOptions& options) {
 // What the command line says wrong is 2; what is wrong with the store or its checkpoints is 3.
 int Finish(const absl::Status& status) {
   if (status.ok()) return static_cast<int>(ExitCode::kOrderly);
-  spdlog::error("{}", std::string(status.message()));
+  LogError(Room::kCli, "{}", std::string(status.message()));
   const bool said_wrong = absl::IsInvalidArgument(status) || absl::IsNotFound(status) || absl::IsUnavailable(status);
   return static_cast<int>(said_wrong ? ExitCode::kConfiguration : ExitCode::kStore);
 }

@@ -2,13 +2,18 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <ctime>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "server/base/log.h"
 #include "server/cli/replay.h"
+#include "server/cli/setting_options.h"
 #include "server/config.h"
+#include "server/settings_sources.h"
 
 namespace everstate::cli {
 namespace {
@@ -28,6 +33,17 @@ void OnSignal(int signal) {
   }
 }
 
+// What the environment says of the log. Only serve looks at the rest.
+std::vector<std::string> LogEnvironment() {
+  std::vector<std::string> entries = Environment();
+  std::erase_if(entries, [](const std::string& entry) {
+    const std::string_view name = std::string_view(entry).substr(0, entry.find('='));
+    return std::ranges::none_of(
+        Settings(), [name](const Setting& setting) { return IsOfLog(setting) && setting.Variable() == name; });
+  });
+  return entries;
+}
+
 }  // namespace
 
 bool StopRequested() {
@@ -45,14 +61,18 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "everstate " EVERSTATE_VERSION);
   app.footer("Exit codes: 0 orderly stop, 2 configuration or stack, 3 store, 4 address in use, 5 another chain.");
-  std::string log_level = "info";
-  app.add_option("--log-level", log_level, "trace, debug, info, warn, error or off")->capture_default_str();
+  app.fallthrough();  // the options of the log may stand before and after the subcommand
+  SettingOptions log_options;
+  log_options.Add(&app, IsOfLog);
   app.parse_complete_callback([&] {
-    if (!InitLog(log_level)) throw CLI::ValidationError("--log-level", "\"" + log_level + "\" is not one of trace, debug, info, warn, error, off");
+    const auto resolved = ResolveConfig({.flags = log_options.said(), .environment = LogEnvironment(), .file = ""});
+    if (!resolved.ok())
+      throw CLI::ParseError(std::string(resolved.status().message()), CLI::ExitCodes::ValidationError);
+    InitLog(resolved->config.log);
   });
 
   int exit_code = static_cast<int>(ExitCode::kOrderly);
-  AddServeCommand(app, &exit_code);
+  AddServeCommand(app, log_options, &exit_code);
   AddReplayCommand(app, &exit_code);
   AddInspectCommand(app, &exit_code);
   AddCheckpointCommand(app, &exit_code);

@@ -8,8 +8,10 @@ namespace everstate::cli {
 
 int Main(int argc, char** argv);
 
+class SettingOptions;
+
 // Each adds its subcommand. When it was chosen its callback runs it and leaves the exit code in *exit_code.
-void AddServeCommand(CLI::App& app, int* exit_code);
+void AddServeCommand(CLI::App& app, const SettingOptions& log_options, int* exit_code);
 void AddInspectCommand(CLI::App& app, int* exit_code);
 void AddCheckpointCommand(CLI::App& app, int* exit_code);
 void AddArchiveCommand(CLI::App& app, int* exit_code);

@@ -364,7 +364,7 @@ void AddDecodeCommand(CLI::App& app, int* exit_code) {
   decode->add_option("RECORDING", options->recording, "A recording (*.updates)")->required();
   decode->callback([options, exit_code] {
     if (absl::Status status = Decode(*options); !status.ok()) {
-      spdlog::error("{}", std::string(status.message()));
+      LogError(Room::kCli, "{}", std::string(status.message()));
       *exit_code = static_cast<int>(ExitCode::kConfiguration);
     }
   });

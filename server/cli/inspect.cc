@@ -120,7 +120,7 @@ void AddInspectCommand(CLI::App& app, int* exit_code) {
   inspect->add_flag("--digest", options->digest, "Print one hash over the rows of state")->excludes(view);
   inspect->callback([options, exit_code] {
     if (absl::Status status = Inspect(*options); !status.ok()) {
-      spdlog::error("{}", std::string(status.message()));
+      LogError(Room::kCli, "{}", std::string(status.message()));
       *exit_code = static_cast<int>(status.code() == absl::StatusCode::kInvalidArgument ? ExitCode::kConfiguration : ExitCode::kStore);
     }
   });

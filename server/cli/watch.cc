@@ -89,13 +89,13 @@ class Watcher {
       const absl::Status status = Follow();
       if (done_) return ExitCode::kOrderly;
       if (status.code() == absl::StatusCode::kFailedPrecondition) {
-        spdlog::error("refused: {}", std::string(status.message()));
+        LogError(Room::kCli, "refused: {}", std::string(status.message()));
         return ExitCode::kConfiguration;
       }
       if (StopRequested()) break;
       if (live_) pause = kReconnectFirst;
       live_ = false;
-      spdlog::warn("{}; connecting again in {} ms", std::string(status.message()), pause.count());
+      LogWarn(Room::kCli, "{}; connecting again in {} ms", std::string(status.message()), pause.count());
       for (milliseconds slept{0}; slept < pause && !StopRequested(); slept += milliseconds(50)) std::this_thread::sleep_for(milliseconds(50));
       pause = std::min(pause * 2, kReconnectMax);
     }
@@ -232,7 +232,7 @@ void AddWatchCommand(CLI::App& app, int* exit_code) {
     if (options->url_and_view.size() == 2) options->url = options->url_and_view.front();
     auto address = ParseUrl(options->url);
     if (!address.ok()) {
-      spdlog::error("{}", std::string(address.status().message()));
+      LogError(Room::kCli, "{}", std::string(address.status().message()));
       *exit_code = static_cast<int>(ExitCode::kConfiguration);
       return;
     }

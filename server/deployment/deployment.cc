@@ -174,8 +174,8 @@ absl::StatusOr<std::shared_ptr<RewindPlan>> Deployment::Impl::Plan(const RewindR
   auto next = store->BeginGeneration(plan->checkpoint);
   if (!next.ok()) return next.status();
   plan->store = *std::move(next);
-  spdlog::info("rewinding to slot {} from checkpoint {}: generation {} is filled from the {}", request.slot, plan->checkpoint.name,
-               plan->store->generation(), plan->from_archive ? "archive" : "stream");
+  LogInfo(Room::kDeployment, "rewinding to slot {} from checkpoint {}: generation {} is filled from the {}",
+          request.slot, plan->checkpoint.name, plan->store->generation(), plan->from_archive ? "archive" : "stream");
   std::lock_guard show(mutex);
   rewind = RewindStatus{request,
                         plan->checkpoint.name,
@@ -200,7 +200,7 @@ absl::StatusOr<bool> Deployment::Impl::TakesArchive(const RewindRequest& request
     if (!listing.ok()) return listing.status();
     const std::string missing = MissingFrom(*listing, checkpoint, up_to);
     if (missing.empty()) return true;
-    spdlog::info("{}: the provider is asked for them", missing);
+    LogInfo(Room::kDeployment, "{}: the provider is asked for them", missing);
     has_some = listing->faults.empty() && !listing->runs.empty() && listing->runs.back().last.slot > checkpoint.slot;
   }
   // Before the first connection it cannot be asked.
@@ -213,7 +213,7 @@ absl::StatusOr<bool> Deployment::Impl::TakesArchive(const RewindRequest& request
 }
 
 ingest::IngestOptions Deployment::Impl::MakeIngestOptions() const {
-  ingest::IngestOptions ingest_options;
+  ingest::IngestOptions ingest_options = options.stream;
   ingest_options.subscription = SubscriptionOf(options, *projection);
   ingest_options.ledger.commitment = options.commitment;
   ingest_options.ledger.from_slot = options.from_slot;
@@ -228,7 +228,7 @@ ingest::IngestOptions Deployment::Impl::MakeIngestOptions() const {
 }
 
 std::unique_ptr<Line> Deployment::Impl::MakeLine(std::shared_ptr<EntityStore> store) {
-  return std::make_unique<Line>(projection, std::move(store), [this](const Applied& applied) {
+  return std::make_unique<Line>(options.projector, projection, std::move(store), [this](const Applied& applied) {
     sinks.publish(applied);
     if (applied.batch->kind == BatchKind::kSlot) checkpointer->Applied(applied.batch->block.slot);
   });
@@ -242,7 +242,9 @@ absl::Status Deployment::Impl::ProjectBlock(const Block& block) {
   if (before.number != 0 && block.id.slot <= before.block.slot) return absl::OkStatus();
   if (!line->Follows(block.id)) {
     // What a rewind that was given up had taken from the queue is missing here.
-    spdlog::warn("block {} does not follow the state at slot {}: the stream is asked for what lies between", block.id.slot, before.block.slot);
+    LogWarn(Room::kDeployment,
+            "block {} does not follow the state at slot {}: the stream is asked for what lies between", block.id.slot,
+            before.block.slot);
     RestartAt(before.block);
     return absl::OkStatus();
   }
@@ -265,7 +267,7 @@ absl::Status Deployment::Impl::Handle(const HandOver::Item& item) {
   if (const BlockRef* block = std::get_if<BlockRef>(&item)) return ProjectBlock(**block);
   const Gap* gap = std::get_if<Gap>(&item);
   if (gap == nullptr || gap->from != line->store->watermark().block.slot) return absl::OkStatus();
-  spdlog::warn("gap: blocks between slots {} and {} are missing: {}", gap->from, gap->to, gap->cause);
+  LogWarn(Room::kDeployment, "gap: blocks between slots {} and {} are missing: {}", gap->from, gap->to, gap->cause);
   return line->RecordGap(*gap);
 }
 
@@ -349,8 +351,8 @@ absl::Status Deployment::Impl::Switch(RewindPlan* plan, std::unique_ptr<Line>* n
   }
   sinks.switch_store(line->store);
   line->serving = true;
-  spdlog::info("rewound: generation {} serves from slot {}; generation {} is kept", line->store->generation(), line->store->watermark().block.slot,
-               old->store->generation());
+  LogInfo(Room::kDeployment, "rewound: generation {} serves from slot {}; generation {} is kept",
+          line->store->generation(), line->store->watermark().block.slot, old->store->generation());
   return absl::OkStatus();
 }
 
@@ -360,7 +362,8 @@ absl::Status Deployment::Impl::Abandon(const RewindPlan& plan, const absl::Statu
   ShowRewindFailed(std::string(why.message()));
   const Slot requested = plan.request.slot;
   if (absl::IsCancelled(why)) {
-    spdlog::info("the rewind to slot {} was not finished; it begins anew when it is asked for again", requested);
+    LogInfo(Room::kDeployment, "the rewind to slot {} was not finished; it begins anew when it is asked for again",
+            requested);
     return why;
   }
   if (at_start) {
@@ -369,11 +372,13 @@ absl::Status Deployment::Impl::Abandon(const RewindPlan& plan, const absl::Statu
            absl::Status(why.code(), absl::StrCat("the rewind to slot ", requested, " is refused: ", std::string(why.message()))));
     return absl::CancelledError("the rewind was refused");
   }
-  spdlog::error("the rewind to slot {} failed, generation {} goes on: {}", requested, line->store->generation(), std::string(why.message()));
+  LogError(Room::kDeployment, "the rewind to slot {} failed, generation {} goes on: {}", requested,
+           line->store->generation(), std::string(why.message()));
   if (hand_over.archive() != nullptr && MissingFrom(hand_over.archive()->listing(), line->store->watermark().block, 0).empty()) {
     const absl::Status status = filler.FromArchive(line.get(), false, [] {});
     if (status.ok() || absl::IsCancelled(status)) return status;
-    spdlog::warn("generation {} cannot go on from the archive: {}", line->store->generation(), std::string(status.message()));
+    LogWarn(Room::kDeployment, "generation {} cannot go on from the archive: {}", line->store->generation(),
+            std::string(status.message()));
   }
   hand_over.Release([] { return true; });
   RestartAt(line->store->watermark().block);
@@ -394,7 +399,7 @@ Checkpointer::Made Deployment::Impl::NewestCheckpoint() const {
   Checkpointer::Made newest{0, watermark.number == 0 ? SteadyClock::now() : SteadyClock::time_point::min()};
   if (watermark.number == 0) return newest;
   const auto entries = ListCheckpoints(options.store.data_dir);
-  if (!entries.ok()) spdlog::warn("checkpoints: {}", std::string(entries.status().message()));
+  if (!entries.ok()) LogWarn(Room::kDeployment, "checkpoints: {}", std::string(entries.status().message()));
   for (const CheckpointEntry& entry : entries.ok() ? *entries : std::vector<CheckpointEntry>()) {
     if (!entry.status.ok() || !LedHere(*serving, entry.info) || entry.info.watermark.block.slot > watermark.block.slot) continue;
     const auto age = system_clock::now() - system_clock::from_time_t(entry.info.created_at);
@@ -409,10 +414,10 @@ void Deployment::Impl::MakeScheduledCheckpoint() {
   auto made = store->CreateCheckpoint();
   absl::Status status = made.status();
   if (made.ok()) {
-    spdlog::info("checkpoint {}: {} entities, {} bytes", made->name, made->entities, made->bytes);
+    LogInfo(Room::kDeployment, "checkpoint {}: {} entities, {} bytes", made->name, made->entities, made->bytes);
     status = everstate::PruneCheckpoints(options.store.data_dir, options.checkpoints.keep).status();
   }
-  if (!status.ok()) spdlog::warn("checkpoint: {}", std::string(status.message()));
+  if (!status.ok()) LogWarn(Room::kDeployment, "checkpoint: {}", std::string(status.message()));
   std::lock_guard show(mutex);
   ++(made.ok() ? counters.checkpoints_made : counters.checkpoints_failed);
   checkpoint_error = status.ok() ? "" : std::string(status.message());
@@ -449,8 +454,10 @@ absl::StatusOr<std::unique_ptr<Deployment>> Deployment::Open(DeploymentOptions o
   if (impl->options.rewind.has_value()) {
     auto plan = impl->Plan(*impl->options.rewind);
     if (!plan.ok()) return plan.status();
-    if (*plan == nullptr) spdlog::info("generation {} was made by a rewind to slot {} already: starting normally; --again repeats it",
-                                       impl->serving->generation(), impl->options.rewind->slot);
+    if (*plan == nullptr)
+      LogInfo(Room::kDeployment,
+              "generation {} was made by a rewind to slot {} already: starting normally; --again repeats it",
+              impl->serving->generation(), impl->options.rewind->slot);
     impl->rewinding = *plan != nullptr;
     impl->rewind_at_start = *std::move(plan);
   }

@@ -75,6 +75,9 @@ struct DeploymentOptions {
   uint64_t archive_keep_bytes = 8ull << 30;  // 0: no archive
   CheckpointSchedule checkpoints;
   std::optional<RewindRequest> rewind;       // begun before the first block is applied
+  // Limits and patience of the stream; its subscription, commitment and position are the deployment's own.
+  ingest::IngestOptions stream;
+  ProjectorOptions projector;
 };
 
 // Where the line ends. All are called on the projector's thread.

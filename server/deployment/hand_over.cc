@@ -12,9 +12,10 @@ void HandOver::Archive(const Block& block) {
   if (status.ok() == !archive_failing_) return;
   archive_failing_ = !status.ok();
   if (archive_failing_) {
-    spdlog::warn("archive: slot {} is not in it: {}; a rewind past it needs the provider", block.id.slot, std::string(status.message()));
+    LogWarn(Room::kDeployment, "archive: slot {} is not in it: {}; a rewind past it needs the provider", block.id.slot,
+            std::string(status.message()));
   } else {
-    spdlog::info("archive: written again, from slot {} on", block.id.slot);
+    LogInfo(Room::kDeployment, "archive: written again, from slot {} on", block.id.slot);
   }
 }
 

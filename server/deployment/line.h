@@ -17,8 +17,10 @@ namespace everstate {
 //   Thread:    the projector's, except `store`, which never changes.
 //   Invariant: batches are published only while it serves; the one being filled by a rewind does not.
 struct Line {
-  Line(const std::shared_ptr<const vm::Projection>& projection, std::shared_ptr<EntityStore> s, BatchSink publish)
-      : store(std::move(s)), projector({}, projection, store.get(), [this, publish = std::move(publish)](const Applied& applied) {
+  Line(const ProjectorOptions& options, const std::shared_ptr<const vm::Projection>& projection,
+       std::shared_ptr<EntityStore> s, BatchSink publish)
+      : store(std::move(s)),
+        projector(options, projection, store.get(), [this, publish = std::move(publish)](const Applied& applied) {
           kProjectorThread.Assume();
           if (serving) publish(applied);
         }) {}

@@ -81,7 +81,7 @@ class TcpListener : public Listener, public std::enable_shared_from_this<TcpList
         return self->Accept();
       }
       // Out of descriptors, most likely: waiting is all that helps, and going on at once would eat the lane.
-      SPDLOG_WARN("accept: {}", error.message());
+      LogWarn(Room::kFanout, "accept: {}", error.message());
       self->retry_.expires_after(std::chrono::milliseconds(100));
       self->retry_.async_wait([self](error_code cancelled) {
         if (!cancelled && self->acceptor_.is_open()) self->Accept();

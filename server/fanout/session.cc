@@ -99,7 +99,7 @@ class Session final : public Peer, public FeedHost, public GateSink {
     lane_->state().readers.Run([look = std::move(look)] {});
   }
   void LookFailed(ViewFeed* feed, const std::optional<std::string>& key, const absl::Status& status) override EVERSTATE_ON_LANE {
-    SPDLOG_ERROR("the snapshot of {} failed: {}", feed->view().def.id, status.ToString());
+    LogError(Room::kFanout, "the snapshot of {} failed: {}", feed->view().def.id, status.ToString());
     counters_.subscribe_errors.Add();
     counters_.subscriptions.Sub();
     --subscriptions_;

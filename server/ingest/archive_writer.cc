@@ -141,7 +141,7 @@ absl::Status ArchiveWriter::Impl::AddExisting(const SegmentName& name, bool whol
   absl::StatusOr<SegmentSummary> summary =
       Summarize(name, whole ? ArchiveCheck::kHeaders : ArchiveCheck::kFrames, false);
   if (!summary.ok()) return summary.status();
-  if (!summary->fault.empty()) spdlog::warn("archive: {}; the segment ends there", summary->fault);
+  if (!summary->fault.empty()) LogWarn(Room::kIngest, "archive: {}; the segment ends there", summary->fault);
   if (summary->reach.blocks > 0) last = summary->reach.last;
   total_bytes += name.bytes;
   segments.push_back(*std::move(summary));
@@ -191,8 +191,8 @@ absl::Status ArchiveWriter::Impl::Recover(SegmentName* name, bool* whole) {
 
 // To the first `bytes` bytes; a segment of which nothing is left is removed.
 absl::Status ArchiveWriter::Impl::Cut(SegmentName* name, uint64_t bytes) {
-  spdlog::warn("archive: {}: a torn tail of {} bytes at offset {} is cut", name->path.string(), name->bytes - bytes,
-               bytes);
+  LogWarn(Room::kIngest, "archive: {}: a torn tail of {} bytes at offset {} is cut", name->path.string(),
+          name->bytes - bytes, bytes);
   name->bytes = bytes;
   const int failed = bytes == 0 ? unlink(name->path.c_str()) : truncate(name->path.c_str(), static_cast<off_t>(bytes));
   if (failed == 0) return absl::OkStatus();
@@ -231,8 +231,8 @@ absl::Status ArchiveWriter::Impl::CheckKnown(const BlockId& id) {
   }
   counters.blocks_known.Add();
   if (!segments.empty() && id.slot < segments.front().name.first_slot && !std::exchange(said_before_all, true)) {
-    spdlog::warn("archive: block {} and what follows lie before its first block, {}, and are not archived", id.slot,
-                 segments.front().name.first_slot);
+    LogWarn(Room::kIngest, "archive: block {} and what follows lie before its first block, {}, and are not archived",
+            id.slot, segments.front().name.first_slot);
   }
   return absl::OkStatus();
 }
@@ -317,8 +317,8 @@ absl::Status ArchiveWriter::Impl::Extend(const std::string& header) {
   const absl::Status status = WriteAll(fd, segment.path, {header, frame});
   if (status.ok()) return status;
   if (ftruncate(fd, static_cast<off_t>(segment.bytes)) != 0) {
-    spdlog::error("archive: {} cannot be cut back to {} bytes: {}", segment.path.string(), segment.bytes,
-                  std::generic_category().message(errno));
+    LogError(Room::kIngest, "archive: {} cannot be cut back to {} bytes: {}", segment.path.string(), segment.bytes,
+             std::generic_category().message(errno));
   }
   CloseSegment();
   return status;
@@ -351,7 +351,8 @@ void ArchiveWriter::Impl::Prune() {
   while (total_bytes > options.keep_bytes && segments.size() > 1) {
     const SegmentName& oldest = segments.front().name;
     if (unlink(oldest.path.c_str()) != 0 && errno != ENOENT) {
-      spdlog::warn("archive: {} cannot be removed: {}", oldest.path.string(), std::generic_category().message(errno));
+      LogWarn(Room::kIngest, "archive: {} cannot be removed: {}", oldest.path.string(),
+              std::generic_category().message(errno));
       return;
     }
     total_bytes -= oldest.bytes;

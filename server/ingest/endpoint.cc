@@ -10,19 +10,19 @@
 namespace everstate::ingest {
 
 absl::StatusOr<Endpoint> ParseEndpoint(const std::string& url) {
-  const auto bad = [&](const char* rule) {
-    return absl::InvalidArgumentError(absl::StrCat("endpoint \"", url, "\": ", rule));
-  };
   Endpoint endpoint;
   endpoint.tls = absl::StartsWith(url, "https://");
-  if (!endpoint.tls && !absl::StartsWith(url, "http://")) return bad("it must begin with http:// or https://");
-  std::string rest = url.substr(endpoint.tls ? 8 : 7);
+  const size_t scheme_end = url.find("://");
+  std::string rest = scheme_end == std::string::npos ? url : url.substr(scheme_end + 3);
   if (!rest.empty() && rest.back() == '/') rest.pop_back();
-  if (rest.find_first_of("/?#@ ") != std::string::npos) return bad("only a host and a port may follow");
+  const bool more = rest.find_first_of("/?#@ ") != std::string::npos;
+  const auto bad = [&](const char* rule) { return absl::InvalidArgumentError(more ? rule : absl::StrCat("\"", url, "\" ", rule)); };
+  if (!endpoint.tls && !absl::StartsWith(url, "http://")) return bad("must begin with http:// or https://");
+  if (more) return bad("may hold only a host and a port after http:// or https://: a token is said by itself");
   // host, host:port, [v6] or [v6]:port.
   const bool brackets = rest.starts_with('[');
   const size_t host_end = brackets ? rest.find(']') : std::min(rest.find(':'), rest.size()) - 1;
-  if (rest.empty() || rest.front() == ':' || host_end == std::string::npos) return bad("it names no host");
+  if (rest.empty() || rest.front() == ':' || host_end == std::string::npos) return bad("names no host");
   endpoint.host_in_url = rest.substr(0, host_end + 1);
   endpoint.host = brackets ? rest.substr(1, host_end - 1) : endpoint.host_in_url;
   endpoint.port = rest.substr(host_end + 1);
@@ -32,7 +32,7 @@ absl::StatusOr<Endpoint> ParseEndpoint(const std::string& url) {
   }
   uint32_t number = 0;
   if (endpoint.port.front() != ':' || !absl::SimpleAtoi(endpoint.port.substr(1), &number) || number == 0 || number > 65535) {
-    return bad("its port must be a number from 1 to 65535");
+    return bad("must have a port from 1 to 65535");
   }
   endpoint.port = std::to_string(number);
   return endpoint;

@@ -238,13 +238,13 @@ bool Ingest::Impl::Pause(Next next, const absl::Status& why) {
     s.error = text;
   });
   if (next == Next::kGoLive) {
-    spdlog::warn("the provider cannot replay from slot {} ({}): going on live; what is missing becomes a gap",
-                 ledger->position()->slot, text);
+    LogWarn(Room::kIngest, "the provider cannot replay from slot {} ({}): going on live; what is missing becomes a gap",
+            ledger->position()->slot, text);
   } else if (next == Next::kWaitForProvider) {
-    spdlog::warn("the provider is behind slot {}: waiting for it, again in {} ms", FromSlot().value_or(0),
-                 pause.count());
+    LogWarn(Room::kIngest, "the provider is behind slot {}: waiting for it, again in {} ms", FromSlot().value_or(0),
+            pause.count());
   } else {
-    spdlog::warn("the stream ended: {}; again in {} ms", text, pause.count());
+    LogWarn(Room::kIngest, "the stream ended: {}; again in {} ms", text, pause.count());
   }
   std::unique_lock lock(mutex);
   wake.wait_for(lock, pause, [&] { return Interrupted(); });
@@ -267,7 +267,7 @@ bool Ingest::Impl::BeginAnew() {
   live_only = false;
   replay_response_tries = 0;
   backoff = milliseconds(0);
-  spdlog::info("the stream begins anew at slot {}", at.slot);
+  LogInfo(Room::kIngest, "the stream begins anew at slot {}", at.slot);
   return sink(Restarted{at});
 }
 

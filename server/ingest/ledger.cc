@@ -210,8 +210,9 @@ void Ledger::Impl::SettleIfWhole(Slot slot) {
   counters->transactions_duplicate.Add(counts.transactions_duplicate);
   counters->transactions_conflicting.Add(counts.transactions_conflicting);
   if (counts.transactions_conflicting > 0) {
-    spdlog::warn("slot {}: {} transactions have an index that another one has; the first one of each index is kept",
-                 slot, counts.transactions_conflicting);
+    LogWarn(Room::kIngest,
+            "slot {}: {} transactions have an index that another one has; the first one of each index is kept", slot,
+            counts.transactions_conflicting);
   }
   block->first_heard = whole.first_heard;
   block->settled = now;

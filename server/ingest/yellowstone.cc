@@ -341,8 +341,8 @@ class YellowstoneSource : public Source {
                                         return stub->GetVersion(context, geyser::GetVersionRequest(), &response);
                                       });
     if (!status.ok() && channel_->GetState(false) != GRPC_CHANNEL_READY) return Explained(status);
-    spdlog::info("connected to {}, version {}", options_.endpoint,
-                 status.ok() ? response.version() : "unknown (" + status.ToString() + ")");
+    LogInfo(Room::kIngest, "connected to {}, version {}", options_.endpoint,
+            status.ok() ? response.version() : "unknown (" + status.ToString() + ")");
     return absl::OkStatus();
   }
 
@@ -383,9 +383,11 @@ class YellowstoneSource : public Source {
 
 }  // namespace
 
+absl::Status CheckEndpoint(const std::string& endpoint) { return ParseEndpoint(endpoint).status(); }
+
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options) {
   auto target = ParseEndpoint(options.endpoint);
-  if (!target.ok()) return target.status();
+  if (!target.ok()) return absl::InvalidArgumentError(absl::StrCat("endpoint ", target.status().message()));
   if (target->tls) {
     if (absl::Status status = CheckTlsRoots(); !status.ok()) return status;
   }

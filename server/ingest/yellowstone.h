@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/ingest/source.h"
 
@@ -17,7 +18,10 @@ struct YellowstoneOptions {
   size_t receive_bytes_max = 64u << 20;     // above the largest account (10 MiB) with all its overhead
 };
 
-// Errors: InvalidArgument when the endpoint is no such URL.
+// InvalidArgument when it is no such URL. What follows the host may be a credential: the message does not repeat it.
+absl::Status CheckEndpoint(const std::string& endpoint);
+
+// Errors: those of CheckEndpoint; InvalidArgument when the token cannot be sent.
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options);
 
 }  // namespace everstate::ingest

@@ -19,8 +19,8 @@ os.environ.setdefault("EVERSTATE", str(floors.BUILD / "everstate"))
 import harness  # noqa: E402
 import places  # noqa: E402
 
-SECONDS = float(os.environ.get("EVERSTATE_BENCH_SECONDS", "10"))
-RUNS = int(os.environ.get("EVERSTATE_BENCH_RUNS", "3"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "10"))
+RUNS = int(os.environ.get("BENCH_RUNS", "3"))
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 

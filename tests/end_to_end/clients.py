@@ -21,7 +21,7 @@ VIEWS = tuple(f"{entity}/list" for entity in ENTITIES)
 
 def node():
     """Node 22 with the pinned clients, or None."""
-    root = pathlib.Path(os.environ.get("EVERSTATE_NPM_ROOT", harness.HERE))
+    root = pathlib.Path(os.environ.get("TEST_NPM_ROOT", harness.HERE))
     path = root / "node_modules" / "node" / "bin" / "node"
     return str(path) if path.exists() else None
 

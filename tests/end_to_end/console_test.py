@@ -2,7 +2,7 @@
 """The desktop console against a real server, on a display of its own: what is injected reaches the server, and what the widgets
 show is what the server says elsewhere.
 
-EVERSTATE_CONSOLE_PROGRAM names the console; EVERSTATE_SHOTS=FOLDER leaves pictures there.
+TEST_CONSOLE_PROGRAM names the console; TEST_SHOTS=FOLDER leaves pictures there.
 """
 
 import json
@@ -19,8 +19,8 @@ from harness import Replay, Server, wait_for
 import places
 import recording as oracle_recording
 
-CONSOLE = os.environ.get("EVERSTATE_CONSOLE_PROGRAM", str(harness.TESTS.parent / "build" / "test" / "everstate-console"))
-SHOTS = os.environ.get("EVERSTATE_SHOTS")
+CONSOLE = os.environ.get("TEST_CONSOLE_PROGRAM", str(harness.TESTS.parent / "build" / "test" / "everstate-console"))
+SHOTS = os.environ.get("TEST_SHOTS")
 HEALTHY, UNHEALTHY, UNREACHABLE = 0, 1, 2
 
 

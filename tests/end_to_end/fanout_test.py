@@ -18,11 +18,11 @@ import looped
 import places
 import raw_ws
 
-# The short form is for every run. The long one: EVERSTATE_PAUSE_SECONDS=60 EVERSTATE_TRACED_BATCHES=100 ./fanout_test.py
-PAUSE_SECONDS = int(os.environ.get("EVERSTATE_PAUSE_SECONDS", "15"))
+# The short form is for every run. The long one: TEST_PAUSE_SECONDS=60 TEST_TRACED_BATCHES=100 ./fanout_test.py
+PAUSE_SECONDS = int(os.environ.get("TEST_PAUSE_SECONDS", "15"))
 PAUSE_SLOTS_PER_SECOND = 50
 WARM_UP_SECONDS = 5
-TRACED_BATCHES = int(os.environ.get("EVERSTATE_TRACED_BATCHES", "40"))
+TRACED_BATCHES = int(os.environ.get("TEST_TRACED_BATCHES", "40"))
 TRACED_SLOTS_PER_SECOND = 4
 WATCHERS = 50
 SESSION_QUEUE_BYTES_MAX = 8 << 20  # FanoutOptions: beyond it a session is closed with 1013

@@ -1,7 +1,8 @@
 """Runs the program as its users do: real processes on free ports of the loopback interface, real files, real signals.
 
-EVERSTATE names the program; EVERSTATE_GEYSER may name another Geyser server, which shares no code with our replay: one that takes
+EVERSTATE names the program; TEST_GEYSER may name another Geyser server, which shares no code with our replay: one that takes
 --recording, --listen, --slots-per-second, --replay-slots, --start-on-subscribers and --report. Tests that need it do not run without.
+The variables of the tests begin with TEST_: EVERSTATE_… are the settings of the program, which refuses those that it does not know.
 """
 
 import json
@@ -26,8 +27,8 @@ sys.path.insert(0, str(HERE / "oracle"))
 
 EVERSTATE = os.environ.get("EVERSTATE", str(TESTS.parent / "build" / "test" / "everstate"))
 STACK = TESTS / "stacks" / "SplStream.stack.json"
-GEYSER = os.environ.get("EVERSTATE_GEYSER")
-needs_geyser = unittest.skipUnless(GEYSER, "EVERSTATE_GEYSER names no other Geyser server")
+GEYSER = os.environ.get("TEST_GEYSER")
+needs_geyser = unittest.skipUnless(GEYSER, "TEST_GEYSER names no other Geyser server")
 DEADLINE_S = 120
 
 
@@ -143,7 +144,7 @@ class Replay(Process):
 
 
 class OtherGeyser(Replay):
-    """The Geyser server that EVERSTATE_GEYSER names: it judges our ingest without sharing code with our replay."""
+    """The Geyser server that TEST_GEYSER names: it judges our ingest without sharing code with our replay."""
 
     def __init__(self, recording, options=()):
         port = free_port()

@@ -16,11 +16,11 @@ import places
 import recording as oracle_recording
 
 # The short form is for every run. The long one plays the whole recording at the chain's pace, 20 kills in 45 s:
-# EVERSTATE_KILLS=20 EVERSTATE_SLOTS_PER_SECOND=2.5 EVERSTATE_RECORDING=spl ./kill_test.py
-KILLS = int(os.environ.get("EVERSTATE_KILLS", "8"))
-SLOTS_PER_SECOND = float(os.environ.get("EVERSTATE_SLOTS_PER_SECOND", "6"))
-SEED = int(os.environ.get("EVERSTATE_SEED", "1"))
-RECORDING = places.recording(os.environ.get("EVERSTATE_RECORDING", "spl-small"))
+# TEST_KILLS=20 TEST_SLOTS_PER_SECOND=2.5 TEST_RECORDING=spl ./kill_test.py
+KILLS = int(os.environ.get("TEST_KILLS", "8"))
+SLOTS_PER_SECOND = float(os.environ.get("TEST_SLOTS_PER_SECOND", "6"))
+SEED = int(os.environ.get("TEST_SEED", "1"))
+RECORDING = places.recording(os.environ.get("TEST_RECORDING", "spl-small"))
 RESTARTS = 3
 
 

@@ -14,8 +14,8 @@ from harness import Replay, Server
 import places
 import recording as oracle_recording
 
-SHOTS = os.environ.get("EVERSTATE_SHOTS")
-NPM_ROOT = pathlib.Path(os.environ.get("EVERSTATE_NPM_ROOT", harness.HERE))
+SHOTS = os.environ.get("TEST_SHOTS")
+NPM_ROOT = pathlib.Path(os.environ.get("TEST_NPM_ROOT", harness.HERE))
 NODE = NPM_ROOT / "node_modules" / "node" / "bin" / "node"
 
 
@@ -24,12 +24,12 @@ NODE = NPM_ROOT / "node_modules" / "node" / "bin" / "node"
 class PageTest(harness.EndToEndTest):
     def check_page(self, server, *arguments):
         done = subprocess.run([NODE, harness.TESTS / "web" / "page_test.mjs", server.http + "/", *arguments], capture_output=True, text=True, timeout=300,
-                              env={**os.environ, "EVERSTATE_NPM_ROOT": str(NPM_ROOT)})
+                              env={**os.environ, "TEST_NPM_ROOT": str(NPM_ROOT)})
         print(done.stdout)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def shots(self, name):
-        """Pictures at two widths, light and dark, in a folder of EVERSTATE_SHOTS when that is set."""
+        """Pictures at two widths, light and dark, in a folder of TEST_SHOTS when that is set."""
         return ["--shots", pathlib.Path(SHOTS) / name] if SHOTS else []
 
     def test_page_ends_with_the_state(self):

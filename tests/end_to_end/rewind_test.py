@@ -20,12 +20,12 @@ import raw_ws
 import recording as oracle_recording
 
 # The short form is for every run. The long one plays spl.updates at the chain's pace:
-# EVERSTATE_RECORDING=spl EVERSTATE_SLOTS_PER_SECOND=2.5 EVERSTATE_REPLAY_SLOTS=30 EVERSTATE_KILLS=20 ./rewind_test.py
-RECORDING = places.recording(os.environ.get("EVERSTATE_RECORDING", "spl-small"))
-SLOTS_PER_SECOND = float(os.environ.get("EVERSTATE_SLOTS_PER_SECOND", "4"))
-REPLAY_SLOTS = int(os.environ.get("EVERSTATE_REPLAY_SLOTS", "8"))
-KILLS = int(os.environ.get("EVERSTATE_KILLS", "6"))
-SEED = int(os.environ.get("EVERSTATE_SEED", "1"))
+# TEST_RECORDING=spl TEST_SLOTS_PER_SECOND=2.5 TEST_REPLAY_SLOTS=30 TEST_KILLS=20 ./rewind_test.py
+RECORDING = places.recording(os.environ.get("TEST_RECORDING", "spl-small"))
+SLOTS_PER_SECOND = float(os.environ.get("TEST_SLOTS_PER_SECOND", "4"))
+REPLAY_SLOTS = int(os.environ.get("TEST_REPLAY_SLOTS", "8"))
+KILLS = int(os.environ.get("TEST_KILLS", "6"))
+SEED = int(os.environ.get("TEST_SEED", "1"))
 SLOTS = [block.slot for block in oracle_recording.blocks(RECORDING)]
 
 

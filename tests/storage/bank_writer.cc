@@ -195,7 +195,7 @@ absl::Status RewindWithoutSpace(const std::filesystem::path& data_dir, size_t no
 }
 
 int Main(int argc, char** argv) {
-  InitLog("off");  // what is expected to go wrong is printed above
+  InitLog({.level = LogLevel::kOff});  // what is expected to go wrong is printed above
   if (argc != 4) return 2;
   const std::string mode = argv[1];
   const std::filesystem::path data_dir = argv[2];

@@ -5,13 +5,10 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 #include <rocksdb/db.h>
-#include <spdlog/sinks/ostream_sink.h>
 #include <sys/wait.h>
 
 #include <fstream>
-#include <sstream>
 
-#include "server/base/log.h"
 #include "storage/change_merger.h"
 #include "storage/keys.h"
 #include "storage/records.h"
@@ -35,20 +32,6 @@ void WithRawRocks(const std::filesystem::path& data_dir, const std::function<voi
   delete db;
 }
 
-// What is logged while it lives.
-class CapturedLog {
- public:
-  CapturedLog() : before_(spdlog::default_logger()) {
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
-  }
-  ~CapturedLog() { spdlog::set_default_logger(before_); }
-  std::string text() const { return text_.str(); }
-
- private:
-  std::ostringstream text_;
-  const std::shared_ptr<spdlog::logger> before_;
-};
-
 void FillSlots(const std::filesystem::path& data_dir, Slot count) {
   OpenStore open = OpenTestStore(data_dir);
   for (Slot slot = 1; slot <= count; ++slot)
@@ -66,7 +49,7 @@ TEST(EntityStore, ARowThatDoesNotFitItsChangesIsNamedLoggedAndCounted) {
     const std::string_view key = keys.Entity(kAccount, "a");
     ASSERT_TRUE(db->Merge({}, {key.data(), key.size()}, change).ok());
   });
-  CapturedLog log;
+  ::testing::internal::CaptureStderr();
   OpenStore open = OpenTestStore(folder.path());
   for (int i = 0; i < 5; ++i) {
     const auto row = open.store->Get(kAccount, "a");
@@ -74,7 +57,7 @@ TEST(EntityStore, ARowThatDoesNotFitItsChangesIsNamedLoggedAndCounted) {
     EXPECT_THAT(Message(row.status()), HasSubstr("key `a`"));
   }
   EXPECT_EQ(open.store->counters().merge_failures.value(), 5u);
-  const std::string text = log.text();
+  const std::string text = ::testing::internal::GetCapturedStderr();
   EXPECT_THAT(text, HasSubstr("row of entity 0, key `a`: row change: it is of the row 7:000000000001"));
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3) << "the first, second and fourth time: " << text;
 }

@@ -48,7 +48,7 @@ DOORS = {
     "deployment": {"deployment.h"},
     "health": {"health.h", "status.h"},
     "admin": {"admin_server.h"},
-    "server": {"server.h", "config.h", "progress_line.h"},
+    "server": {"server.h", "config.h", "settings.h", "settings_sources.h", "progress_line.h"},
     "cli": {"cli.h"},
     "console": None,
 }
@@ -64,8 +64,10 @@ LIBRARIES = [
     (re.compile(r"proto/(geyser|solana-storage)\."), {"ingest", "proto"}),
     (re.compile(r"imgui|GLFW/"), {"console"}),
     (re.compile(r"prometheus/"), {"health"}),
-    (re.compile(r"nlohmann/"), {"model", "stack", "fanout", "health", "cli", "console"}),
+    (re.compile(r"nlohmann/"), {"base", "model", "stack", "fanout", "health", "cli", "console"}),
     (re.compile(r"^(zstd|zlib)\.h$"), {"ingest"}),
+    (re.compile(r"toml\+\+/"), {"server"}),
+    (re.compile(r"spdlog/"), {"base"}),
     (re.compile(r"CLI/"), {"cli", "main", "console"}),
     (re.compile(r"^(thread|mutex|condition_variable)$"), {"base", "storage", "ingest", "projector", "fanout", "deployment", "health", "admin", "server", "cli", "console_client"}),
 ]

@@ -11,7 +11,7 @@ const networkComplaint = /^(Failed to load resource|WebSocket connection to )/;
 
 // Console errors and uncaught exceptions are in `errors`, refusals of the network in `refusals`.
 export async function openPage(url, { width = 1600, height = 1000, colorScheme = 'light' } = {}) {
-  const executablePath = process.env.EVERSTATE_CHROMIUM ?? '/usr/bin/chromium';
+  const executablePath = process.env.TEST_CHROMIUM ?? '/usr/bin/chromium';
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
   const context = await browser.newContext({ viewport: { width, height }, colorScheme });
   const page = await context.newPage();

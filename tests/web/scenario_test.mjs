@@ -7,7 +7,7 @@ import { FakePageServer } from './fake_page_server.mjs';
 
 const accounts = 'TokenAccount/list';
 const mints = 'TokenMint/list';
-const shots = process.env.EVERSTATE_SHOTS;
+const shots = process.env.TEST_SHOTS;
 
 const server = new FakePageServer();
 let opened;

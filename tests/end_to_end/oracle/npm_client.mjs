@@ -13,7 +13,7 @@
 // the global WebSocket is that of the package `ws`. Node 22's own fires no `close` after a connection that was refused, as
 // the standard and browsers do, and the client waits for it before it tries again.
 //
-// It needs a Node with a WebSocket of its own (22). EVERSTATE_NPM_ROOT names the folder whose node_modules holds the
+// It needs a Node with a WebSocket of its own (22). TEST_NPM_ROOT names the folder whose node_modules holds the
 // client, by default the one above this file's.
 
 import fs from 'node:fs';
@@ -101,7 +101,7 @@ function dump(client, views, folder) {
 async function main() {
   const { url, subscriptions, out, raw, untilSeq, reconnects } = readArguments();
   const here = path.dirname(fileURLToPath(import.meta.url));
-  const root = process.env.EVERSTATE_NPM_ROOT ?? path.dirname(here);
+  const root = process.env.TEST_NPM_ROOT ?? path.dirname(here);
   const entry = path.join(root, 'node_modules', 'hyperstack-typescript', 'dist', 'index.esm.js');
   const { HyperStack } = await import(pathToFileURL(entry));
   if (reconnects) {

@@ -1,6 +1,6 @@
 """Runs the real npm client against a scripted server: it must merge as the wire protocol says, and dump when told.
 
-The packages are taken from EVERSTATE_NPM_ROOT, else from tests/end_to_end (`npm ci` there puts them in place).
+The packages are taken from TEST_NPM_ROOT, else from tests/end_to_end (`npm ci` there puts them in place).
 """
 
 import json
@@ -18,7 +18,7 @@ import places
 from fake_server import FakeServer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.environ.get("EVERSTATE_NPM_ROOT", os.path.dirname(HERE))
+ROOT = os.environ.get("TEST_NPM_ROOT", os.path.dirname(HERE))
 NODE = os.path.join(ROOT, "node_modules", "node", "bin", "node")
 LIVE = [
     {"op": "patch", "key": "a", "data": {"n": {"y": 2}, "log": [2, 3], "_seq": "10:000000000001"}, "append": ["log"]},
@@ -71,7 +71,7 @@ class NpmClientTest(unittest.TestCase):
     def start(self, url, *arguments):
         command = [NODE, os.path.join(HERE, "npm_client.mjs"), url, *arguments, "--out", self.folder, "--raw", self.raw]
         pipe = subprocess.PIPE
-        environment = {**os.environ, "EVERSTATE_NPM_ROOT": ROOT}
+        environment = {**os.environ, "TEST_NPM_ROOT": ROOT}
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
         for cleanup in (process.stdout.close, process.stdin.close, process.wait, process.kill):
             self.addCleanup(cleanup)

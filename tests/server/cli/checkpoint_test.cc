@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "server/base/log.h"
 #include "server/cli/cli.h"
 #include "server/config.h"
 #include "storage/data_dir.h"
@@ -22,7 +21,6 @@ using Json = nlohmann::json;
 
 class CheckpointCommandTest : public AdminFixture {
  protected:
-  static void SetUpTestSuite() { ASSERT_TRUE(InitLog("info")); }
   void SetUp() override {
     AdminFixture::SetUp();
     dir_ = fs::temp_directory_path() / ("checkpoint_command_" + std::to_string(::getpid()));

@@ -23,9 +23,9 @@ constexpr int kBatchesBefore = 20, kBatchesLive = 400;
 class NpmClientMergeTest : public FanoutTest {
  protected:
   void SetUp() override {
-    if (const char* root = std::getenv("EVERSTATE_NPM_ROOT"); root != nullptr) root_ = root;
+    if (const char* root = std::getenv("TEST_NPM_ROOT"); root != nullptr) root_ = root;
     node_ = root_ + "/node_modules/node/bin/node";
-    if (!fs::exists(node_)) GTEST_SKIP() << "no pinned Node and npm client in EVERSTATE_NPM_ROOT";
+    if (!fs::exists(node_)) GTEST_SKIP() << "no pinned Node and npm client in TEST_NPM_ROOT";
     out_ = fs::path(::testing::TempDir()) / ("npm_client_merge_" + std::to_string(getpid()));
     fs::create_directories(out_);
     ASSERT_EQ(mkfifo((out_ / "stdin").c_str(), 0600), 0);

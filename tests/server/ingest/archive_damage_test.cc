@@ -52,7 +52,7 @@ void ExpectBlocks(const std::filesystem::path& dir, const std::vector<BlockRef>&
 // Whatever the length of the file: the whole records count, the rest is cut at open, and what is missing is appended
 // again.
 TEST(ArchiveDamage, ACutAtEveryByteLosesTheTornRecordOnly) {
-  spdlog::set_level(spdlog::level::off);
+  InitLog({.level = LogLevel::kOff});
   TemporaryFolder folder;
   const auto blocks = MadeChain(14, 15);  // one that is empty, one with a transaction
   WriteArchive({.dir = folder.path()}, blocks);
@@ -81,7 +81,7 @@ TEST(ArchiveDamage, ACutAtEveryByteLosesTheTornRecordOnly) {
     }
     ASSERT_TRUE(BytesOfFile(segment) == whole);
   }
-  spdlog::set_level(spdlog::level::info);
+  InitLog({});
 }
 
 // A power cut may leave zeros where bytes were not written yet, also in the middle of a record.
@@ -129,7 +129,7 @@ TEST(ArchiveDamage, AFileOfZerosIsNoSegmentAndTheOneBeforeItIsTheNewest) {
 
 // A flipped bit anywhere is found; what lies before it and the other segments remain; the writer goes on behind it.
 TEST(ArchiveDamage, AFlippedBitEndsTheRunOfItsSegment) {
-  spdlog::set_level(spdlog::level::off);
+  InitLog({.level = LogLevel::kOff});
   const auto blocks = MadeChain(10, 60);
   const auto later = MadeChain(61, 64);
   TemporaryFolder whole;
@@ -177,7 +177,7 @@ TEST(ArchiveDamage, AFlippedBitEndsTheRunOfItsSegment) {
     EXPECT_TRUE(again.status.ok()) << again.status;
     EXPECT_THAT(again.slots(), ElementsAre(61, 62, 63, 64));
   }
-  spdlog::set_level(spdlog::level::info);
+  InitLog({});
 }
 
 TEST(ArchiveDamage, AMissingSegmentIsAHole) {

@@ -12,7 +12,6 @@
 #include <random>
 #include <thread>
 
-#include "server/base/log.h"
 #include "server/ingest/recording.h"
 #include "server/ingest/yellowstone.h"
 #include "tests/support/geyser_builder.h"
