@@ -33,13 +33,20 @@ ExitCode ListenExitCode(const absl::Status& status) {
   return status.code() == absl::StatusCode::kAlreadyExists ? ExitCode::kAddressInUse : ExitCode::kConfiguration;
 }
 
-absl::StatusOr<std::shared_ptr<const vm::Projection>> LoadProjection(const Config& config, const vm::Settings& settings) {
-  auto stack = stack::LoadStack(config.stack_file);
-  if (!stack.ok()) return stack.status();
+// Null when it cannot be; everything that stands against it was logged.
+std::shared_ptr<const vm::Projection> LoadProjection(const Config& config, const vm::Settings& settings) {
+  stack::Diagnostics diagnostics(config.stack_file);
+  const auto stack = stack::ReadStackFile(&diagnostics);
+  const absl::Status status = stack.ok() ? settings.Check() : stack.status();
+  if (!status.ok()) {
+    spdlog::error("{}", std::string(status.message()));
+    return nullptr;
+  }
+  auto projection = vm::Projection::Compile(*stack, settings, &diagnostics);
+  for (const stack::Finding& finding : diagnostics.findings()) spdlog::error("{}", diagnostics.Text(finding));
+  if (projection == nullptr) return nullptr;
   if ((*stack)->hash_differs) spdlog::warn("{}: its content_hash is not the hash of its content; the recomputed one is used", config.stack_file);
-  auto projection = vm::Projection::Compile(*stack, settings);
-  if (!projection.ok()) return projection.status();
-  for (const ViewDef& view : (*projection)->schema()->views()) {
+  for (const ViewDef& view : projection->schema()->views()) {
     if (!view.unsupported.empty()) spdlog::warn("view {} is not served: {}", view.id, view.unsupported);
   }
   return projection;
@@ -109,8 +116,8 @@ void WaitWhileRunning(const Config& config, const std::string& address, const He
 }  // namespace
 
 ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) {
-  auto projection = LoadProjection(config, vm::Settings{});
-  if (!projection.ok()) return Fail(ExitCode::kConfiguration, projection.status());
+  const auto projection = LoadProjection(config, vm::Settings{});
+  if (projection == nullptr) return ExitCode::kConfiguration;
   auto source = ingest::OpenYellowstone({.endpoint = config.endpoint, .x_token = config.x_token});
   if (!source.ok()) return Fail(ExitCode::kConfiguration, source.status());
 
@@ -122,7 +129,7 @@ ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) 
   if (!fanout.ok()) return Fail(ListenExitCode(fanout.status()), fanout.status());
   PrintLine("listening ws://" + (*fanout)->address());
 
-  auto opened = Deployment::Open(MakeDeploymentOptions(config, (*projection)->stack()), *projection, *std::move(source));
+  auto opened = Deployment::Open(MakeDeploymentOptions(config, projection->stack()), projection, *std::move(source));
   if (!opened.ok()) {
     (*fanout)->Stop();
     return Fail(OpenExitCode(opened.status()), opened.status());
