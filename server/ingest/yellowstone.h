@@ -17,6 +17,9 @@ struct YellowstoneOptions {
   size_t receive_bytes_max = 64u << 20;     // above the largest account (10 MiB) with all its overhead
 };
 
+// The SubscribeRequest that a subscription becomes, as JSON with the names of geyser.proto.
+std::string SubscribeRequestJson(const Subscription& subscription);
+
 // Errors: InvalidArgument when the endpoint is no such URL.
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options);
 
