@@ -85,7 +85,7 @@ class ExpressionCompiler {
     switch (expr.kind) {
       case Kind::kFieldRef: {
         const auto field = find_(expr.text);
-        if (!field) return place.Invalid(Cat("\"", expr.text, "\" is no field of this entity"));
+        if (!field) return NoField(expr.text, place);
         node->field = *field;
         return absl::OkStatus();
       }
@@ -126,6 +126,14 @@ class ExpressionCompiler {
       default:
         return place.Unsupported(Cat("the expression ", stack::Name(expr.kind)));
     }
+  }
+
+  absl::Status NoField(std::string_view path, const Place& place) const {
+    for (size_t dot = path.rfind('.'); dot != std::string_view::npos && dot > 0; dot = path.rfind('.', dot - 1)) {
+      const std::string_view outer = path.substr(0, dot);
+      if (find_(outer)) return place.Unsupported(Cat("the path \"", path, "\" into the field \"", outer, "\""));
+    }
+    return place.Invalid(Cat("\"", path, "\" is no field of this entity"));
   }
 
   template <typename Table>

@@ -232,6 +232,7 @@ TEST(RefusalTest, Expressions) {
   };
   for (const auto& [expression, name] : nodes) ExpectRefused(with(expression), {kUnimplemented, at, name});
   ExpectRefused(with(R"({"FieldRef":{"path":"y.z"}})"), {kInvalid, at, "y.z"});
+  ExpectRefused(with(R"({"FieldRef":{"path":"x.y.z"}})"), {kUnimplemented, at, "\"x.y.z\" into the field \"x\""});
   ExpectRefused(with(R"({"Paren":{"expr":{"Var":{"name":"x"}}}})"), {kInvalid, at + ".Paren[0]", "\"x\""});
   ExpectRefused(with(absl::StrCat(R"({"Binary":{"op":"Add","left":{"Let":{"name":"v","value":)", ref, R"(,"body":)",
                                   ref, R"(}},"right":{"Var":{"name":"v"}}}})")),
