@@ -74,7 +74,7 @@ const Planted kFaults[] = {
     {"/entities/0/handlers/0/mappings/2/population", "\"Foo\"", "entities[0].handlers[0].mappings[2].population",
      "not one of SetOnce"},
     {"/entities/0/handlers/1/mappings/1/source/FromSource/path/segments", "[\"data\",\"nothing\"]",
-     "entities[0].handlers[1].mappings[1].source.FromSource.path", "no field \"data.nothing\""},
+     "entities[0].handlers[1].mappings[1].source.FromSource.path", "no field \"nothing\""},
     {"/entities/0/handlers/2/source/Source/type_name", "\"spl_token::NothingIxState\"",
      "entities[0].handlers[2].source", "spl_token::NothingIxState"},
     {"/entities/0/handlers/5/mappings/4/source/FromSource/transform", "\"HexEncode\"",
