@@ -19,8 +19,8 @@ namespace everstate::ingest {
 struct Subscription {
   std::vector<std::array<uint8_t, 32>> transaction_programs;  // transactions {vote: false, failed: false, account_include}
   std::vector<std::array<uint8_t, 32>> account_owners;        // accounts {owner}
-  bool everything = false;  // all accounts and all transactions, votes and failed ones too; the lists are empty then
   Commitment commitment = Commitment::kConfirmed;
+  bool everything = false;  // all accounts and all transactions, votes and failed ones too; the lists are empty then
 };
 
 // One connection's feed.
