@@ -33,15 +33,21 @@ ExitCode ListenExitCode(const absl::Status& status) {
   return status.code() == absl::StatusCode::kAlreadyExists ? ExitCode::kAddressInUse : ExitCode::kConfiguration;
 }
 
-absl::StatusOr<std::shared_ptr<const vm::Projection>> LoadProjection(const Config& config) {
-  auto stack = stack::LoadStack(config.stack_file);
-  if (!stack.ok()) return stack.status();
+// Null when it cannot be; everything that stands against it was logged.
+std::shared_ptr<const vm::Projection> LoadProjection(const Config& config) {
+  stack::Diagnostics diagnostics(config.stack_file);
+  const auto stack = stack::ReadStackFile(&diagnostics);
+  const absl::Status status = stack.ok() ? config.projection.Check() : stack.status();
+  if (!status.ok()) {
+    LogError(Room::kServer, "{}", std::string(status.message()));
+    return nullptr;
+  }
+  auto projection = vm::Projection::Compile(*stack, config.projection, &diagnostics);
+  for (const stack::Finding& finding : diagnostics.findings()) LogError(Room::kServer, "{}", diagnostics.Text(finding));
+  if (projection == nullptr) return nullptr;
   if ((*stack)->hash_differs)
-    LogWarn(Room::kServer, "{}: its content_hash is not the hash of its content; the recomputed one is used",
-            config.stack_file);
-  auto projection = vm::Projection::Compile(*stack, config.projection);
-  if (!projection.ok()) return projection.status();
-  for (const ViewDef& view : (*projection)->schema()->views()) {
+    LogWarn(Room::kServer, "{}: its content_hash is not the hash of its content; the recomputed one is used", config.stack_file);
+  for (const ViewDef& view : projection->schema()->views()) {
     if (!view.unsupported.empty()) LogWarn(Room::kServer, "view {} is not served: {}", view.id, view.unsupported);
   }
   return projection;
@@ -131,8 +137,8 @@ void WaitWhileRunning(const Config& config, const std::string& address, const He
 }  // namespace
 
 ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) {
-  auto projection = LoadProjection(config);
-  if (!projection.ok()) return Fail(ExitCode::kConfiguration, projection.status());
+  const auto projection = LoadProjection(config);
+  if (projection == nullptr) return ExitCode::kConfiguration;
   auto source = ingest::OpenYellowstone(MakeYellowstoneOptions(config));
   if (!source.ok()) return Fail(ExitCode::kConfiguration, source.status());
 
@@ -144,7 +150,7 @@ ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) 
   PrintLine("listening ws://" + (*fanout)->address());
   if (config.health_listen != "off") PrintLine("health http://" + (*fanout)->health_address());
 
-  auto opened = Deployment::Open(MakeDeploymentOptions(config, (*projection)->stack()), *projection, *std::move(source));
+  auto opened = Deployment::Open(MakeDeploymentOptions(config, projection->stack()), projection, *std::move(source));
   if (!opened.ok()) {
     (*fanout)->Stop();
     return Fail(OpenExitCode(opened.status()), opened.status());

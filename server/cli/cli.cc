@@ -77,6 +77,8 @@ int Main(int argc, char** argv) {
   AddInspectCommand(app, &exit_code);
   AddCheckpointCommand(app, &exit_code);
   AddArchiveCommand(app, &exit_code);
+  AddCheckCommand(app, &exit_code);
+  AddRecordCommand(app, &exit_code);
   AddDecodeCommand(app, &exit_code);
   AddWatchCommand(app, &exit_code);
   try {

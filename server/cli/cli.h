@@ -16,6 +16,8 @@ void AddInspectCommand(CLI::App& app, int* exit_code);
 void AddCheckpointCommand(CLI::App& app, int* exit_code);
 void AddArchiveCommand(CLI::App& app, int* exit_code);
 void AddDecodeCommand(CLI::App& app, int* exit_code);
+void AddCheckCommand(CLI::App& app, int* exit_code);
+void AddRecordCommand(CLI::App& app, int* exit_code);
 void AddWatchCommand(CLI::App& app, int* exit_code);
 
 // SIGINT and SIGTERM, turned into a question that can be asked. The handlers are set by the first call.

@@ -6,7 +6,7 @@ namespace everstate::idl {
 namespace {
 
 constexpr int kDepthMax = 64;
-constexpr size_t kEncodedBytesMax = 64u << 20;  // structs without bytes could fill any memory otherwise
+constexpr size_t kEncodedBytesMax = 64u << 20;  // structs without bytes and variants with long names could fill any memory otherwise
 
 // Gives the payload that begins at `start` its head. The length comes first in the encoding, and is known last.
 void CloseComposite(ValueTag tag, uint64_t count_or_shape, size_t start, std::string* out) {
@@ -127,7 +127,7 @@ bool BodyReader::Encode(TypeId id, const Shapes& shapes, std::string* out, int d
     AppendValue(value, out);
     return true;
   }
-  if (depth == kDepthMax) return Fail(DecodeError::kTooLarge);
+  if (depth == kDepthMax || out->size() > kEncodedBytesMax) return Fail(DecodeError::kTooLarge);
   switch (type.kind) {
     case Kind::kOption:
     case Kind::kFixedOption: {
@@ -169,7 +169,6 @@ bool BodyReader::EncodeStruct(TypeId id, const Shapes& shapes, std::string* out,
   }
   const uint8_t* const behind = at_;
   const size_t start = out->size();
-  if (start > kEncodedBytesMax) return Fail(DecodeError::kTooLarge);
   for (const uint16_t field : type.by_key) {
     at_ = starts[field];
     if (!Encode(type.fields[field].type, shapes, out, depth + 1)) return false;

@@ -14,6 +14,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "server/stack/diagnostics.h"
 #include "server/stack/idl.h"
 #include "storage/row_schema.h"
 #include "storage/value.h"
@@ -68,11 +69,13 @@ class ShapeTable {
   std::map<std::vector<std::string>, ShapeId> ids_;
 };
 
+// `faulty`: the item has findings. It is there only in a program that was not accepted, for its name and its place in the list.
 struct AccountLayout {
   std::string name;                    // as in the IDL; event type = program + "::" + name + "State"
   std::vector<uint8_t> discriminator;
   TypeId body = 0;                     // a kStruct, unless the IDL has a tuple or an enum here
   std::optional<uint32_t> exact_length;  // set when the discriminator is empty: data of exactly this length is this account
+  bool faulty = false;
 };
 struct InstructionLayout {
   std::string name;                    // PascalCase; event type = program + "::" + name + "IxState"
@@ -81,11 +84,13 @@ struct InstructionLayout {
   std::vector<std::string> accounts;   // as in the IDL
   std::string written;                 // the name as in the IDL
   std::vector<bool> optional;          // of each account: it may be missing, or the program's own id in its place. Empty: none
+  bool faulty = false;
 };
 struct EventLayout {
   std::string name;                    // event type = program + "::" + name + "CpiEvent"
   std::vector<uint8_t> discriminator;
   TypeId body = 0;
+  bool faulty = false;
 };
 
 // An event found in bytes: which, and where its body begins.
@@ -101,12 +106,15 @@ inline constexpr std::array<uint8_t, 8> kCpiEventTag = {0xe4, 0x45, 0xa5, 0x2e, 
 //   Thread:  immutable, any thread.
 class Program {
  public:
-  // Errors: InvalidArgument naming IDL, item and rule: an unknown defined type, a type that contains itself without end, two
+  // What the IDL's layouts are, and findings of items of `idl` ("types.Mint.supply"): an unknown defined type, a type that contains itself without end, two
   // fields of a struct with one JSON key, two accounts, instructions or events that the bytes cannot tell apart (same
   // discriminator, or empty discriminators with equal lengths), an account with an empty discriminator whose layout is not of
   // fixed size, an event without a type of its name, a bytemuck type with a part of no fixed size, a type beyond 16 MiB or
   // nested deeper than 64 or with more than 4096 fields, an array of elements without bytes, more than 65,536 types, a generic
-  // that is not bound, a value to the end of the body that is not the last one.
+  // that is not bound, a value to the end of the body that is not the last one. With findings the program is good for its
+  // names and for finding more of them only.
+  static std::shared_ptr<const Program> Compile(const stack::Idl& idl, const stack::Place& place);
+  // The same for whoever wants a sound program or none. Errors: InvalidArgument naming IDL, item and rule of each finding.
   static absl::StatusOr<std::shared_ptr<const Program>> Compile(const stack::Idl& idl);
 
   const std::string& name() const { return name_; }
@@ -145,6 +153,9 @@ class Program {
   std::unordered_map<size_t, int> account_by_length_;
   int log_instruction_ = -1;  // an instruction `log` of one byte without arguments
 };
+
+// A type as people write it: "u64", "option<pubkey>", "[u8; 32]"; structs are "object", tuples "tuple".
+std::string TypeName(const std::vector<Type>& types, TypeId id);
 
 std::string SnakeCase(std::string_view idl_name);   // each upper-case letter: '_' (not at the start) + lower case
 std::string PascalCase(std::string_view idl_name);  // split at '_', first letters upper case

@@ -11,18 +11,16 @@ namespace everstate::idl {
 // ProgramCompiler: builds the tables of one IDL.
 class ProgramCompiler {
  public:
-  explicit ProgramCompiler(const stack::Idl& idl) : idl_(idl), types_(idl), program_(new Program()) {}
+  ProgramCompiler(const stack::Idl& idl, const stack::Place& place) : idl_(idl), place_(place), types_(idl, place), program_(new Program()) {}
 
-  absl::StatusOr<std::shared_ptr<const Program>> Compile() {
+  std::shared_ptr<const Program> Compile() {
     program_->name_ = idl_.name;
-    const auto id = DecodeBase58Key32(idl_.program_id);
-    if (!id) return types_.Error("program_id", fmt::format("\"{}\" is not the base58 text of 32 bytes", idl_.program_id));
-    program_->program_id_ = *id;
-    for (const auto step : {&ProgramCompiler::Accounts, &ProgramCompiler::Instructions, &ProgramCompiler::Events}) {
-      if (absl::Status status = (this->*step)(); !status.ok()) return status;
-    }
-    if (absl::Status status = types_.Measure(); !status.ok()) return status;
-    if (absl::Status status = Matchers(); !status.ok()) return status;
+    if (const auto id = DecodeBase58Key32(idl_.program_id)) program_->program_id_ = *id;
+    else if (!place_.At("address").Faulty()) (void)types_.Error("program_id", fmt::format("\"{}\" is not the base58 text of 32 bytes", idl_.program_id));
+    Accounts();
+    Instructions();
+    Events();
+    Matchers(types_.Measure().ok());
     program_->types_ = types_.Take();
     return std::shared_ptr<const Program>(std::move(program_));
   }
@@ -39,8 +37,14 @@ class ProgramCompiler {
     return Form::kBorsh;
   }
 
-  absl::Status Accounts() {
-    for (const stack::IdlAccount& account : idl_.accounts) {
+  void Accounts() {
+    for (size_t i = 0; i < idl_.accounts.size(); ++i) {
+      const stack::IdlAccount& account = idl_.accounts[i];
+      AccountLayout& layout = program_->accounts_.emplace_back();
+      layout.name = account.name;
+      layout.discriminator = account.discriminator;
+      layout.faulty = Unread("accounts", i);
+      if (layout.faulty) continue;
       const std::string item = "accounts." + account.name;
       const stack::IdlTypeDef* def = types_.Find(account.name);
       Form form = FormOf(account.serialization);
@@ -49,91 +53,120 @@ class ProgramCompiler {
       absl::StatusOr<TypeId> body = account.fields.empty() && def != nullptr
                                         ? types_.Defined(account.name, form, item)
                                         : types_.Fields(account.fields, false, form, item);
-      if (!body.ok()) return body.status();
-      program_->accounts_.push_back({account.name, account.discriminator, *body, std::nullopt});
+      SetBody(body, &layout.body, &layout.faulty);
     }
-    return absl::OkStatus();
+  }
+
+  bool Unread(std::string_view list, size_t index) const { return place_.At(list, index).Faulty(); }
+
+  static void SetBody(const absl::StatusOr<TypeId>& compiled, TypeId* body, bool* faulty) {
+    if (compiled.ok()) *body = *compiled;
+    else *faulty = true;
   }
 
   // With one-byte discriminants only the first byte is on the wire, whatever the IDL fills in.
-  absl::Status Instructions() {
-    for (const stack::IdlInstruction& instruction : idl_.instructions) {
+  void Instructions() {
+    for (size_t i = 0; i < idl_.instructions.size(); ++i) {
+      const stack::IdlInstruction& instruction = idl_.instructions[i];
       const std::string item = "instructions." + instruction.name;
-      absl::StatusOr<TypeId> args = types_.Fields(instruction.args, false, Form::kBorsh, item);
-      if (!args.ok()) return args.status();
-      std::vector<uint8_t> discriminator = instruction.discriminator;
-      if (discriminator.empty()) return types_.Error(item, "has no discriminator");
-      if (idl_.discriminant_size == 1) discriminator.resize(1);
+      InstructionLayout& layout = program_->instructions_.emplace_back();
+      layout.name = PascalCase(instruction.name);
+      layout.written = instruction.name;
+      layout.discriminator = instruction.discriminator;
+      layout.accounts = instruction.accounts;
+      layout.optional = instruction.optional;
+      layout.faulty = Unread("instructions", i);
+      if (layout.faulty) continue;
+      SetBody(types_.Fields(instruction.args, false, Form::kBorsh, item), &layout.args, &layout.faulty);
+      if (layout.discriminator.empty()) layout.faulty |= !types_.Error(item, "has no discriminator").ok();
+      if (idl_.discriminant_size == 1) layout.discriminator.resize(1);
       if (idl_.discriminant_size == 1 && instruction.name == "log" && instruction.args.empty()) {
-        program_->log_instruction_ = static_cast<int>(program_->instructions_.size());
+        program_->log_instruction_ = static_cast<int>(i);
       }
-      program_->instructions_.push_back(
-          {PascalCase(instruction.name), std::move(discriminator), *args, instruction.accounts, instruction.name, instruction.optional});
     }
-    return absl::OkStatus();
   }
 
-  absl::Status Events() {
-    for (const stack::IdlEvent& event : idl_.events) {
+  void Events() {
+    for (size_t i = 0; i < idl_.events.size(); ++i) {
+      const stack::IdlEvent& event = idl_.events[i];
       const std::string item = "events." + event.name;
-      if (!event.fields && types_.Find(event.name) == nullptr) return types_.Error(item, "there is no type of its name");
-      if (event.discriminator.empty()) return types_.Error(item, "has no discriminator");
-      absl::StatusOr<TypeId> body =
-          event.fields ? types_.Fields(*event.fields, false, Form::kBorsh, item) : types_.Defined(event.name, Form::kBorsh, item);
-      if (!body.ok()) return body.status();
-      program_->events_.push_back({event.name, event.discriminator, *body});
+      EventLayout& layout = program_->events_.emplace_back();
+      layout.name = event.name;
+      layout.discriminator = event.discriminator;
+      layout.faulty = Unread("events", i);
+      if (layout.faulty) continue;
+      if (layout.discriminator.empty()) layout.faulty |= !types_.Error(item, "has no discriminator").ok();
+      if (!event.fields && types_.Find(event.name) == nullptr) {
+        layout.faulty = true;
+        if (!types_.NameUnread()) (void)types_.Error(item, "there is no type of its name");
+        continue;
+      }
+      SetBody(event.fields ? types_.Fields(*event.fields, false, Form::kBorsh, item) : types_.Defined(event.name, Form::kBorsh, item),
+              &layout.body, &layout.faulty);
     }
-    return absl::OkStatus();
   }
 
-  absl::Status AddTo(std::vector<Program::Matcher>* matchers, const std::vector<uint8_t>& discriminator, size_t index,
-                     const std::string& item) {
+  void AddTo(std::vector<Program::Matcher>* matchers, const std::vector<uint8_t>& discriminator, size_t index, const std::string& item) {
     auto it = std::find_if(matchers->begin(), matchers->end(), [&](const auto& m) { return m.length == discriminator.size(); });
     if (it == matchers->end()) {
       matchers->push_back({discriminator.size(), {}});
       it = matchers->end() - 1;
     }
     std::string bytes(discriminator.begin(), discriminator.end());
-    if (it->by_bytes.emplace(std::move(bytes), static_cast<int>(index)).second) return absl::OkStatus();
-    return types_.Error(item, "has the discriminator of another one");
+    if (it->by_bytes.emplace(std::move(bytes), static_cast<int>(index)).second) return;
+    (void)types_.Error(item, "has the discriminator of another one");
   }
 
-  absl::Status Matchers() {
+  // `measured`: the sizes of the types are known.
+  void Matchers(bool measured) {
+    if (!measured) {  // a walk over them might not end
+      for (AccountLayout& layout : program_->accounts_) layout.faulty = true;
+      for (InstructionLayout& layout : program_->instructions_) layout.faulty = true;
+      for (EventLayout& layout : program_->events_) layout.faulty = true;
+    }
     for (size_t i = 0; i < program_->accounts_.size(); ++i) {
       AccountLayout& account = program_->accounts_[i];
       const std::string item = "accounts." + account.name;
-      if (account.discriminator.empty()) {
-        account.exact_length = types_.at(account.body).fixed_size;
-        if (!account.exact_length || *account.exact_length == 0) {
-          return types_.Error(item, "has an empty discriminator, and its layout has no fixed length to know it by");
-        }
-        if (!program_->account_by_length_.emplace(*account.exact_length, static_cast<int>(i)).second) {
-          return types_.Error(item, "has an empty discriminator and the length of another account without one");
-        }
-      } else if (absl::Status status = AddTo(&program_->account_matchers_, account.discriminator, i, item); !status.ok()) {
-        return status;
+      if (account.faulty) continue;
+      if (!account.discriminator.empty()) {
+        AddTo(&program_->account_matchers_, account.discriminator, i, item);
+        continue;
+      }
+      account.exact_length = types_.at(account.body).fixed_size;
+      if (!account.exact_length || *account.exact_length == 0) {
+        (void)types_.Error(item, "has an empty discriminator, and its layout has no fixed length to know it by");
+      } else if (!program_->account_by_length_.emplace(*account.exact_length, static_cast<int>(i)).second) {
+        (void)types_.Error(item, "has an empty discriminator and the length of another account without one");
       }
     }
     for (size_t i = 0; i < program_->instructions_.size(); ++i) {
       const InstructionLayout& instruction = program_->instructions_[i];
-      absl::Status status = AddTo(&program_->instruction_matchers_, instruction.discriminator, i, "instructions." + idl_.instructions[i].name);
-      if (!status.ok()) return status;
+      if (!instruction.faulty) AddTo(&program_->instruction_matchers_, instruction.discriminator, i, "instructions." + instruction.written);
     }
     for (size_t i = 0; i < program_->events_.size(); ++i) {
       const EventLayout& event = program_->events_[i];
-      if (absl::Status status = AddTo(&program_->event_matchers_, event.discriminator, i, "events." + event.name); !status.ok()) return status;
+      if (!event.faulty) AddTo(&program_->event_matchers_, event.discriminator, i, "events." + event.name);
     }
     for (auto* matchers : {&program_->account_matchers_, &program_->instruction_matchers_, &program_->event_matchers_}) {
       std::sort(matchers->begin(), matchers->end(), [](const auto& a, const auto& b) { return a.length > b.length; });
     }
-    return absl::OkStatus();
   }
 
   const stack::Idl& idl_;
+  const stack::Place place_;
   TypeTable types_;
   std::unique_ptr<Program> program_;
 };
 
-absl::StatusOr<std::shared_ptr<const Program>> Program::Compile(const stack::Idl& idl) { return ProgramCompiler(idl).Compile(); }
+std::shared_ptr<const Program> Program::Compile(const stack::Idl& idl, const stack::Place& place) {
+  return ProgramCompiler(idl, place).Compile();
+}
+
+absl::StatusOr<std::shared_ptr<const Program>> Program::Compile(const stack::Idl& idl) {
+  stack::Diagnostics diagnostics("IDL " + idl.name);
+  std::shared_ptr<const Program> program = Compile(idl, stack::Place(&diagnostics));
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
+  return program;
+}
 
 }  // namespace everstate::idl

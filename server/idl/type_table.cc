@@ -67,12 +67,13 @@ uint64_t Times(uint64_t a, uint64_t count) {
 
 }  // namespace
 
-absl::Status TypeTable::Error(const std::string& item, const std::string& rule) const {
-  return absl::InvalidArgumentError(fmt::format("IDL {}: {}: {}", idl_.name, item, rule));
-}
-
-TypeTable::TypeTable(const stack::Idl& idl) : idl_(idl) {
-  for (const stack::IdlTypeDef& def : idl.types) defs_.emplace(def.name, &def);
+TypeTable::TypeTable(const stack::Idl& idl, stack::Place place) : place_(std::move(place)) {
+  for (size_t i = 0; i < idl.types.size(); ++i) {
+    defs_.emplace(idl.types[i].name, &idl.types[i]);
+    if (place_.At("types", i).Faulty()) unread_.insert(&idl.types[i]);
+    name_unread_ |= place_.At("types", i).At("name").Faulty();
+  }
+  name_unread_ |= place_.At("types").Covered();
 }
 
 const stack::IdlTypeDef* TypeTable::Find(const std::string& name) const {
@@ -105,7 +106,7 @@ int TypeTable::HeightOf(const Type& type) const {
 }
 
 absl::StatusOr<TypeId> TypeTable::Add(Type type, const std::string& item) {
-  if (types_.size() == kTypesMax) return Error(item, fmt::format("the IDL has more than {} types", kTypesMax));
+  if (types_.size() == kTypesMax) return place_.Invalid(fmt::format("the IDL has more than {} types", kTypesMax));
   heights_.push_back(HeightOf(type));
   types_.push_back(std::move(type));
   items_.push_back(item);
@@ -130,10 +131,14 @@ absl::StatusOr<TypeId> TypeTable::Defined(const std::string& name, Form form, co
 
 absl::StatusOr<TypeId> TypeTable::DefinedAs(const IdlType& type, Form form, const std::string& item) {
   const stack::IdlTypeDef* def = Find(type.name);
-  if (def == nullptr) return Error(item, fmt::format("type {} is not defined", type.name));
+  if (def == nullptr) {
+    return !name_unread_ && missing_.insert(type.name).second ? Error(item, fmt::format("type {} is not defined", type.name)) : stack::Place::Reported();
+  }
+  if (unread_.contains(def)) return stack::Place::Reported();
   // Inside of bytemuck types one that says so itself is packed or has natural alignment, the others are like what they are in.
   if (form != Form::kBorsh && def->serialization == stack::Serialization::kBytemuckUnsafe) form = FormOf(*def);
   const auto key = std::make_pair(TypeText(type), form);
+  if (faulty_.contains(key)) return stack::Place::Reported();
   if (const auto it = defined_.find(key); it != defined_.end()) {
     // Inside itself a Borsh type may occur behind something that can be empty; Measure finds out. Bytemuck has no such thing.
     if (form != Form::kBorsh && open_[key]) return Error(item, fmt::format("type {} contains itself", type.name));
@@ -146,16 +151,22 @@ absl::StatusOr<TypeId> TypeTable::DefinedAs(const IdlType& type, Form form, cons
     if (!made.ok()) return Error(item, std::string(made.status().message()));
     def = &bound.emplace(*std::move(made));
   }
-  if (def->alias) return Alias(*def, key, item);
-  const absl::StatusOr<TypeId> id = Add({}, "types." + def->name);
+  absl::StatusOr<TypeId> id = def->alias ? Alias(*def, key, item) : CompileDefined(*def, key, "types." + def->name);
+  if (!id.ok()) faulty_.insert(key);
+  return id;
+}
+
+absl::StatusOr<TypeId> TypeTable::CompileDefined(const stack::IdlTypeDef& def, const std::pair<std::string, Form>& key,
+                                                 const std::string& item) {
+  const absl::StatusOr<TypeId> id = Add({}, item);
   if (!id.ok()) return id;
   defined_[key] = *id;
   open_[key] = true;
-  absl::StatusOr<Type> compiled =
-      def->is_enum ? EnumOf(*def, form) : FieldsOf(def->fields, def->is_tuple, form, "types." + def->name);
+  const Form form = key.second;
+  absl::StatusOr<Type> compiled = def.is_enum ? EnumOf(def, form) : FieldsOf(def.fields, def.is_tuple, form, item);
   open_[key] = false;
   if (!compiled.ok()) return compiled.status();
-  compiled->packed = def->packed && form != Form::kBorsh;
+  compiled->packed = def.packed && form != Form::kBorsh;
   heights_[*id] = HeightOf(*compiled);
   types_[*id] = *std::move(compiled);
   return id;
@@ -251,18 +262,20 @@ absl::StatusOr<Type> TypeTable::EnumOf(const stack::IdlTypeDef& def, Form form) 
   Type out;
   out.kind = Kind::kEnum;
   out.prefix = def.tag_bytes;
+  absl::Status faults;
   for (const auto& variant : def.variants) {
     const std::string item = fmt::format("types.{}.{}", def.name, variant.name);
     Type::Variant compiled{variant.name, 0, variant.fields.empty()};
     if (!compiled.unit) {
-      if (form != Form::kBorsh) return Error(item, "an enum of a bytemuck type has no fields");
-      absl::StatusOr<TypeId> payload = Fields(variant.fields, variant.fields.front().name.empty(), form, item);
-      if (!payload.ok()) return payload.status();
-      compiled.payload = *payload;
+      absl::StatusOr<TypeId> payload = form == Form::kBorsh ? Fields(variant.fields, variant.fields.front().name.empty(), form, item)
+                                                            : Error(item, "an enum of a bytemuck type has no fields");
+      faults.Update(payload.status());
+      if (payload.ok()) compiled.payload = *payload;
     }
     out.variants.push_back(std::move(compiled));
   }
   if (out.variants.empty()) return Error("types." + def.name, "an enum must have a variant");
+  if (!faults.ok()) return faults;
   return out;
 }
 
@@ -272,10 +285,12 @@ absl::StatusOr<Type> TypeTable::FieldsOf(const std::vector<stack::IdlField>& fie
   out.kind = tuple ? Kind::kTuple : Kind::kStruct;
   uint64_t size = 0;
   uint32_t most_aligned = 1;
+  absl::Status faults;
   for (size_t i = 0; i < fields.size(); ++i) {
     const stack::IdlField& field = fields[i];
     absl::StatusOr<TypeId> id = Written(field.type, form, fmt::format("{}.{}", item, tuple ? std::to_string(i) : field.name));
-    if (!id.ok()) return id.status();
+    faults.Update(id.status());
+    if (!id.ok()) continue;
     if (form == Form::kBytemuckUnsafe) {
       const uint32_t alignment = AlignmentOf(*id);
       most_aligned = std::max(most_aligned, alignment);
@@ -284,6 +299,7 @@ absl::StatusOr<Type> TypeTable::FieldsOf(const std::vector<stack::IdlField>& fie
     }
     out.fields.push_back({SnakeCase(field.name), *id, field.name});
   }
+  if (!faults.ok()) return faults;
   if (form == Form::kBytemuckUnsafe) {
     if (absl::Status status = AddPadding(most_aligned, item, &size, &out); !status.ok()) return status;
   }
@@ -417,12 +433,14 @@ absl::Status TypeTable::Measure() {
     }
   }
   for (size_t i = 0; i < types_.size(); ++i) {
+    // What is too large makes all too large that it is in: one finding is enough.
     if (absl::Status status = CheckMeasured(i); !status.ok()) return status;
     types_[i].min_size = static_cast<uint32_t>(min_sizes_[i]);
     if (!varies[i]) types_[i].fixed_size = types_[i].min_size;
-    else if (types_[i].kind == Kind::kFixedOption) return Error(items_[i], "a value that is always there must be of fixed size");
+    else if (types_[i].kind == Kind::kFixedOption) (void)Error(items_[i], "a value that is always there must be of fixed size");
   }
-  return MarkOpenEnds();
+  MarkOpenEnds();
+  return absl::OkStatus();
 }
 
 absl::Status TypeTable::CheckMeasured(size_t id) const {
@@ -439,7 +457,7 @@ absl::Status TypeTable::CheckMeasured(size_t id) const {
 }
 
 // What goes on to the end of the data can have nothing behind it.
-absl::Status TypeTable::MarkOpenEnds() {
+void TypeTable::MarkOpenEnds() {
   const auto last_parts = [](const Type& type) {
     std::vector<TypeId> parts;
     if (type.kind == Kind::kOption) parts.push_back(type.element);
@@ -463,9 +481,8 @@ absl::Status TypeTable::MarkOpenEnds() {
     bool wrong = type.kind == Kind::kMap && types_[type.map_value].open_ended;
     if (type.kind == Kind::kMap || type.kind == Kind::kVec || type.kind == Kind::kArray) wrong |= types_[type.element].open_ended;
     for (size_t f = 0; f + 1 < type.fields.size(); ++f) wrong |= types_[type.fields[f].type].open_ended;
-    if (wrong) return Error(items_[i], "something goes on to the end of the data and is not the last there");
+    if (wrong) (void)Error(items_[i], "something goes on to the end of the data and is not the last there");
   }
-  return absl::OkStatus();
 }
 
 }  // namespace everstate::idl

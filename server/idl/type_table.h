@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -15,7 +16,7 @@ namespace everstate::idl {
 
 // TypeTable: turns written types into entries of Program::types, each defined type once per form (Borsh or bytemuck).
 //   Owns:    nothing; the IDL must outlive it.
-//   Errors:  InvalidArgument naming IDL, item and rule.
+//   Errors:  findings of `place`'s items; what is answered then says only that there is one. The parts beside go on.
 class TypeTable {
  public:
   // How the bytes of a type are laid out. Borsh: one part after the other. Bytemuck is a struct of Rust's repr(C) with natural
@@ -23,7 +24,7 @@ class TypeTable {
   // it is packed has none either.
   enum class Form : uint8_t { kBorsh, kBytemuck, kBytemuckUnsafe };
 
-  explicit TypeTable(const stack::Idl& idl);
+  TypeTable(const stack::Idl& idl, stack::Place place);
 
   // That of a type of bytemuck by itself, whatever it is used in.
   static Form FormOf(const stack::IdlTypeDef& def);
@@ -37,10 +38,12 @@ class TypeTable {
   const Type& at(TypeId id) const { return types_[id]; }
 
   const stack::IdlTypeDef* Find(const std::string& name) const;
-  absl::Status Error(const std::string& item, const std::string& rule) const;
+  bool NameUnread() const { return name_unread_; }  // of some type: one that is not found may be it
+  absl::Status Error(const std::string& item, const std::string& rule) const { return place_.At(item).Invalid(rule); }
 
  private:
   absl::StatusOr<TypeId> DefinedAs(const stack::IdlType& type, Form form, const std::string& item);
+  absl::StatusOr<TypeId> CompileDefined(const stack::IdlTypeDef& def, const std::pair<std::string, Form>& key, const std::string& item);
   absl::StatusOr<TypeId> Written(const stack::IdlType& type, Form form, const std::string& item);
   absl::StatusOr<TypeId> WrittenInside(const stack::IdlType& type, Form form, const std::string& item);
   absl::StatusOr<TypeId> Listed(const stack::IdlType& type, Form form, const std::string& item);
@@ -58,9 +61,9 @@ class TypeTable {
   uint64_t MinSizeOf(const Type& type) const;
   bool VariesIn(const Type& type, const std::vector<bool>& varies) const;
   absl::Status CheckMeasured(size_t id) const;
-  absl::Status MarkOpenEnds();
+  void MarkOpenEnds();
 
-  const stack::Idl& idl_;
+  const stack::Place place_;
   std::unordered_map<std::string, const stack::IdlTypeDef*> defs_;
   std::vector<Type> types_;
   std::vector<int> heights_;            // by TypeId: how many types are nested in it, itself included
@@ -69,6 +72,10 @@ class TypeTable {
   std::map<Kind, TypeId> simple_;
   std::map<std::pair<std::string, Form>, TypeId> defined_;
   std::map<std::pair<std::string, Form>, bool> open_;  // being compiled
+  std::set<std::pair<std::string, Form>> faulty_;      // have findings
+  std::set<const stack::IdlTypeDef*> unread_;          // had findings when they were read
+  std::set<std::string> missing_;                      // names that no type has, each said once
+  bool name_unread_ = false;
   int depth_ = 0;
 };
 

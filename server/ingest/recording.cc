@@ -100,6 +100,12 @@ absl::Status RecordingWriter::Append(std::string_view message) {
   return absl::OkStatus();
 }
 
+absl::Status RecordingWriter::Flush() {
+  if (file_ && std::fflush(file_.get()) != 0)
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write recording ", path_));
+  return absl::OkStatus();
+}
+
 absl::Status RecordingWriter::Close() {
   if (!file_) return absl::OkStatus();
   if (std::fclose(file_.release()) != 0) {

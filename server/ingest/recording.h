@@ -79,6 +79,7 @@ class RecordingWriter {
   static absl::StatusOr<RecordingWriter> Create(const std::string& path);
 
   absl::Status Append(std::string_view message);
+  absl::Status Flush();  // what was appended survives the process
   absl::Status Close();
 
  private:

@@ -20,6 +20,7 @@ struct Subscription {
   std::vector<std::array<uint8_t, 32>> transaction_programs;  // transactions {vote: false, failed: false, account_include}
   std::vector<std::array<uint8_t, 32>> account_owners;        // accounts {owner}
   Commitment commitment = Commitment::kConfirmed;
+  bool everything = false;  // all accounts and all transactions, votes and failed ones too; the lists are empty then
 };
 
 // One connection's feed.

@@ -1,5 +1,6 @@
 #include "server/ingest/yellowstone.h"
 
+#include <google/protobuf/util/json_util.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/codegen/byte_buffer.h>
 #include <grpcpp/impl/codegen/rpc_method.h>
@@ -71,6 +72,10 @@ geyser::CommitmentLevel LevelOf(Commitment commitment) {
 
 geyser::SubscribeRequest MakeRequest(const Subscription& subscription, std::optional<Slot> from_slot) {
   geyser::SubscribeRequest request;
+  if (subscription.everything) {  // filters that ask for nothing in particular
+    (*request.mutable_accounts())["accounts"];
+    (*request.mutable_transactions())["transactions"];
+  }
   if (!subscription.account_owners.empty()) {
     auto& accounts = (*request.mutable_accounts())["accounts"];
     for (const auto& owner : subscription.account_owners) accounts.add_owner(EncodeBase58(owner));
@@ -384,6 +389,15 @@ class YellowstoneSource : public Source {
 }  // namespace
 
 absl::Status CheckEndpoint(const std::string& endpoint) { return ParseEndpoint(endpoint).status(); }
+
+std::string SubscribeRequestJson(const Subscription& subscription) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  // It cannot fail: the message has no field of a kind that JSON cannot say.
+  (void)google::protobuf::util::MessageToJsonString(MakeRequest(subscription, std::nullopt), &json, options);
+  return json;
+}
 
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options) {
   auto target = ParseEndpoint(options.endpoint);

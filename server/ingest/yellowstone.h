@@ -21,6 +21,9 @@ struct YellowstoneOptions {
 // InvalidArgument when it is no such URL. What follows the host may be a credential: the message does not repeat it.
 absl::Status CheckEndpoint(const std::string& endpoint);
 
+// The SubscribeRequest that a subscription becomes, as JSON with the names of geyser.proto.
+std::string SubscribeRequestJson(const Subscription& subscription);
+
 // Errors: those of CheckEndpoint; InvalidArgument when the token cannot be sent.
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options);
 

@@ -6,17 +6,17 @@ namespace everstate::stack {
 absl::StatusOr<Idl> ParseIdl(const std::string& text, const std::string& file, const std::string& program_id) {
   absl::StatusOr<Json> json = ParseJson(text, file, "an IDL");
   if (!json.ok()) return json.status();
-  Reading reading{file, absl::OkStatus()};
-  const Node root(&*json, "", &reading);
+  Diagnostics diagnostics(file);
+  const Node root(&*json, Place(&diagnostics));
   if (!root.IsObject()) root.Fail("an IDL is an object");
   const bool codama = root.Has("kind") && root.Has("program");
   Idl idl = codama ? ReadCodamaIdl(root) : ReadAnchorIdl(root);
   if (!program_id.empty()) idl.program_id = program_id;
-  if (idl.program_id.empty()) root.Fail("does not say the program's id, and nobody else does");
+  if (idl.program_id.empty()) root.FailAt("address", "does not say the program's id, and nobody else does");
   else if (!DecodeBase58Key32(idl.program_id)) {
-    root.Fail(fmt::format("the program id \"{}\" is not the base58 text of 32 bytes", idl.program_id));
+    root.FailAt("address", fmt::format("the program id \"{}\" is not the base58 text of 32 bytes", idl.program_id));
   }
-  if (!reading.status.ok()) return reading.status;
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
   return idl;
 }
 

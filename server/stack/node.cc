@@ -9,24 +9,13 @@ const Json kNull;
 
 }  // namespace
 
-std::string Node::MemberPath(std::string_view key) const {
-  return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
-}
-
-void Node::Fail(std::string_view rule) const {
-  if (!reading_->status.ok()) return;
-  reading_->status =
-      absl::InvalidArgumentError(fmt::format("{}: {}: {}", reading_->file, path_.empty() ? "top level" : path_, rule));
-}
-
 Node Node::At(std::string_view key) const {
-  std::string path = MemberPath(key);
   if (!IsObject()) {
     Fail(fmt::format("must be an object with \"{}\"", key));
-    return Node(&kNull, std::move(path), reading_);
+    return Node(&kNull, place_.At(key));
   }
   auto found = value_->find(key);
-  Node node(found == value_->end() ? &kNull : &*found, std::move(path), reading_);
+  Node node(found == value_->end() ? &kNull : &*found, place_.At(key));
   if (found == value_->end()) node.Fail("is required and missing");
   return node;
 }
@@ -38,7 +27,7 @@ std::optional<Node> Node::Maybe(std::string_view key) const {
   }
   auto found = value_->find(key);
   if (found == value_->end() || found->is_null()) return std::nullopt;
-  return Node(&*found, MemberPath(key), reading_);
+  return Node(&*found, place_.At(key));
 }
 
 std::vector<Node> Node::Items() const {
@@ -48,7 +37,7 @@ std::vector<Node> Node::Items() const {
     return items;
   }
   items.reserve(value_->size());
-  for (size_t i = 0; i < value_->size(); ++i) items.emplace_back(&(*value_)[i], fmt::format("{}[{}]", path_, i), reading_);
+  for (size_t i = 0; i < value_->size(); ++i) items.emplace_back(&(*value_)[i], place_.Element(i));
   return items;
 }
 
@@ -64,7 +53,7 @@ std::vector<std::pair<std::string, Node>> Node::Members() const {
     return members;
   }
   for (const auto& [key, value] : value_->items()) {
-    members.emplace_back(key, Node(&value, MemberPath(key), reading_));
+    members.emplace_back(key, Node(&value, place_.At(key)));
   }
   return members;
 }
@@ -151,13 +140,13 @@ Literal Node::Constant() const {
 }
 
 Node::Variant Node::Tagged() const {
-  if (IsText()) return {Text(), Node(&kNull, path_, reading_)};
+  if (IsText()) return {Text(), Node(&kNull, place_)};
   if (IsObject() && value_->size() == 1) {
     auto members = Members();
     return {members[0].first, members[0].second};
   }
   Fail("must be a name, or an object with one member that is its name");
-  return {"", Node(&kNull, path_, reading_)};
+  return {"", Node(&kNull, place_)};
 }
 
 std::string Node::OneOfTexts(std::initializer_list<std::string_view> words) const {

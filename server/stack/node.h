@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "server/stack/diagnostics.h"
 #include "server/stack/names.h"
 #include "server/stack/stack.h"
 
@@ -21,26 +21,20 @@ namespace everstate::stack {
 // Keeps the order of the file and the last of several equal keys.
 using Json = nlohmann::ordered_json;
 
-// Reading: one pass over one file. The first error wins; after it, reading goes on with empty values and its result is
-// thrown away, which spares every reader the bookkeeping of errors.
-struct Reading {
-  std::string file;
-  absl::Status status;
-};
-
 // Node
-//   Owns:    its path; the JSON value and the Reading must outlive it.
-//   Errors:  into the Reading, as InvalidArgument "<file>: <path>: <rule>"; the answer is then an empty value.
+//   Owns:    its place; the JSON value must outlive it.
+//   Errors:  findings of its place; the answer is then an empty value, and reading goes on. What was read of a file with findings
+//            may be looked at to find more of them, and is no good for anything else.
 class Node {
  public:
-  Node(const Json* value, std::string path, Reading* reading) : value_(value), path_(std::move(path)), reading_(reading) {}
+  Node(const Json* value, Place place) : value_(value), place_(std::move(place)) {}
 
   bool IsText() const { return value_->is_string(); }
   bool IsObject() const { return value_->is_object(); }
   bool IsArray() const { return value_->is_array(); }
   bool IsNumber() const { return value_->is_number(); }
   bool Has(std::string_view key) const { return IsObject() && value_->contains(key); }
-  const std::string& path() const { return path_; }
+  const Place& place() const { return place_; }
 
   Node At(std::string_view key) const;                    // a member that must be there (it may be null)
   std::optional<Node> Maybe(std::string_view key) const;  // empty when missing or null
@@ -76,14 +70,12 @@ class Node {
   }
   std::string OneOfTexts(std::initializer_list<std::string_view> words) const;
 
-  void Fail(std::string_view rule) const;
+  void Fail(std::string_view rule) const { (void)place_.Invalid(rule); }
+  void FailAt(std::string_view key, std::string_view rule) const { (void)place_.At(key).Invalid(rule); }  // of a member
 
  private:
-  std::string MemberPath(std::string_view key) const;
-
   const Json* value_;
-  std::string path_;
-  Reading* reading_;
+  Place place_;
 };
 
 struct Node::Variant {

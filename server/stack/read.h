@@ -1,4 +1,4 @@
-// How each part of the format is read. All of them report into the node's Reading and answer something empty then.
+// How each part of the format is read. All of them make findings of the node's place and answer something empty then.
 #pragma once
 
 #include <string>

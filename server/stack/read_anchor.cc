@@ -64,7 +64,7 @@ IdlInstruction ReadInstruction(const Node& node) {
   std::optional<Node> discriminant = node.Maybe("discriminant");
   if (discriminant && !node.Has("discriminator")) instruction.discriminator = ReadDiscriminant(*discriminant);
   else instruction.discriminator = DiscriminatorOr(node, "global:" + RustName(instruction.name));
-  if (instruction.discriminator.empty()) node.Fail("an instruction needs a discriminator");
+  if (instruction.discriminator.empty()) node.FailAt("discriminator", "an instruction needs a discriminator");
   ReadAccountNames(node.ItemsOf("accounts"), "", &instruction);
   instruction.args = ReadNamedFields(node.ItemsOf("args"));
   return instruction;

@@ -80,7 +80,7 @@ class CodamaReader {
   // A struct, tuple or enum inside of something gets a type of its own, named by its place.
   IdlType Inline(const Node& node) {
     IdlType type = Named(Kind::kDefined);
-    type.name = node.path();
+    type.name = node.place().path();
     Define(type.name, node);
     return type;
   }
@@ -298,7 +298,7 @@ class CodamaReader {
     instruction.name = node.At("name").NonEmptyText();
     std::vector<Member> members = Members(node.ItemsOf("arguments"));
     instruction.discriminator = TakeDiscriminator(node, &members, false);
-    if (instruction.discriminator.empty()) node.Fail("an instruction needs a discriminator");
+    if (instruction.discriminator.empty()) node.FailAt("discriminators", "an instruction needs a discriminator");
     instruction.args = FieldsOf(&members);
     for (const Node& account : node.ItemsOf("accounts")) {
       instruction.accounts.push_back(account.At("name").NonEmptyText());
@@ -315,7 +315,7 @@ class CodamaReader {
     if (KindOf(data) == "hiddenPrefixTypeNode") data = data.At("type");
     std::vector<Member> members = Members(Struct(data));
     event.discriminator = TakeDiscriminator(node, &members, true);
-    if (event.discriminator.empty()) node.Fail("an event needs a discriminator");
+    if (event.discriminator.empty()) node.FailAt("discriminators", "an event needs a discriminator");
     event.fields = FieldsOf(&members);
     idl_.events.push_back(std::move(event));
   }

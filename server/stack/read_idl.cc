@@ -25,7 +25,7 @@ IdlInstruction ReadInstruction(const Node& node) {
   if (instruction.discriminator.empty() && discriminant) {
     instruction.discriminator = {static_cast<uint8_t>(discriminant->At("value").Natural(255))};
   }
-  if (instruction.discriminator.empty()) node.Fail("an instruction needs a discriminator");
+  if (instruction.discriminator.empty()) node.FailAt("discriminator", "an instruction needs a discriminator");
   for (const Node& account : node.ItemsOf("accounts")) instruction.accounts.push_back(account.At("name").NonEmptyText());
   instruction.args = ReadNamedFields(node.ItemsOf("args"));
   return instruction;
@@ -54,7 +54,9 @@ Idl ReadIdl(const Node& node, const std::string& program_id) {
     own_id->Fail(fmt::format("differs from the stack's program_ids, which say {}", program_id));
   }
   if (!DecodeBase58Key32(idl.program_id)) {
-    node.Fail(fmt::format("the program id \"{}\" is not the base58 text of 32 bytes", idl.program_id));
+    const std::string rule = fmt::format("the program id \"{}\" is not the base58 text of 32 bytes", idl.program_id);
+    if (own_id) own_id->Fail(rule);
+    else node.FailAt("program_id", rule);
   }
   for (const Node& account : node.At("accounts").Items()) idl.accounts.push_back(ReadAccount(account));
   const std::vector<Node> instructions = node.At("instructions").Items();

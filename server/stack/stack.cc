@@ -38,20 +38,17 @@ void ReadEntities(const Node& root, Stack* stack) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const Stack>> ParseStack(std::string text, const std::string& file) {
-  absl::StatusOr<Json> json = ParseJson(text, file, "a stack");
+absl::StatusOr<std::shared_ptr<const Stack>> ReadStack(std::string text, Diagnostics* diagnostics) {
+  absl::StatusOr<Json> json = ParseJson(text, diagnostics->file(), "a stack");
   if (!json.ok()) return json.status();
   auto stack = std::make_shared<Stack>();
-  stack->file = file;
-  Reading reading{file, absl::OkStatus()};
-  const Node root(&*json, "", &reading);
+  stack->file = diagnostics->file();
+  const Node root(&*json, Place(diagnostics));
   CheckVersion(root);
   stack->name = root.At("stack_name").NonEmptyText();
   ReadPrograms(root, stack.get());
   ReadEntities(root, stack.get());
   const std::string recorded = root.TextOr("content_hash", "");
-  if (!reading.status.ok()) return reading.status;
-
   stack->hash = Sha256Of(CompactJson(text, "content_hash"));
   const std::string hex = HexOf({reinterpret_cast<const char*>(stack->hash.data()), stack->hash.size()});
   stack->hash_differs = !recorded.empty() && recorded != hex;
@@ -59,10 +56,24 @@ absl::StatusOr<std::shared_ptr<const Stack>> ParseStack(std::string text, const 
   return stack;
 }
 
-absl::StatusOr<std::shared_ptr<const Stack>> LoadStack(const std::string& file) {
-  absl::StatusOr<std::string> text = ReadText(file);
+absl::StatusOr<std::shared_ptr<const Stack>> ReadStackFile(Diagnostics* diagnostics) {
+  absl::StatusOr<std::string> text = ReadText(diagnostics->file());
   if (!text.ok()) return text.status();
-  return ParseStack(*std::move(text), file);
+  return ReadStack(*std::move(text), diagnostics);
+}
+
+absl::StatusOr<std::shared_ptr<const Stack>> ParseStack(std::string text, const std::string& file) {
+  Diagnostics diagnostics(file);
+  auto stack = ReadStack(std::move(text), &diagnostics);
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
+  return stack;
+}
+
+absl::StatusOr<std::shared_ptr<const Stack>> LoadStack(const std::string& file) {
+  Diagnostics diagnostics(file);
+  auto stack = ReadStackFile(&diagnostics);
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
+  return stack;
 }
 
 }  // namespace everstate::stack

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/stack/diagnostics.h"
 #include "server/stack/idl.h"
 
 namespace everstate::stack {
@@ -190,7 +191,13 @@ struct Stack {
   std::vector<Entity> entities;
 };
 
-// Reads and checks a stack of at most 64 MiB and 128 levels of JSON.
+// Reads and checks a stack of at most 64 MiB and 128 levels of JSON. What is wrong with it becomes findings; the stack is then there
+// only to look for more of them (vm::Projection::Compile does). The file is the diagnostics'. Never crashes, whatever the bytes.
+//   Errors:  NotFound, PermissionDenied, Unavailable (file); InvalidArgument when it is not JSON: nothing was read then.
+absl::StatusOr<std::shared_ptr<const Stack>> ReadStackFile(Diagnostics* diagnostics);
+absl::StatusOr<std::shared_ptr<const Stack>> ReadStack(std::string text, Diagnostics* diagnostics);
+
+// The same for whoever wants a sound stack or none.
 //   Errors:  NotFound, PermissionDenied, Unavailable (file); InvalidArgument naming the file, the JSON path and the rule
 //            ("SplStream.stack.json: entities[1].handlers[0].mappings[3].population: \"Foo\" is not one of …"). Never crashes,
 //            whatever the bytes.

@@ -95,7 +95,7 @@ absl::Status EventCompiler::Check(const stack::Path& path, const Place& place) c
 absl::StatusOr<EventCompiler::Loaded> EventCompiler::Load(const stack::Path& path, const Place& place) {
   if (!path.empty() && path[0].starts_with("__")) {
     if (code_.id.kind == EventKind::kAccount && path.size() == 1 && path[0] == "__account_address")
-      return Loaded{kRegAddress, Hint::kKey};
+      return Loaded{kRegAddress, Hint::kKey, "pubkey"};
     return place.Unsupported(Cat("the path \"", stack::PathText(path), "\""));
   }
   if (code_.id.kind == EventKind::kAccount) return LoadBody(path, place);
@@ -112,9 +112,13 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::Load(const stack::Path& pat
 absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadBody(const stack::Path& path, const Place& place) {
   auto resolved = Resolve(*layouts_, body_, path);
   if (!resolved) return place.Invalid(Cat(code_.type, " has no field \"", stack::PathText(path), "\""));
-  auto [it, added] = body_loads_.try_emplace(resolved->path);
-  if (added) it->second = {NewRegister(), HintOf(*layouts_, resolved->type)};
-  return it->second;
+  if (const auto known = body_loads_.find(resolved->path); known != body_loads_.end()) return known->second;
+  // That it can be read is found out here, where the stack asks for it.
+  idl::ShapeTable aside;
+  const auto readable = idl::Plan::Compile(layouts_, body_, {{resolved->path, kRegFirst}}, &aside);
+  if (!readable.ok()) return place.Unsupported(Message(readable.status()));
+  return body_loads_[resolved->path] = {NewRegister(), HintOf(*layouts_, resolved->type),
+                                        idl::TypeName(layouts_->types(), resolved->type)};
 }
 
 absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadInstructionAccount(const std::string& name,
@@ -126,7 +130,7 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadInstructionAccount(cons
   if (found == account_names_->end()) return place.Invalid(Cat(code_.type, " has no account \"", name, "\""));
   auto [it, added] = account_loads_.try_emplace(*found);
   if (added) {
-    it->second = {NewRegister(), Hint::kKey};
+    it->second = {NewRegister(), Hint::kKey, "pubkey"};
     code_.accounts.push_back({static_cast<uint16_t>(found - account_names_->begin()), it->second.reg});
   }
   return it->second;
@@ -150,7 +154,7 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadAllAccounts(const Place
   load.shape = shapes_->Intern(std::move(keys));
   load.reg = NewRegister();
   code_.objects.push_back(load);
-  return it->second = {load.reg, Hint::kOther};
+  return it->second = {load.reg, Hint::kOther, "object"};
 }
 
 absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadWhole(const Place& place) {
@@ -167,13 +171,13 @@ absl::StatusOr<EventCompiler::Loaded> EventCompiler::LoadWhole(const Place& plac
   members.push_back(data->reg);
   auto [it, added] = object_loads_.try_emplace("");
   if (!added) return it->second;
-  it->second = {NewRegister(), Hint::kOther};
+  it->second = {NewRegister(), Hint::kOther, "object"};
   code_.objects.push_back({shapes_->Intern(std::move(keys)), std::move(members), it->second.reg});
   return it->second;
 }
 
 EventCompiler::Loaded EventCompiler::WithDefault(const Loaded& source, const stack::Literal& value) {
-  Loaded loaded{NewRegister(), source.hint};
+  Loaded loaded{NewRegister(), source.hint, source.type};
   code_.defaults.push_back({source.reg, constants_->Add(value, source.hint), loaded.reg});
   return loaded;
 }
@@ -183,8 +187,7 @@ absl::Status EventCompiler::Finish(const Place& place) {
   std::vector<idl::Plan::Wanted> wanted;
   for (const auto& [path, loaded] : body_loads_) wanted.push_back({path, loaded.reg});
   auto plan = idl::Plan::Compile(layouts_, body_, std::move(wanted), shapes_);
-  if (!plan.ok())
-    return absl::Status(plan.status().code(), Cat(place.Text(), ": ", code_.type, ": ", Message(plan.status())));
+  if (!plan.ok()) return place.Invalid(Cat(code_.type, ": ", Message(plan.status())));
   code_.plan = *std::move(plan);
   return absl::OkStatus();
 }

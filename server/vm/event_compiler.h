@@ -14,19 +14,20 @@
 namespace everstate::vm {
 
 // EventCompiler: collects what handlers want of one event and turns it into loads.
-//   Errors: InvalidArgument naming the place and the path that the event does not have; Unimplemented for a path into
-//   what only
-//           the reference's internals have ("__update_context.…").
+//   Errors: findings of the place: a path that the event does not have; unsupported are one into what only the reference's
+//           internals have ("__update_context.…"), and one that holds a map.
 class EventCompiler {
  public:
   EventCompiler(std::string type, const EventId& id, std::shared_ptr<const idl::Program> layouts,
                 ConstantPool* constants, idl::ShapeTable* shapes);
 
   EventCode& code() { return code_; }
+  const EventCode& code() const { return code_; }
 
   struct Loaded {
     Reg reg = kNoReg;
     Hint hint = Hint::kOther;
+    std::string type = {};  // for people
   };
   // A path as the stack writes it. Of an account: into its body, or "__account_address". Of an instruction: "data.…",
   // "accounts.…", or a bare argument name. Of an event: "data.…" or a bare field name. Empty: the whole event.

@@ -200,6 +200,7 @@ absl::Status Executor::WriteIndexes(const HandlerCode& handler, const WorkingEnt
       CountNoKey(handler.entity, value, FaultReason::kValueDepth);
       continue;
     }
+    if (encoded_.empty()) continue;  // an empty text is never looked up
     auto side = Side(SideKind::kLookupIndex, handler.entity, index.index, encoded_);
     if (!side.ok()) return side.status();
     if ((*side)->now == entity.key) continue;
@@ -239,11 +240,15 @@ absl::Status Executor::RunOps(const std::vector<Op>& ops, WorkingEntity* entity)
 }
 
 absl::Status Executor::Register(const Registration& registration) {
-  encoded_.clear();
-  if (!AppendKeyText(write_set_->schema(), At(registration.pda), &encoded_)) return absl::OkStatus();
-  lookup_.clear();
-  if (!AppendKeyText(write_set_->schema(), At(registration.seed), &lookup_)) return absl::OkStatus();
-  if (encoded_.empty() || lookup_.empty()) return absl::OkStatus();
+  // Null is an account that is not there: nothing leads anywhere. What has no text for another reason is a fault.
+  const auto text = [&](const Value& value, std::string* out) {
+    out->clear();
+    if (AppendKeyText(write_set_->schema(), value, out)) return !out->empty();
+    if (!value.null_or_absent())
+      faults_->Count({-1, event_->name}, FaultReason::kValueDepth, slot_, [] { return std::string("a PDA mapping"); });
+    return false;
+  };
+  if (!text(At(registration.pda), &encoded_) || !text(At(registration.seed), &lookup_)) return absl::OkStatus();
   auto side = Side(SideKind::kPda, 0, 0, encoded_);
   if (!side.ok()) return side.status();
   if ((*side)->now == lookup_) return absl::OkStatus();

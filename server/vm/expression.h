@@ -17,15 +17,18 @@ namespace everstate::vm {
 using FieldFinder = std::function<std::optional<FieldId>(std::string_view path)>;
 
 // Compiles one expression; the last node is its result.
-//   Errors: Unimplemented naming the node, InvalidArgument naming the field that does not exist.
+//   Errors: findings naming the node, or the field that does not exist.
 absl::StatusOr<std::vector<ExprNode>> CompileExpression(const stack::Expr& expr, const FieldFinder& find,
                                                         ConstantPool* constants, const Place& place);
 
 // Orders computed fields so that each comes after those that it reads; among the free ones the order of declaration
 // stays.
-//   Errors: InvalidArgument naming the fields of a cycle.
+//   Errors: a finding naming the fields of a cycle.
 absl::StatusOr<std::vector<ComputedCode>> OrderByDependency(std::vector<ComputedCode> computed,
                                                             const std::vector<std::string>& names, const Place& place);
+
+// What an expression gives, for people; `field_type` says it of the fields that it reads.
+std::string ExpressionType(const std::vector<ExprNode>& nodes, const std::function<std::string(FieldId)>& field_type);
 
 // ExpressionContext: what an expression may read.
 struct ExpressionContext {

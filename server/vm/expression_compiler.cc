@@ -39,11 +39,13 @@ class ExpressionCompiler {
     ExprNode node;
     node.kind = expr.kind;
     if (absl::Status status = Own(expr, place, &node); !status.ok()) return status;
+    absl::Status faults;
     for (size_t i = 0; i < expr.args.size(); ++i) {
-      auto operand = Operand(expr, i, place);
-      if (!operand.ok()) return operand;
-      node.args[i] = *operand;
+      const auto operand = Operand(expr, i, place);
+      faults.Update(operand.status());
+      if (operand.ok()) node.args[i] = *operand;
     }
+    if (!faults.ok()) return faults;
     return Add(node, place);
   }
 
@@ -51,7 +53,7 @@ class ExpressionCompiler {
 
  private:
   absl::StatusOr<uint16_t> Operand(const stack::Expr& expr, size_t i, const Place& place) {
-    return Compile(expr.args[i], place.At(Cat(stack::Name(expr.kind), "[", i, "]")));
+    return Compile(expr.args[i], place.At(stack::Name(expr.kind), i));
   }
 
   // A variable is known in the body, where it hides an outer one of the same name.
@@ -61,12 +63,11 @@ class ExpressionCompiler {
     ExprNode node;
     node.kind = Kind::kLet;
     node.code = static_cast<uint8_t>(variables_.size());
-    auto value = Operand(expr, 0, place);
-    if (!value.ok()) return value;
+    const auto value = Operand(expr, 0, place);
     variables_.push_back(expr.text);
-    auto body = Operand(expr, 1, place);
+    const auto body = Operand(expr, 1, place);
     variables_.pop_back();
-    if (!body.ok()) return body;
+    if (!value.ok() || !body.ok()) return Place::Reported();
     node.args[0] = *value;
     node.args[1] = *body;
     return Add(node, place);
@@ -84,7 +85,7 @@ class ExpressionCompiler {
     switch (expr.kind) {
       case Kind::kFieldRef: {
         const auto field = find_(expr.text);
-        if (!field) return place.Invalid(Cat("\"", expr.text, "\" is no field of this entity"));
+        if (!field) return NoField(expr.text, place);
         node->field = *field;
         return absl::OkStatus();
       }
@@ -125,6 +126,14 @@ class ExpressionCompiler {
       default:
         return place.Unsupported(Cat("the expression ", stack::Name(expr.kind)));
     }
+  }
+
+  absl::Status NoField(std::string_view path, const Place& place) const {
+    for (size_t dot = path.rfind('.'); dot != std::string_view::npos && dot > 0; dot = path.rfind('.', dot - 1)) {
+      const std::string_view outer = path.substr(0, dot);
+      if (find_(outer)) return place.Unsupported(Cat("the path \"", path, "\" into the field \"", outer, "\""));
+    }
+    return place.Invalid(Cat("\"", path, "\" is no field of this entity"));
   }
 
   template <typename Table>
@@ -171,6 +180,41 @@ absl::StatusOr<std::vector<ExprNode>> CompileExpression(const stack::Expr& expr,
   auto result = compiler.Compile(expr, place);
   if (!result.ok()) return result.status();
   return std::move(compiler.nodes);
+}
+
+std::string ExpressionType(const std::vector<ExprNode>& nodes, const std::function<std::string(FieldId)>& field_type) {
+  if (nodes.empty()) return "null";
+  std::function<std::string(uint16_t)> at = [&](uint16_t index) -> std::string {
+    const ExprNode& node = nodes[index];
+    switch (node.kind) {
+      case Kind::kFieldRef:
+        return field_type(node.field);
+      case Kind::kUnwrapOr:
+        return at(node.args[0]);
+      case Kind::kLiteral:
+        return "number";
+      case Kind::kUnary:
+        return "bool";
+      case Kind::kBinary: {
+        const auto op = static_cast<BinaryOp>(node.code);
+        return op < BinaryOp::kGt ? at(node.args[0]) : "bool";
+      }
+      case Kind::kCast:
+        return CastTypeOf(node.code).name;
+      case Kind::kIf:
+      case Kind::kLet:
+        return at(node.args[1]);
+      case Kind::kResolverComputed:
+        return static_cast<ResolverMethod>(node.code) == ResolverMethod::kUiAmount ? "f64" : "u64";
+      case Kind::kContextSlot:
+        return "u64";
+      case Kind::kContextTimestamp:
+        return "i64";
+      default:
+        return "computed";
+    }
+  };
+  return at(static_cast<uint16_t>(nodes.size() - 1));
 }
 
 absl::StatusOr<std::vector<ComputedCode>> OrderByDependency(std::vector<ComputedCode> computed,

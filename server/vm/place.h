@@ -1,12 +1,15 @@
-// Places in a stack file, and the texts of messages.
+// The texts of messages. Where they belong in a stack file is a stack::Place.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "server/stack/diagnostics.h"
 
 namespace everstate::vm {
+
+using stack::Place;
 
 inline void AppendPart(std::string* out, std::string_view text) { out->append(text); }
 inline void AppendPart(std::string* out, size_t number) { out->append(std::to_string(number)); }
@@ -19,22 +22,5 @@ std::string Cat(const Parts&... parts) {
   return out;
 }
 inline std::string Message(const absl::Status& status) { return std::string(status.message()); }
-
-// A place in a stack file, for messages.
-struct Place {
-  std::string file;
-  std::string path;  // "entities[0].handlers[2]"
-
-  Place At(std::string_view below) const {
-    return {file, path.empty() || below.starts_with('[') ? Cat(path, below) : Cat(path, ".", below)};
-  }
-  std::string Text() const { return path.empty() ? file : Cat(file, ": ", path); }
-  // The stack contradicts itself or its IDL.
-  absl::Status Invalid(std::string_view rule) const { return absl::InvalidArgumentError(Cat(Text(), ": ", rule)); }
-  // The stack asks for what is not there.
-  absl::Status Unsupported(std::string_view what) const {
-    return absl::UnimplementedError(Cat(Text(), ": ", what, " is not supported"));
-  }
-};
 
 }  // namespace everstate::vm

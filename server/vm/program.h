@@ -145,8 +145,9 @@ struct ComputedCode {
 struct EntityCode {
   std::string name;
   uint16_t index_count = 0;
-  bool looked_up = false;              // by some handler or hook: events may wait for it
-  std::vector<ComputedCode> computed;  // in dependency order
+  bool looked_up = false;                // by some handler or hook: events may wait for it
+  std::vector<ComputedCode> computed;    // in dependency order
+  std::vector<std::string> field_types;  // by FieldId, for people: "u64", "vec<event>", "i64 | integer"
 };
 
 struct Program {

@@ -14,6 +14,13 @@ std::string Settings::Canonical() const {
              ",waiting_per_address_max=", waiting_per_address_max, ",waiting_slots_max=", waiting_slots_max);
 }
 
+absl::Status Settings::Check() const {
+  if (append_keep == 0) return absl::InvalidArgumentError("append_keep: at least 1 element has to be kept");
+  if (waiting_per_address_max == 0)
+    return absl::InvalidArgumentError("waiting_per_address_max: at least 1 event has to be kept");
+  return absl::OkStatus();
+}
+
 struct Projection::Impl {
   std::shared_ptr<const stack::Stack> stack;
   Settings settings;
@@ -26,18 +33,25 @@ Projection::~Projection() = default;
 
 absl::StatusOr<std::shared_ptr<const Projection>> Projection::Compile(std::shared_ptr<const stack::Stack> stack,
                                                                       const Settings& settings) {
+  if (absl::Status status = settings.Check(); !status.ok()) return status;
+  stack::Diagnostics diagnostics(stack->file);
+  auto projection = Compile(std::move(stack), settings, &diagnostics);
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
+  return projection;
+}
+
+std::shared_ptr<const Projection> Projection::Compile(std::shared_ptr<const stack::Stack> stack,
+                                                      const Settings& settings, stack::Diagnostics* diagnostics) {
   if (stack->entities.size() > std::numeric_limits<EntityId>::max()) {
-    return absl::UnimplementedError(Cat(stack->file, ": entities: more than 65,535 entities are not supported"));
+    (void)Place(diagnostics).At("entities").Unsupported("a stack of more than 65,535 entities");
+    return nullptr;
   }
-  if (settings.append_keep == 0) return absl::InvalidArgumentError("append_keep: at least 1 element has to be kept");
-  if (settings.waiting_per_address_max == 0)
-    return absl::InvalidArgumentError("waiting_per_address_max: at least 1 event has to be kept");
-  auto program = Compiler(*stack).Compile();
-  if (!program.ok()) return program.status();
+  auto program = Compiler(*stack, diagnostics).Compile();
+  if (program == nullptr) return nullptr;
   auto impl = std::make_unique<Impl>();
   impl->stack = std::move(stack);
   impl->settings = settings;
-  impl->program = *std::move(program);
+  impl->program = std::move(program);
   for (const Program::IdlCode& idl : impl->program->idls) {
     auto used = [](const std::vector<int>& events) {
       return std::any_of(events.begin(), events.end(), [](int e) { return e >= 0; });
@@ -56,6 +70,9 @@ const std::vector<std::array<uint8_t, 32>>& Projection::transaction_programs() c
   return impl_->transaction_programs;
 }
 const std::vector<std::array<uint8_t, 32>>& Projection::account_owners() const { return impl_->account_owners; }
+const std::vector<std::string>& Projection::field_types(EntityId entity) const {
+  return impl_->program->entities[entity].field_types;
+}
 const Program& Projection::program() const { return *impl_->program; }
 
 }  // namespace everstate::vm

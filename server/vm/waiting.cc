@@ -269,7 +269,7 @@ absl::Status Waiting::Seal() {
   return absl::OkStatus();
 }
 
-// Everything that began to wait in this slot: too old, or as much of it as there is too much.
+// Everything that began to wait in this slot.
 absl::Status Waiting::DropSlot(Slot slot, bool expired) {
   auto side = Slots(slot);
   if (!side.ok()) return side.status();

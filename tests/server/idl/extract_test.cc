@@ -108,6 +108,17 @@ TEST(Plan, FaultsAreNamedWithTheirPlace) {
   }
 }
 
+// A byte can stand for a long name: what becomes of a body is bounded besides by what it has.
+TEST(Plan, AValueIsBoundedHoweverLongItsNamesAre) {
+  stack::IdlTypeDef choice;
+  choice.name = "Choice";
+  choice.is_enum = true;
+  choice.variants = {{std::string(100'000, 'A'), {}}};
+  const stack::Idl idl = BodyIdl({{"x", Of(kVec, {Named("Choice")})}}, {choice});
+  const std::string names = Bytes({232, 3, 0, 0}) + std::string(1000, '\0');
+  EXPECT_EQ(ReadBody(idl, {"x"}, names), Json(std::string(Name(DecodeError::kTooLarge))));
+}
+
 TEST(Plan, ABodyMustBeWholeWhateverIsWantedOfIt) {
   const stack::Idl idl = BodyIdl({{"a", Plain(kU8)}, {"b", Plain(kU64)}, {"c", Of(kVec, {Plain(kU32)})}});
   const std::string whole = Bytes({3, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0});

@@ -115,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"/idls/0/discriminant_size", "4", "idls[0].discriminant_size", "1 or 8"},
         Fault{"/idls/0/program_id", "\"abc\"", "idls[0].program_id", "differs from the stack's program_ids"},
         Fault{"/idls/0/types/0/type/kind", "\"record\"", "idls[0].types[0].type.kind", "not one of struct, enum"},
-        Fault{"/idls/0/instructions/0/discriminator", "[]", "idls[0].instructions[0]", "needs a discriminator"},
+        Fault{"/idls/0/instructions/0/discriminator", "[]", "idls[0].instructions[0].discriminator", "needs a discriminator"},
         Fault{"/idls/0/instructions/0/discriminator/0", "256", "idls[0].instructions[0].discriminator[0]", "0 to 255"},
         Fault{"/idls/0/instructions/0/args/0/type", "{\"pair\":\"u8\"}", "idls[0].instructions[0].args[0].type",
               "\"pair\" is not one of"}));

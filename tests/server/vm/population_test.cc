@@ -220,13 +220,49 @@ TEST(SourceTest, Base58OfAKeyIsTheKeyAndOfNothingAFault) {
   EXPECT_EQ(world.Faults(FaultReason::kTransformNull), 1u);
 }
 
-TEST(SourceTest, AFieldIsHiddenWhenOneOfItsMappingsSaysSo) {
-  auto projection = CompileText(
-      {Deeds({Mapping("a", From("data.amount"), "LastWrite", R"(,"emit":false)"),
-              Mapping("a", From("data.amount"), "LastWrite"), Mapping("b", From("data.amount"), "LastWrite")})});
-  ASSERT_TRUE(projection.ok());
-  EXPECT_FALSE((*projection)->schema()->entity(0).fields[0].emit);
-  EXPECT_TRUE((*projection)->schema()->entity(0).fields[1].emit);
+TEST(SourceTest, AFieldIsHiddenWhenNoneOfItsMappingsEmitsIt) {
+  const std::string hidden = R"(,"emit":false)", amount = From("data.amount");
+  EntityText entity = Deeds({Mapping("a", amount, "LastWrite", hidden), Mapping("a", amount, "LastWrite"),
+                             Mapping("b", amount, "LastWrite", hidden), Mapping("c", amount, "LastWrite")});
+  const auto set = [](const std::string& field) {
+    return absl::StrCat(R"({"SetField":{"target_field":")", field, R"(","source":{"Constant":1},"condition":null}})");
+  };
+  entity.hooks = {Hook(kDoIt, "", {set("b"), set("d")})};
+  auto projection = CompileText({entity});
+  ASSERT_TRUE(projection.ok()) << projection.status();
+  std::map<std::string, bool> emitted;
+  for (const FieldDef& field : (*projection)->schema()->entity(0).fields) emitted[field.path] = field.emit;
+  const std::map<std::string, bool> expected = {{"a", true}, {"b", false}, {"c", true}, {"d", true}};
+  EXPECT_EQ(emitted, expected);
+}
+
+TEST(SourceTest, AKeyWithoutAPathIsTheFieldThatBecomesThePrimaryKey) {
+  EntityText entity;
+  entity.primary_key = "id.target";
+  entity.handlers = {Handler(
+      kDoIt, "", {Mapping("id.target", From("accounts.target"), "SetOnce"), Mapping("n", From("data"), "Count")})};
+  World world({entity});
+  world.Run(BlockBuilder(5).Transaction(1, {{DoIt(4), {1, 2}}}));
+  EXPECT_EQ(world.Field(KeyText(1), "n"), "1");
+}
+
+TEST(FaultTest, AValueTooDeepIsSkippedAndCounted) {
+  EntityText entity;
+  entity.handlers = {Handler(kNest, "accounts.target",
+                             {Mapping("deep", From("data.deep"), "LastWrite"),
+                              Mapping("all", From("data.deep"), "Append"), Mapping("n", From("data"), "Count")}),
+                     Handler(kNest, "data.deep", {Mapping("n", From("data"), "Count")})};
+  entity.hooks = {
+      Hook(kNest, "",
+           {absl::StrCat(R"({"RegisterPdaMapping":{"pda_field":)", PathJson("accounts.target"), R"(,"seed_field":)",
+                         PathJson("data.deep"), R"(,"lookup_name":"default_pda_lookup"}})")})};
+  World world({entity});
+  world.Run(BlockBuilder(5).Transaction(1, {{"\r" + Little(1, 8), {1}}}));
+  EXPECT_EQ(world.Field(KeyText(1), "n"), "1");
+  EXPECT_EQ(world.Field(KeyText(1), "deep"), "absent");
+  EXPECT_EQ(world.Field(KeyText(1), "all"), "absent");
+  EXPECT_EQ(world.Sides(SideKind::kPda), 0u);
+  EXPECT_EQ(world.Faults(FaultReason::kValueDepth), 4u);  // two fields, a key, an address
 }
 
 // The plain reference: the whole history at once, with strings of decimal digits as the only arithmetic trick.

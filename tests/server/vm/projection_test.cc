@@ -33,6 +33,7 @@ void ExpectRefused(const EntityText& entity, const Refusal& refusal) {
   const std::string message(compiled.status().message());
   EXPECT_TRUE(message.starts_with("mini.stack.json: entities[0]." + refusal.path + ": ")) << message;
   EXPECT_NE(message.find(refusal.says), std::string::npos) << message;
+  EXPECT_EQ(message.find('\n'), std::string::npos) << "more than one finding: " << message;
 }
 constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
@@ -191,6 +192,9 @@ TEST(RefusalTest, HooksResolversAndIndexes) {
 }
 
 TEST(RefusalTest, Fields) {
+  for (const char* path : {"a..b", ".a", "a.", "_seq", "_seq.x"})
+    ExpectRefused(One({Mapping(path, kAmount, "LastWrite")}),
+                  {kInvalid, "handlers[0].mappings[0].target_path", path[0] == '_' ? "reserved" : path});
   ExpectRefused(One({kMapping, Mapping("x.y", kAmount, "LastWrite")}),
                 {kInvalid, "handlers[0].mappings[1].target_path", "inside one another"});
   ExpectRefused(One({Mapping("x.y", kAmount, "LastWrite"), kMapping}),
@@ -228,6 +232,7 @@ TEST(RefusalTest, Expressions) {
   };
   for (const auto& [expression, name] : nodes) ExpectRefused(with(expression), {kUnimplemented, at, name});
   ExpectRefused(with(R"({"FieldRef":{"path":"y.z"}})"), {kInvalid, at, "y.z"});
+  ExpectRefused(with(R"({"FieldRef":{"path":"x.y.z"}})"), {kUnimplemented, at, "\"x.y.z\" into the field \"x\""});
   ExpectRefused(with(R"({"Paren":{"expr":{"Var":{"name":"x"}}}})"), {kInvalid, at + ".Paren[0]", "\"x\""});
   ExpectRefused(with(absl::StrCat(R"({"Binary":{"op":"Add","left":{"Let":{"name":"v","value":)", ref, R"(,"body":)",
                                   ref, R"(}},"right":{"Var":{"name":"v"}}}})")),

@@ -4,12 +4,20 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "server/base/base58.h"
 #include "server/idl/layout.h"
 
 namespace everstate::vm {
 namespace {
+
+// 34 arrays of one element each, inside of one another: more than a row may hold.
+std::string DeepType() {
+  std::string type = "\"u64\"";
+  for (int i = 0; i < 34; ++i) type = absl::StrCat(R"({"array":[)", type, ",1]}");
+  return type;
+}
 
 constexpr char kIdl[] =
     R"({"name":"mini","program_id":"TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA","version":"1","discriminant_size":1,
@@ -21,6 +29,7 @@ constexpr char kIdl[] =
    "args":[{"name":"amount","type":"u64"},{"name":"delta","type":"i64"},{"name":"ratio","type":"f64"}]},
   {"name":"freeze","discriminator":[10],"accounts":[{"name":"target"}],"args":[]},
   {"name":"halt","discriminator":[11],"accounts":[{"name":"target"}],"args":[]},
+  {"name":"nest","discriminator":[13],"accounts":[{"name":"target"}],"args":[{"name":"deep","type":DEEP}]},
   {"name":"link","discriminator":[12],"accounts":[{"name":"from"},{"name":"to"}],"args":[]}],
 "types":[{"name":"Boom","type":{"kind":"struct","fields":[
   {"name":"who","type":"pubkey"},{"name":"amount","type":"u64"},{"name":"flag","type":"bool"}]}}],
@@ -87,11 +96,11 @@ EntityText Deeds(const std::vector<std::string>& mappings) {
 
 std::string EntityText::Json() const {
   return absl::StrCat(R"({"ast_version":"0.0.1","state_name":")", name,
-                      R"(","program_id":null,"idl":null,"identity":{"primary_keys":["id"],)", R"("lookup_indexes":[)",
-                      absl::StrJoin(indexes, ","), R"(]},"handlers":[)", absl::StrJoin(handlers, ","),
-                      R"(],"sections":[],"field_mappings":{},"resolver_hooks":)", resolver_hooks,
-                      R"(,"instruction_hooks":[)", absl::StrJoin(hooks, ","), R"(],"resolver_specs":)", resolver_specs,
-                      R"(,"computed_fields":)", computed_fields, R"(,"computed_field_specs":[)",
+                      R"(","program_id":null,"idl":null,"identity":{"primary_keys":[")", primary_key,
+                      R"("],"lookup_indexes":[)", absl::StrJoin(indexes, ","), R"(]},"handlers":[)",
+                      absl::StrJoin(handlers, ","), R"(],"sections":[],"field_mappings":{},"resolver_hooks":)",
+                      resolver_hooks, R"(,"instruction_hooks":[)", absl::StrJoin(hooks, ","), R"(],"resolver_specs":)",
+                      resolver_specs, R"(,"computed_fields":)", computed_fields, R"(,"computed_field_specs":[)",
                       absl::StrJoin(computed, ","), R"(],"views":)", views, "}");
 }
 
@@ -99,7 +108,8 @@ std::string StackJson(const std::vector<EntityText>& entities) {
   std::vector<std::string> texts;
   for (const EntityText& entity : entities) texts.push_back(entity.Json());
   return absl::StrCat(R"({"ast_version":"0.0.1","stack_name":"Mini","program_ids":[")", kProgramId, R"("],"idls":[)",
-                      kIdl, R"(],"entities":[)", absl::StrJoin(texts, ","), "]}");
+                      absl::StrReplaceAll(kIdl, {{"DEEP", DeepType()}}), R"(],"entities":[)", absl::StrJoin(texts, ","),
+                      "]}");
 }
 
 absl::StatusOr<std::shared_ptr<const Projection>> CompileText(const std::vector<EntityText>& entities,

@@ -18,8 +18,8 @@
 
 namespace everstate::vm {
 
-// The IDL "mini": an account Thing (discriminator 1..8), instructions do_it [9], freeze [10], halt [11] and link [12],
-// an event Boom.
+// The IDL "mini": an account Thing (discriminator 1..8), instructions do_it [9], freeze [10], halt [11], link [12] and
+// nest [13], whose argument is deeper than a row may hold; an event Boom.
 inline constexpr char kProgramId[] = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
 
 // Pieces of a stack file, as JSON text.
@@ -36,10 +36,11 @@ inline constexpr char kDoIt[] = "mini::DoItIxState";
 inline constexpr char kFreeze[] = "mini::FreezeIxState";
 inline constexpr char kHalt[] = "mini::HaltIxState";
 inline constexpr char kLink[] = "mini::LinkIxState";  // accounts.from, accounts.to
+inline constexpr char kNest[] = "mini::NestIxState";  // data.deep
 inline constexpr char kBoom[] = "mini::BoomCpiEvent";
 
 struct EntityText {
-  std::string name = "E";
+  std::string name = "E", primary_key = "id";
   std::vector<std::string> handlers, hooks, indexes, computed;  // computed: {"target_path":…,"expression":…}
   std::string views = "[]", resolver_hooks = "[]", resolver_specs = "[]", computed_fields = "[]";
   std::string Json() const;

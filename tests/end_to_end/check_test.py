@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""`everstate check`: what a stack is, or everything that is wrong with it at once; and that `serve` says the same."""
+
+import json
+import subprocess
+import unittest
+
+import harness
+from harness import EVERSTATE, STACK
+
+import places
+
+
+def check(*args):
+    """(exit code, standard output)."""
+    done = subprocess.run([EVERSTATE, "check", *map(str, args)], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout
+
+
+def plant(stack):
+    """Faults of the form, of the meaning, and of what is not there: the paths of their findings."""
+    first, second = stack["entities"]
+    stack["ast_version"] = "0.0.2"
+    first["handlers"][0]["mappings"][2]["population"] = "Sometimes"
+    first["handlers"][1]["mappings"][1]["source"]["FromSource"]["path"]["segments"] = ["data", "nothing"]
+    second["resolver_specs"] = [{"resolver": "token", "input_value": "a", "extracts": [{"target_path": "meta"}]}]
+    stack["idls"][0]["instructions"][7]["args"][0]["type"] = "Missing"
+    return {
+        "ast_version": "invalid",
+        "entities[0].handlers[0].mappings[2].population": "invalid",
+        "entities[0].handlers[1].mappings[1].source.FromSource.path": "invalid",
+        "entities[1].resolver_specs[0]": "unsupported",
+        "idls[0].instructions.mint_to.amount": "invalid",
+    }
+
+
+class CheckTest(harness.EndToEndTest):
+    def test_a_stack_is_described(self):
+        code, text = check(STACK)
+        self.assertEqual(code, 0, text)
+        for word in ("stack SplStream", "spl_token TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", "entity TokenAccount", "key: id.address",
+                     "looked up by: id.mint", "TokenMint/by_volume", "derived views are not supported"):
+            self.assertIn(word, text)
+        code, text = check("--json", STACK)
+        self.assertEqual(code, 0)
+        stack = json.loads(text)
+        written = json.loads(STACK.read_text())
+        self.assertEqual([p["id"] for p in stack["programs"]], written["program_ids"])
+        self.assertEqual([e["name"] for e in stack["entities"]], [e["state_name"] for e in written["entities"]])
+        types = {f["path"]: f["type"] for f in stack["entities"][0]["fields"]}
+        self.assertEqual(types["state.supply"], "u64")
+        self.assertEqual(types["activity.burned"], "integer")
+        self.assertEqual(types["derived.transfer_volume_ui"], "f64")
+        self.assertEqual(types["id.mint"], "pubkey")
+        self.assertEqual({f["path"]: f["type"] for f in stack["entities"][1]["fields"]}["transfers"], "vec<event>")
+        unsupported = {v["view"] for v in stack["views"] if v["unsupported"]}
+        self.assertEqual(unsupported, {v["id"] for e in written["entities"] for v in e["views"]})
+        request = stack["subscription"]
+        self.assertEqual(request["accounts"]["accounts"]["owner"], written["program_ids"])
+        self.assertEqual(request["transactions"]["transactions"],
+                         {"vote": False, "failed": False, "account_include": written["program_ids"]})
+        self.assertEqual(request["commitment"], "CONFIRMED")
+
+    def test_everything_that_is_wrong_is_said_at_once(self):
+        stack = json.loads(STACK.read_text())
+        planted = plant(stack)
+        file = self.folder / "faulty.stack.json"
+        file.write_text(json.dumps(stack))
+        code, text = check("--json", file)
+        self.assertEqual(code, 2)
+        report = json.loads(text)
+        self.assertEqual({f["path"]: f["kind"] for f in report["findings"]}, planted)
+        self.assertEqual(len(report["findings"]), len(planted))
+        self.assertEqual({f["file"] for f in report["findings"]}, {str(file)})
+        code, text = check(file)
+        self.assertEqual((code, len(text.splitlines())), (2, len(planted)))
+        served = subprocess.run([EVERSTATE, "serve", "--stack", file, "--endpoint", "http://127.0.0.1:1", "--data", self.folder / "d"],
+                                capture_output=True, text=True, timeout=60)
+        self.assertEqual(served.returncode, 2)
+        for path in planted:
+            self.assertIn(f"{file}: {path}: ", served.stdout + served.stderr)
+
+    def test_what_is_no_stack(self):
+        broken = self.folder / "broken.json"
+        broken.write_text('{"stack_name": ')
+        for file, words in [(self.folder / "nothing.json", "No such file"), (broken, "is not JSON"), (self.folder, "is a folder")]:
+            code, text = check(file)
+            self.assertEqual(code, 2)
+            self.assertIn(str(file), text)
+            self.assertIn(words, text)
+            findings = json.loads(check("--json", file)[1])["findings"]
+            self.assertEqual([(f["path"], f["kind"]) for f in findings], [("", "invalid")])
+
+    def test_real_stacks_check_or_name_what_is_not_supported(self):
+        for name in ("SplStream", "PumpStream", "OreStream"):
+            file = places.stack(name)
+            if file is None:
+                continue
+            code, text = check("--json", file)
+            report = json.loads(text)
+            kinds = {f["kind"] for f in report.get("findings", [])}
+            self.assertEqual((code, kinds), (2, {"unsupported"}) if kinds else (0, set()), name)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""`everstate record`: a stream becomes a recording that means the same, whatever cuts it."""
+
+import json
+import resource
+import signal
+import subprocess
+import unittest
+
+import harness
+from harness import EVERSTATE, STACK, OtherGeyser, Process, Replay, Server
+
+import places
+import recording as oracle_recording
+
+RECORDING = places.recording("spl-small")
+
+
+def decoded(path, code=0):
+    """What `decode` prints of a recording, line by line, and what it says of its end."""
+    done = subprocess.run([EVERSTATE, "decode", "--stack", STACK, path], capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def settled(path):
+    return [block.slot for block in oracle_recording.blocks(path)]
+
+
+def within(lines, slots, needed_only=False):
+    """The lines of these slots; of what a stack needs those of its programs that did not fail."""
+    return [line for line in lines if int(line["slot"]) in slots and (not needed_only or ("program" in line and not line.get("failed")))]
+
+
+class RecordTest(harness.EndToEndTest):
+    def record(self, endpoint, slots, *more):
+        self.out = self.folder / "out.updates"
+        return Process(EVERSTATE, "record", "--endpoint", endpoint, "--slots", slots, "--out", self.out, *more, name="record")
+
+    def replay(self, *options):
+        return self.start(Replay(RECORDING, options=["--wait-subscribers", "1", *options]))
+
+    def digest_of(self, path, name):
+        replay = self.start(Replay(path, options=["--slots-per-second", "max", "--wait-subscribers", "1"]))
+        server = self.start(Server(replay.endpoint, self.folder / name).listening())
+        server.wait_for_slot(settled(path)[-1])
+        self.assertEqual(server.stop(), 0)
+        return harness.digest(self.folder / name)
+
+    def check_recorded(self, slots, needed_only=False):
+        """The recording ends with the last of `slots` and says of them what the original says."""
+        self.assertEqual(settled(self.out), slots)
+        lines, _ = decoded(self.out)
+        self.assertEqual(max(int(line["slot"]) for line in lines), slots[-1])
+        self.assertEqual(within(lines, slots, needed_only), within(decoded(RECORDING)[0], slots, needed_only))
+
+    def test_everything_of_some_slots(self):
+        record = self.start(self.record(self.replay("--slots-per-second", "max").endpoint, 20))
+        self.assertEqual(record.wait(), 0, record.lines)
+        self.check_recorded(settled(RECORDING)[:20])
+        self.assertIn("20 of 20 blocks", "\n".join(record.lines))
+
+    def test_what_a_stack_needs_gives_the_same_state(self):
+        blocks = settled(RECORDING)
+        record = self.start(self.record(self.replay("--slots-per-second", "max").endpoint, len(blocks), "--stack", STACK))
+        self.assertEqual(record.wait(), 0, record.lines)
+        self.check_recorded(blocks, needed_only=True)
+        self.assertEqual(self.digest_of(self.out, "recorded"), self.digest_of(RECORDING, "original"))
+
+    @harness.needs_geyser
+    def test_another_provider(self):
+        geyser = self.start(OtherGeyser(RECORDING, options=["--start-on-subscribers", "1", "--slots-per-second", "100"]))
+        record = self.start(self.record(geyser.endpoint, 25))
+        self.assertEqual(record.wait(), 0, record.lines)
+        self.check_recorded(settled(RECORDING)[:25])
+
+    def test_an_orderly_stop_leaves_whole_slots(self):
+        record = self.start(self.record(self.replay("--slots-per-second", "10").endpoint, 1000))
+        harness.wait_for("some blocks", lambda: self.out.exists() and self.out.stat().st_size > 300_000)
+        self.assertEqual(record.stop(), 0, record.lines)
+        recorded = settled(self.out)
+        self.check_recorded(settled(RECORDING)[: len(recorded)])
+
+    def check_cut(self, code):
+        """Of a recording that was cut: all but the last slot are whole, and the last one has a beginning."""
+        whole = decoded(RECORDING)[0]
+        lines, said = decoded(self.out, code)
+        slots = sorted({int(line["slot"]) for line in lines})
+        self.assertGreater(len(slots), 2)
+        self.assertEqual(within(lines, slots[:-1]), within(whole, slots[:-1]))
+        last = within(lines, slots[-1:])
+        self.assertEqual(last, within(whole, slots[-1:])[: len(last)])
+        return said
+
+    def test_a_killed_recorder(self):
+        record = self.start(self.record(self.replay("--slots-per-second", "10").endpoint, 1000))
+        harness.wait_for("some blocks", lambda: self.out.exists() and self.out.stat().st_size > 300_000)
+        record.kill()
+        size = self.out.stat().st_size
+        whole = sum(1 for _ in complete_messages(self.out))
+        self.assertGreater(whole, 0)
+        torn = complete_bytes(self.out) < size
+        said = self.check_cut(2 if torn else 0)
+        if torn:
+            self.assertIn(f"at offset {complete_bytes(self.out)}", said)
+
+    def test_a_full_disk(self):
+        replay = self.replay("--slots-per-second", "max")
+        out = self.folder / "out.updates"
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+
+        done = subprocess.run([EVERSTATE, "record", "--endpoint", replay.endpoint, "--slots", "25", "--out", out], preexec_fn=limit,
+                              capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn(f"cannot write recording {out}", done.stdout + done.stderr)
+        self.out = out
+        self.assertEqual(out.stat().st_size, 400_000)
+        self.assertIn(f"at offset {complete_bytes(out)}", self.check_cut(2))
+
+    def test_a_stream_that_ends(self):
+        replay = self.replay("--slots-per-second", "10")
+        record = self.start(self.record(replay.endpoint, 1000))
+        harness.wait_for("some blocks", lambda: self.out.exists() and self.out.stat().st_size > 300_000)
+        replay.kill()
+        self.assertEqual(record.wait(), 2, record.lines)
+        self.check_recorded(settled(RECORDING)[: len(settled(self.out))])
+
+    def test_refusals_name_the_thing(self):
+        for args, word in [
+            (("--endpoint", "ftp://x", "--slots", 1, "--out", self.folder / "o"), "ftp://x"),
+            (("--endpoint", "http://127.0.0.1:1", "--slots", 1, "--out", self.folder / "o"), "127.0.0.1:1"),
+            (("--endpoint", "http://127.0.0.1:1", "--slots", 0, "--out", self.folder / "o"), "--slots"),
+            (("--endpoint", "http://127.0.0.1:1", "--slots", 1, "--out", self.folder / "o", "--stack", "no.json"), "no.json"),
+        ]:
+            done = subprocess.run([EVERSTATE, "record", *map(str, args)], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            self.assertIn(word, done.stdout + done.stderr)
+        replay = self.replay()
+        out = self.folder / "no" / "such" / "folder"
+        done = subprocess.run([EVERSTATE, "record", "--endpoint", replay.endpoint, "--slots", "1", "--out", out], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 3, done.stdout + done.stderr)
+        self.assertIn(str(out), done.stdout + done.stderr)
+
+
+def complete_messages(path):
+    """The sizes of the messages that are whole, with their lengths."""
+    data, at = path.read_bytes(), 0
+    while at < len(data):
+        try:
+            size, content = oracle_recording.varint(data, at)
+        except IndexError:
+            return
+        if content + size > len(data):
+            return
+        yield content + size - at
+        at = content + size
+
+
+def complete_bytes(path):
+    return sum(complete_messages(path))
+
+
+if __name__ == "__main__":
+    unittest.main()
