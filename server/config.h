@@ -7,18 +7,12 @@
 
 #include "absl/status/statusor.h"
 #include "server/deployment/deployment.h"
+#include "server/fanout/fanout.h"
+#include "server/server.h"
+#include "server/vm/projection.h"
 #include "storage/model.h"
 
 namespace everstate {
-
-// Exit codes of the program, for supervisors.
-enum class ExitCode : int {
-  kOrderly = 0,        // stopped when asked
-  kConfiguration = 2,  // command line, configuration or stack: repeating the same command will not help
-  kStore = 3,          // the store cannot be opened or written
-  kAddressInUse = 4,
-  kOtherChain = 5,     // the stream is not of the chain that the store follows
-};
 
 struct Config {
   std::string stack_file;
@@ -26,6 +20,8 @@ struct Config {
   std::string x_token;                // secret: never logged
   std::string listen = "[::]:8877";
   std::string admin = "127.0.0.1:8880";  // ADDR:PORT of the admin service; "off": none
+  std::chrono::milliseconds health_slot_silence{30000};  // no slot was heard for this long: not ready
+  std::chrono::milliseconds health_heartbeat{30000};     // a stream that is not ready is logged so often; 0: never
   std::string data_dir;               // empty: ./data/<stack name>
   Commitment commitment = Commitment::kConfirmed;
   std::optional<Slot> from_slot;      // where an empty store begins
@@ -35,6 +31,9 @@ struct Config {
   uint64_t archive_keep_bytes = 8ull << 30;  // 0: no archive
   CheckpointSchedule checkpoints{.every = std::chrono::minutes(10)};
   std::optional<RewindRequest> rewind;  // begun before the first block is applied
+
+  vm::Settings projection;  // part of the store's lineage
+  FanoutOptions fanout;     // without listen
 };
 
 // "confirmed" or "finalized". "processed" is refused by name: InvalidArgument saying what to use instead.

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <atomic>
+
+#include "server/base/stop_signal.h"
 
 namespace everstate::cli {
 
@@ -15,8 +16,5 @@ void AddCheckpointCommand(CLI::App& app, int* exit_code);
 void AddArchiveCommand(CLI::App& app, int* exit_code);
 void AddDecodeCommand(CLI::App& app, int* exit_code);
 void AddWatchCommand(CLI::App& app, int* exit_code);
-
-// SIGINT and SIGTERM, turned into a question that can be asked. The handlers are set by the first call.
-bool StopRequested();
 
 }  // namespace everstate::cli

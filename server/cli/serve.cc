@@ -1,4 +1,5 @@
 // everstate serve: the persistent server.
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -18,6 +19,24 @@ struct ServeOptions {
   RewindRequest rewind;
   bool resume = false;  // --resume-from was said
 };
+
+// What a script or a person waits for: one line on stdout each.
+void PrintEvent(const Event& event) {
+  std::string line;
+  switch (event.kind) {
+    case Event::Kind::kListening:
+      line = "listening ws://" + event.address;
+      break;
+    case Event::Kind::kAdmin:
+      line = "admin " + event.address;
+      break;
+    case Event::Kind::kReady:
+      line = "ready ws://" + event.address + " slot=" + std::to_string(event.slot);
+      break;
+  }
+  std::puts(line.c_str());
+  std::fflush(stdout);
+}
 
 int Serve(ServeOptions options) {
   const auto refuse = [](const absl::Status& status) {
@@ -40,8 +59,7 @@ int Serve(ServeOptions options) {
     if (!token.ok()) return refuse(token.status());
     options.config.x_token = *std::move(token);
   }
-  StopRequested();  // from here on a signal is an orderly stop
-  return static_cast<int>(RunServer(options.config, [] { return StopRequested(); }));
+  return Server::Builder(options.config).on_event(PrintEvent).start().exit_code();
 }
 
 }  // namespace

@@ -65,10 +65,10 @@ def quiet_port():
 class Process:
     """A child whose output is collected line by line."""
 
-    def __init__(self, *args, name=None, stdin=None):
+    def __init__(self, *args, name=None, stdin=None, **popen):
         self.name = name or pathlib.Path(str(args[0])).name
         self.lines = []
-        self.process = subprocess.Popen([str(a) for a in args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=stdin, text=True)
+        self.process = subprocess.Popen([str(a) for a in args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=stdin, text=True, **popen)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
