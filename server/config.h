@@ -13,19 +13,11 @@
 #include "server/deployment/deployment.h"
 #include "server/fanout/fanout.h"
 #include "server/ingest/yellowstone.h"
+#include "server/server.h"
 #include "server/vm/projection.h"
 #include "storage/model.h"
 
 namespace everstate {
-
-// Exit codes of the program, for supervisors.
-enum class ExitCode : int {
-  kOrderly = 0,        // stopped when asked
-  kConfiguration = 2,  // command line, configuration or stack: repeating the same command will not help
-  kStore = 3,          // the store cannot be opened or written
-  kAddressInUse = 4,
-  kOtherChain = 5,     // the stream is not of the chain that the store follows
-};
 
 struct Config {
   std::string stack_file;
@@ -37,6 +29,7 @@ struct Config {
   int admin_threads_max = 64;
   std::string health_listen = "off";  // ADDR:PORT that answers health, status and metrics beside `listen`; "off": none
   std::chrono::milliseconds health_slot_silence{30000};  // no slot was heard for this long: not ready
+  std::chrono::milliseconds health_heartbeat{30000};     // a stream that is not ready is logged so often; 0: never
   std::string data_dir;               // empty: ./data/<stack name>
   Commitment commitment = Commitment::kConfirmed;
   std::optional<Slot> from_slot;      // where an empty store begins

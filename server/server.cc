@@ -1,7 +1,5 @@
-#include "server/server.h"
-
 #include <chrono>
-#include <cstdio>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -12,6 +10,7 @@
 #include "server/health/health.h"
 #include "server/ingest/yellowstone.h"
 #include "server/progress_line.h"
+#include "server/run.h"
 #include "server/stack/stack.h"
 #include "server/vm/projection.h"
 #include "storage/entity_store.h"
@@ -19,9 +18,9 @@
 namespace everstate {
 namespace {
 
-ExitCode Fail(ExitCode code, const absl::Status& status) {
+Outcome Fail(ExitCode code, const absl::Status& status) {
   LogError(Room::kServer, "{}", std::string(status.message()));
-  return code;
+  return {code, std::string(status.message())};
 }
 
 // Another stack, other settings or a rewind that cannot be are matters of configuration; everything else is the store's.
@@ -112,33 +111,54 @@ ExitCode ExitCodeOf(const Deployment::Failure& failure) {
   return ExitCode::kStore;
 }
 
-void PrintLine(const std::string& line) {
-  std::fputs((line + "\n").c_str(), stdout);
-  std::fflush(stdout);
-}
+// Says in the log that the stream is in trouble, every so often, and once that it is well again.
+class TroubleLog {
+ public:
+  explicit TroubleLog(std::chrono::milliseconds heartbeat) : heartbeat_(heartbeat), next_(std::chrono::steady_clock::now() + heartbeat) {}
+
+  void Look(const Health& health, std::chrono::steady_clock::time_point now) {
+    if (heartbeat_.count() == 0 || now < next_) return;
+    next_ = now + heartbeat_;
+    const std::string trouble = health.Trouble();
+    if (!trouble.empty()) {
+      LogWarn(Room::kServer, "not ready: {}", trouble);
+    } else if (in_trouble_) {
+      LogInfo(Room::kServer, "ready again, at slot {}", health.progress().slot);
+    }
+    in_trouble_ = !trouble.empty();
+  }
+
+ private:
+  const std::chrono::milliseconds heartbeat_;
+  std::chrono::steady_clock::time_point next_;
+  bool in_trouble_ = false;
+};
 
 // Waits until somebody asks to stop or a thread gives up; says when the server is ready and keeps the progress line alive.
-void WaitWhileRunning(const Config& config, const std::string& address, const Health& health, const std::function<bool()>& stopping,
+void WaitWhileRunning(const Config& config, const std::string& address, const Health& health, const RunHooks& hooks,
                       const Deployment& deployment) {
   bool said_ready = false;
   ProgressLine line;
-  while (!stopping() && !deployment.failed()) {
+  TroubleLog trouble_log(config.health_heartbeat);
+  while (!hooks.stopping() && !deployment.failed()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     TickLog();
+    const auto now = std::chrono::steady_clock::now();
+    trouble_log.Look(health, now);
     if (!said_ready && health.ready()) {
       said_ready = true;
-      PrintLine("ready ws://" + address + " slot=" + std::to_string(health.progress().slot));
+      hooks.on_event({Event::Kind::kReady, address, health.progress().slot});
     }
-    if (config.progress && said_ready) line.Update(health.progress(), std::chrono::steady_clock::now());
+    if (config.progress && said_ready) line.Update(health.progress(), now);
   }
   if (config.progress) line.Finish();
 }
 
 }  // namespace
 
-ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) {
+Outcome RunServer(const Config& config, const RunHooks& hooks) {
   const auto projection = LoadProjection(config);
-  if (projection == nullptr) return ExitCode::kConfiguration;
+  if (projection == nullptr) return {ExitCode::kConfiguration, config.stack_file + " cannot be served; the log says why"};
   auto source = ingest::OpenYellowstone(MakeYellowstoneOptions(config));
   if (!source.ok()) return Fail(ExitCode::kConfiguration, source.status());
 
@@ -147,8 +167,8 @@ ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) 
   auto fanout =
       Fanout::Start(MakeFanoutOptions(config), [&health](std::string_view path) { return health.Answer(path); });
   if (!fanout.ok()) return Fail(ListenExitCode(fanout.status()), fanout.status());
-  PrintLine("listening ws://" + (*fanout)->address());
-  if (config.health_listen != "off") PrintLine("health http://" + (*fanout)->health_address());
+  hooks.on_event({Event::Kind::kListening, (*fanout)->address()});
+  if (config.health_listen != "off") hooks.on_event({Event::Kind::kHealth, (*fanout)->health_address()});
 
   auto opened = Deployment::Open(MakeDeploymentOptions(config, projection->stack()), projection, *std::move(source));
   if (!opened.ok()) {
@@ -169,12 +189,12 @@ ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) 
       return Fail(ListenExitCode(started.status()), started.status());
     }
     admin = *std::move(started);
-    PrintLine("admin " + admin->address());
+    hooks.on_event({Event::Kind::kAdmin, admin->address()});
   }
 
   deployment.Start({.publish = [&](const Applied& applied) { (*fanout)->Publish(applied); },
                     .switch_store = [&](std::shared_ptr<const EntityStore> store) { (*fanout)->SwitchStore(std::move(store)); }});
-  WaitWhileRunning(config, (*fanout)->address(), health, stopping, deployment);
+  WaitWhileRunning(config, (*fanout)->address(), health, hooks, deployment);
 
   // Top-down: no commands and no new blocks, then what is queued is applied and published, then the sessions are told.
   if (admin != nullptr) admin->Stop();
@@ -183,7 +203,7 @@ ExitCode RunServer(const Config& config, const std::function<bool()>& stopping) 
   (*fanout)->Stop();
   if (deployment.failed()) return Fail(ExitCodeOf(deployment.failure()), deployment.failure().status);
   LogInfo(Room::kServer, "stopped at slot {}", deployment.store()->watermark().block.slot);
-  return ExitCode::kOrderly;
+  return {};
 }
 
 }  // namespace everstate

@@ -201,6 +201,8 @@ std::vector<Setting> OfServer() {
                   "A second address for health, status and metrics alone; off = none"),
       TimeSetting("health.slot_silence", FIELD(health_slot_silence),
                   "/ready says 503 when no slot was heard for so long"),
+      TimeSetting("health.heartbeat", FIELD(health_heartbeat),
+                  "A stream that is not ready is logged so often; 0s = never"),
       ChoiceSetting("log.format", FIELD(log.format), kLogFormatNames, "A line of text or a JSON object a record"),
       ChoiceSetting("log.level", FIELD(log.level), kLogLevelNames, "What is less important is not written"),
       LogLevels(),

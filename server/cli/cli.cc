@@ -1,10 +1,6 @@
 #include "server/cli/cli.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <csignal>
-#include <ctime>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,21 +14,6 @@
 namespace everstate::cli {
 namespace {
 
-volatile std::sig_atomic_t stop_signal = 0;
-volatile std::time_t stop_time_s = 0;
-
-// The first signal asks for an orderly stop. One that follows later means that it takes too long for somebody; one that follows
-// at once is the same Ctrl-C, delivered by the terminal and by a parent.
-void OnSignal(int signal) {
-  const std::time_t now_s = std::time(nullptr);
-  if (stop_signal == 0) {
-    stop_signal = signal;
-    stop_time_s = now_s;
-  } else if (now_s - stop_time_s > 1) {
-    ::_exit(128 + signal);
-  }
-}
-
 // What the environment says of the log. Only serve looks at the rest.
 std::vector<std::string> LogEnvironment() {
   std::vector<std::string> entries = Environment();
@@ -45,16 +26,6 @@ std::vector<std::string> LogEnvironment() {
 }
 
 }  // namespace
-
-bool StopRequested() {
-  static const bool installed = [] {
-    std::signal(SIGINT, OnSignal);
-    std::signal(SIGTERM, OnSignal);
-    std::signal(SIGPIPE, SIG_IGN);
-    return true;
-  }();
-  return installed && stop_signal != 0;
-}
 
 int Main(int argc, char** argv) {
   CLI::App app{"Everstate: a persistent real-time state server for Solana programs"};

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <atomic>
+
+#include "server/base/stop_signal.h"
 
 namespace everstate::cli {
 
@@ -19,8 +20,5 @@ void AddDecodeCommand(CLI::App& app, int* exit_code);
 void AddCheckCommand(CLI::App& app, int* exit_code);
 void AddRecordCommand(CLI::App& app, int* exit_code);
 void AddWatchCommand(CLI::App& app, int* exit_code);
-
-// SIGINT and SIGTERM, turned into a question that can be asked. The handlers are set by the first call.
-bool StopRequested();
 
 }  // namespace everstate::cli

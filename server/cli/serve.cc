@@ -20,6 +20,27 @@ struct ServeOptions {
   bool print_config = false;
 };
 
+// What a script or a person waits for: one line on stdout each.
+void PrintEvent(const Event& event) {
+  std::string line;
+  switch (event.kind) {
+    case Event::Kind::kListening:
+      line = "listening ws://" + event.address;
+      break;
+    case Event::Kind::kHealth:
+      line = "health http://" + event.address;
+      break;
+    case Event::Kind::kAdmin:
+      line = "admin " + event.address;
+      break;
+    case Event::Kind::kReady:
+      line = "ready ws://" + event.address + " slot=" + std::to_string(event.slot);
+      break;
+  }
+  std::puts(line.c_str());
+  std::fflush(stdout);
+}
+
 // One record a line: several things may be wrong at once.
 int Refuse(const absl::Status& status) {
   std::istringstream lines{std::string(status.message())};
@@ -38,8 +59,7 @@ int Serve(const ServeOptions& options, const SettingOptions& log_options) {
   }
   if (const absl::Status status = CheckRequired(*resolved); !status.ok()) return Refuse(status);
   InitLog(resolved->config.log);
-  StopRequested();  // from here on a signal is an orderly stop
-  return static_cast<int>(RunServer(resolved->config, [] { return StopRequested(); }));
+  return Server::Builder(resolved->config).on_event(PrintEvent).start().exit_code();
 }
 
 }  // namespace

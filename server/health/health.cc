@@ -12,12 +12,22 @@ constexpr const char* kText = "text/plain";
 
 std::string_view Bytes(const Hash32& hash) { return {reinterpret_cast<const char*>(hash.data()), hash.size()}; }
 
-bool Ready(const ingest::StreamStatus& stream, std::chrono::steady_clock::time_point now,
-           std::chrono::milliseconds slot_silence_max) {
-  return stream.state == ingest::StreamState::kLive && stream.proven && now - stream.last_slot_heard < slot_silence_max;
-}
-
 }  // namespace
+
+std::string TroubleOf(const ingest::StreamStatus& stream, std::chrono::steady_clock::time_point now,
+                      std::chrono::milliseconds slot_silence_max) {
+  if (stream.state != ingest::StreamState::kLive) {
+    const std::string state = "the stream is not live (" + std::string(Name(stream.state)) + ")";
+    return stream.error.empty() ? state : state + ": " + stream.error;
+  }
+  if (stream.last_slot_heard == std::chrono::steady_clock::time_point{}) return "the stream is live, but no slot was heard yet";
+  const auto silent = now - stream.last_slot_heard;
+  if (silent >= slot_silence_max) {
+    return "the stream is live, but no slot was heard for " +
+           std::to_string(std::chrono::duration_cast<std::chrono::seconds>(silent).count()) + " s";
+  }
+  return stream.proven ? "" : "the stream has not shown yet that it goes on where the store is";
+}
 
 void Health::Attach(HealthSubjects subjects) {
   std::lock_guard lock(mutex_);
@@ -51,14 +61,16 @@ ServerStatus Health::Take() const {
                                  .store = store->counters(),
                                  .fanout = subjects_.fanout->counters(),
                                  .traffic = subjects_.fanout->traffic()});
-  status.ready = Ready(status.line->deployment.stream, status.at_steady, slot_silence_max_);
+  status.ready = TroubleOf(status.line->deployment.stream, status.at_steady, slot_silence_max_).empty();
   return status;
 }
 
-bool Health::ready() const {
+bool Health::ready() const { return Trouble().empty(); }
+
+std::string Health::Trouble() const {
   std::lock_guard lock(mutex_);
-  return subjects_.deployment != nullptr &&
-         Ready(subjects_.deployment->stream_status(), std::chrono::steady_clock::now(), slot_silence_max_);
+  if (subjects_.deployment == nullptr) return "the store is not open";
+  return TroubleOf(subjects_.deployment->stream_status(), std::chrono::steady_clock::now(), slot_silence_max_);
 }
 
 Progress Health::progress() const {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <string_view>
 
 #include "server/deployment/deployment.h"
@@ -27,11 +28,14 @@ struct Progress {
   uint64_t entities_estimate = 0, sessions = 0;
 };
 
+// Why a stream is not as it should be, in words; empty when it is live, proven, and a slot was heard within slot_silence_max.
+std::string TroubleOf(const ingest::StreamStatus& stream, std::chrono::steady_clock::time_point now,
+                      std::chrono::milliseconds slot_silence_max);
+
 // Health
 //   Thread:    Attach and Detach from the thread that owns the subjects; everything else from any.
-//   Invariant: ready exactly while the stream is live and proven and a slot was heard within slot_silence_max. A quiet
-//   program
-//              is no fault; an error is over when the stream is live again.
+//   Invariant: ready exactly while there is no trouble. A quiet program is no fault; an error is over when the stream is live
+//              again.
 class Health {
  public:
   explicit Health(std::chrono::milliseconds slot_silence_max = std::chrono::seconds(30))
@@ -47,6 +51,7 @@ class Health {
 
   ServerStatus Take() const;  // everything, now
   bool ready() const;
+  std::string Trouble() const;  // why it is not ready, in words; empty when it is
   Progress progress() const;
 
  private:

@@ -66,11 +66,10 @@ def quiet_port():
 class Process:
     """A child whose output is collected line by line."""
 
-    def __init__(self, *args, name=None, stdin=None, env=None):
+    def __init__(self, *args, name=None, stdin=None, **popen):
         self.name = name or pathlib.Path(str(args[0])).name
         self.lines = []
-        self.process = subprocess.Popen([str(a) for a in args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=stdin, text=True,
-                                        env={**os.environ, **(env or {})})
+        self.process = subprocess.Popen([str(a) for a in args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=stdin, text=True, **popen)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
@@ -159,7 +158,7 @@ class Server(Process):
     def __init__(self, endpoint, data, options=(), stack=STACK, port=0, env=None):
         # Tests run side by side: none takes the default port of the admin service.
         admin = () if "--admin" in options else ("--admin", "off")
-        super().__init__(EVERSTATE, "serve", "--stack", stack, "--endpoint", endpoint, "--data", data, "--listen", f"127.0.0.1:{port}", *admin, *options, name="serve", env=env)
+        super().__init__(EVERSTATE, "serve", "--stack", stack, "--endpoint", endpoint, "--data", data, "--listen", f"127.0.0.1:{port}", *admin, *options, name="serve", env={**os.environ, **(env or {})})
 
     def listening(self):
         self.url = self.line(r"listening (ws://\S+)")[1]

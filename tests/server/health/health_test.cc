@@ -33,6 +33,27 @@ TEST(HealthTest, WithoutSubjectsItIsAliveAndNotReady) {
   EXPECT_EQ(health.progress().slot, 0u);
 }
 
+TEST(TroubleTest, SaysWhyAStreamIsNotReady) {
+  const auto now = std::chrono::steady_clock::now();
+  const auto trouble = [&](const ingest::StreamStatus& stream) { return TroubleOf(stream, now, std::chrono::seconds(10)); };
+  ingest::StreamStatus stream{.state = ingest::StreamState::kWaitingToReconnect, .proven = true, .error = "UNAVAILABLE: gone"};
+  stream.last_slot_heard = now;
+  EXPECT_EQ(trouble(stream), "the stream is not live (waiting to reconnect): UNAVAILABLE: gone");
+  stream.error.clear();
+  EXPECT_EQ(trouble(stream), "the stream is not live (waiting to reconnect)");
+  stream.state = ingest::StreamState::kLive;
+  EXPECT_EQ(trouble(stream), "");
+  stream.proven = false;
+  EXPECT_EQ(trouble(stream), "the stream has not shown yet that it goes on where the store is");
+  stream.proven = true;
+  stream.last_slot_heard = now - std::chrono::milliseconds(9999);
+  EXPECT_EQ(trouble(stream), "");
+  stream.last_slot_heard = now - std::chrono::seconds(10);
+  EXPECT_EQ(trouble(stream), "the stream is live, but no slot was heard for 10 s");
+  stream.last_slot_heard = {};
+  EXPECT_EQ(trouble(stream), "the stream is live, but no slot was heard yet");
+}
+
 TEST(StatusJsonTest, WhatIsNotKnownIsNull) {
   const auto json = nlohmann::json::parse(StatusJson(RunningStatus()));
   for (const char* key :
