@@ -202,7 +202,7 @@ std::vector<Setting> OfServer() {
       TimeSetting("health.slot_silence", FIELD(health_slot_silence),
                   "/ready says 503 when no slot was heard for so long"),
       TimeSetting("health.heartbeat", FIELD(health_heartbeat),
-                  "A stream that is not ready is logged so often; 0s = never"),
+                  "A stream that is not ready is logged so often; 0s = never", std::chrono::milliseconds(0)),
       ChoiceSetting("log.format", FIELD(log.format), kLogFormatNames, "A line of text or a JSON object a record"),
       ChoiceSetting("log.level", FIELD(log.level), kLogLevelNames, "What is less important is not written"),
       LogLevels(),
