@@ -69,6 +69,10 @@ COMMANDS = {
     "curl localhost:8877/ready": ends("--fail", "--silent"),
     "curl localhost:8877/status": ends("--fail", "--silent"),
     "everstate inspect --data data/Demo": ends(),
+    "everstate check my.stack.json": ends(),
+    "everstate record --endpoint https://my-provider:443 --x-token-file token.txt --stack my.stack.json --slots 1000 --out FILE": ends(),
+    "everstate serve --config everstate.toml": serves("ready ws://", "--data", "fourth", *OWN_PORTS),
+    "everstate serve --config everstate.toml --archive-keep 0 --print-config": ends(),
     "everstate decode --stack my.stack.json FILE": ends(),
     "everstate replay FILE… --listen 127.0.0.1:10000": serves("^listening "),
     "everstate checkpoint list --data data/Demo": ends(),
@@ -128,6 +132,7 @@ class ReadmeTest(harness.EndToEndTest):
         self.provider = self.start(Replay(RECORDING, options=["--slots-per-second", "20", "--loop"]))
         self.server = self.start(Server(self.provider.endpoint, self.folder / "data" / "Demo", ["--admin", "127.0.0.1:0"], stack=STACK).ready())
         self.admin = self.server.line(r"^admin (\S+)")[1]
+        self.write_configuration(self.provider.endpoint)
         self.run_to_end([EVERSTATE, "checkpoint", "create", "--data", "data/Demo"], ["--admin", self.admin])
         self.another_store()
 
@@ -156,6 +161,7 @@ class ReadmeTest(harness.EndToEndTest):
             "HOST:8880": self.admin,
             "402000120": str(self.slot),
             "FILE…": "FILE",
+            "--slots 1000 --out FILE": "--slots 3 --out recorded",
             "serve …": f"serve --stack my.stack.json --endpoint {self.provider.endpoint}",
         }.items():
             text = text.replace(there, here)
@@ -199,11 +205,14 @@ class ReadmeTest(harness.EndToEndTest):
 
     def test_the_configuration_is_read(self):
         self.lay_out_files()
-        for language, lines in fenced(self.text):
+        for language, _ in fenced(self.text):
             self.assertIn(language, ("", "sh", "cmake", "cpp", "toml"), "a block that no test looks at")
-            if language == "toml":
-                (self.folder / "everstate.toml").write_text("\n".join(lines))
-                self.run_to_end([EVERSTATE, "serve", "--config", "everstate.toml", "--print-config"], [])
+        self.write_configuration("https://my-provider:443")
+        self.run_to_end([EVERSTATE, "serve", "--config", "everstate.toml", "--print-config"], [])
+
+    def write_configuration(self, endpoint):
+        [lines] = [lines for language, lines in fenced(self.text) if language == "toml"]
+        (self.folder / "everstate.toml").write_text("\n".join(lines).replace("https://my-provider:443", endpoint))
 
     def test_the_paths_are_answered_and_the_files_are_there(self):
         provider = self.start(Replay(RECORDING))
