@@ -443,15 +443,15 @@ TEST_F(DeploymentTest, TheScheduleOutlivesARestart) {
   };
   auto deployment = run_to(kFirst + 2);
   deployment->Stop();
-  EXPECT_EQ(deployment->status().checkpoints_made, 0u) << "an hour is not over";
+  EXPECT_EQ(deployment->status().counters.checkpoints_made, 0u) << "an hour is not over";
   deployment.reset();
   deployment = run_to(kFirst + 6);
-  WaitFor("a checkpoint", [&] { return deployment->status().checkpoints_made == 1; });
+  WaitFor("a checkpoint", [&] { return deployment->status().counters.checkpoints_made == 1; });
   deployment->Stop();
   deployment.reset();
   deployment = run_to(kFirst + 10);
   deployment->Stop();
-  EXPECT_EQ(deployment->status().checkpoints_made, 0u) << "the one of the process before is new enough";
+  EXPECT_EQ(deployment->status().counters.checkpoints_made, 0u) << "the one of the process before is new enough";
 }
 
 TEST_F(RewindTest, CountersOnlyRise) {

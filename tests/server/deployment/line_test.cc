@@ -27,7 +27,7 @@ class LineTest : public DeploymentTest {
       ADD_FAILURE() << store.status();
       return nullptr;
     }
-    return std::make_unique<Line>(projection_, *std::move(store), [](const Applied&) {});
+    return std::make_unique<Line>(ProjectorOptions{}, projection_, *std::move(store), [](const Applied&) {});
   }
   static absl::Status Project(Line* line, const BlockId& id) {
     Block block;
