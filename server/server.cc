@@ -2,7 +2,9 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 
+#include "absl/strings/str_join.h"
 #include "server/admin/admin_server.h"
 #include "server/base/log.h"
 #include "server/deployment/deployment.h"
@@ -32,18 +34,19 @@ ExitCode ListenExitCode(const absl::Status& status) {
   return status.code() == absl::StatusCode::kAlreadyExists ? ExitCode::kAddressInUse : ExitCode::kConfiguration;
 }
 
-// Null when it cannot be; everything that stands against it was logged.
-std::shared_ptr<const vm::Projection> LoadProjection(const Config& config) {
+// Or how the server ends; everything that stands against it was logged.
+std::variant<std::shared_ptr<const vm::Projection>, Outcome> LoadProjection(const Config& config) {
   stack::Diagnostics diagnostics(config.stack_file);
   const auto stack = stack::ReadStackFile(&diagnostics);
   const absl::Status status = stack.ok() ? config.projection.Check() : stack.status();
-  if (!status.ok()) {
-    LogError(Room::kServer, "{}", std::string(status.message()));
-    return nullptr;
-  }
+  if (!status.ok()) return Fail(ExitCode::kConfiguration, status);
   auto projection = vm::Projection::Compile(*stack, config.projection, &diagnostics);
   for (const stack::Finding& finding : diagnostics.findings()) LogError(Room::kServer, "{}", diagnostics.Text(finding));
-  if (projection == nullptr) return nullptr;
+  if (projection == nullptr) {
+    return Outcome{ExitCode::kConfiguration, absl::StrJoin(diagnostics.findings(), "\n", [&](std::string* out, const stack::Finding& finding) {
+                     out->append(diagnostics.Text(finding));
+                   })};
+  }
   if ((*stack)->hash_differs)
     LogWarn(Room::kServer, "{}: its content_hash is not the hash of its content; the recomputed one is used", config.stack_file);
   for (const ViewDef& view : projection->schema()->views()) {
@@ -157,8 +160,9 @@ void WaitWhileRunning(const Config& config, const std::string& address, const He
 }  // namespace
 
 Outcome RunServer(const Config& config, const RunHooks& hooks) {
-  const auto projection = LoadProjection(config);
-  if (projection == nullptr) return {ExitCode::kConfiguration, config.stack_file + " cannot be served; the log says why"};
+  const auto loaded = LoadProjection(config);
+  if (const auto* refused = std::get_if<Outcome>(&loaded)) return *refused;
+  const auto& projection = std::get<std::shared_ptr<const vm::Projection>>(loaded);
   auto source = ingest::OpenYellowstone(MakeYellowstoneOptions(config));
   if (!source.ok()) return Fail(ExitCode::kConfiguration, source.status());
 

@@ -293,7 +293,7 @@ class Ports(BadInputTest):
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             code, text = refused(*self.command(listen=address))
         self.assertEqual(code, 4, text)
-        self.assertIn(f"cannot listen on {address}: Address already in use", text)
+        self.assertIn(f"listen address {address}: cannot listen: Address already in use", text)
         self.assertFalse((self.folder / "data").exists())
 
     def test_the_one_of_the_admin_service_is_occupied(self):

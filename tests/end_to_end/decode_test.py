@@ -193,7 +193,7 @@ class IdlFiles(unittest.TestCase):
     def test_a_file_without_a_program_id_needs_one(self):
         result = run("--idl", DATA / "idls" / "raydium_amm.json", DATA / "recordings" / "jupiter-route.updates")
         self.assertEqual(result.returncode, 2)
-        self.assertIn("raydium_amm.json: top level: does not say the program's id", result.stderr)
+        self.assertIn("raydium_amm.json: address: does not say the program's id", result.stderr)
 
 
 class Command(unittest.TestCase):
