@@ -12,8 +12,8 @@ import time
 import floors
 from line import cpu_seconds, harness, places
 
-SECONDS = float(os.environ.get("EVERSTATE_BENCH_SECONDS", "10"))
-SESSIONS = int(os.environ.get("EVERSTATE_BENCH_SESSIONS", "1000"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "10"))
+SESSIONS = int(os.environ.get("BENCH_SESSIONS", "1000"))
 SLOTS_PER_SECOND = 10
 VIEW = "TokenAccount/list"
 

@@ -17,7 +17,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-BUILD = pathlib.Path(os.environ.get("EVERSTATE_BENCH_BUILD", ROOT / "build" / "bench"))
+BUILD = pathlib.Path(os.environ.get("BENCH_BUILD", ROOT / "build" / "bench"))
 FLOORS = BUILD / "floors"
 RECEIVE_SECONDS = 3
 

@@ -1,5 +1,5 @@
 // What it costs to get a message from a provider: the CPU time of the whole process, gRPC's threads included, while
-// another process serves the feed at the endpoint that EVERSTATE_BENCH_ENDPOINT names.
+// another process serves the feed at the endpoint that BENCH_ENDPOINT names.
 #include <benchmark/benchmark.h>
 
 #include <chrono>
@@ -29,8 +29,8 @@ bool Take(Connection* connection, int messages) {
 }
 
 void Receive(benchmark::State& state) {
-  const char* const endpoint = std::getenv("EVERSTATE_BENCH_ENDPOINT");
-  if (endpoint == nullptr) return state.SkipWithError("EVERSTATE_BENCH_ENDPOINT names no feed");
+  const char* const endpoint = std::getenv("BENCH_ENDPOINT");
+  if (endpoint == nullptr) return state.SkipWithError("BENCH_ENDPOINT names no feed");
   auto source = OpenYellowstone({.endpoint = endpoint});
   if (!source.ok()) return state.SkipWithError(source.status().ToString().c_str());
   auto connection = (*source)->Connect(TokenProgram(), std::nullopt);

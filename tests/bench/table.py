@@ -70,20 +70,20 @@ def receive(recording):
     """(ours, gRPC alone, source): from the same feed."""
     with floors.feed(recording) as port:
         if port is not None:
-            ours = Costs("receive_bench", EVERSTATE_BENCH_ENDPOINT=f"http://127.0.0.1:{port}").of("Receive")
+            ours = Costs("receive_bench", BENCH_ENDPOINT=f"http://127.0.0.1:{port}").of("Receive")
             grpc = [floors.receive(port, "sync-bytes") for _ in range(line.RUNS)]
             grpc = statistics.median(grpc) if None not in grpc else None
             return ours, grpc, "receive_bench fed by h2feed; floor: grpc_bench recv sync-bytes"
     replay = line.harness.Replay(recording, options=["--slots-per-second", "max", "--loop"])
     try:
-        return Costs("receive_bench", EVERSTATE_BENCH_ENDPOINT=replay.endpoint).of("Receive"), None, "receive_bench fed by everstate replay"
+        return Costs("receive_bench", BENCH_ENDPOINT=replay.endpoint).of("Receive"), None, "receive_bench fed by everstate replay"
     finally:
         replay.kill()
 
 
 def add_steps(table, recording):
     table.add("receive", "message", *receive(recording))
-    wire = Costs("wire_bench", EVERSTATE_RECORDING=str(recording))
+    wire = Costs("wire_bench", BENCH_RECORDING=str(recording))
     table.add("walk", "message", wire.of("Walk"), floors.walk(recording),
               "wire_bench Walk; floor: grpc_bench parse, the hand walk of accounts and transactions")
     table.add("walk, file, seal", "message", wire.of("WalkAndLedger"), None, "wire_bench WalkAndLedger")

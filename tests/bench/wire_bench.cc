@@ -1,5 +1,5 @@
 // What one message costs: the walk alone, and the whole way through the ledger to a block. The environment variable
-// EVERSTATE_RECORDING names another file than the recording that is in the tree.
+// BENCH_RECORDING names another file than the recording that is in the tree.
 #include <benchmark/benchmark.h>
 
 #include <chrono>
@@ -18,7 +18,7 @@ namespace {
 
 const std::vector<std::string>& Messages() {
   static const std::vector<std::string> messages = [] {
-    const char* const named = std::getenv("EVERSTATE_RECORDING");
+    const char* const named = std::getenv("BENCH_RECORDING");
     auto recording =
         RecordingReader::Open(named != nullptr ? named : InSource("tests/recordings/spl-small.updates"));
     std::vector<std::string> out;
