@@ -97,7 +97,8 @@ def add_steps(table, recording):
     table.add("decode + VM", "update", Costs("machine_bench").of("BM_SplBlock"), None, "machine_bench SplBlock")
     table.add("apply", "changed row", Costs("apply_bench").of("ApplyOneFieldOfTwenty"), floors.apply(),
               "apply_bench; floor: storage, whole rows of 300 to 1,500 bytes")
-    Costs("row_bench")  # for its own output: parts of the steps around it
+    for program in ("checkpoint_bench", "row_bench"):  # for their own output: what stands still, and parts of the steps around it
+        Costs(program)
     encode = Costs("encode_bench")
     table.add("encode, one field", "frame", encode.of("EncodeFramesOfOneField"), None, "encode_bench")
     table.add("encode, twenty fields", "frame", encode.of("EncodeFramesOfTwentyFields"),
