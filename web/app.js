@@ -8,7 +8,7 @@ import { Order } from './order.js';
 import { Rate } from './status.js';
 import { EntityStore } from './store.js';
 import { Table } from './table.js';
-import { ageText, counted, element, grouped, setText } from './text.js';
+import { ageText, clip, counted, element, grouped, setText } from './text.js';
 import { startTheme } from './theme.js';
 
 const DRAW_GAP_MS = 100; // nobody reads faster
@@ -28,13 +28,13 @@ const store = new EntityStore({
 const order = new Order();
 const table = new Table($('scroller'), $('table'), { open: openDetail, sort: sortBy, active: activeChanged });
 const detail = new Detail($('detail'), store, journal, detailClosed);
-const changeRate = new Rate();
 const client = new Client(socketUrl.href, { onFrame: takeFrame, onChange: showConnection });
 const health = new Health($('stream'), new URL('status', base), takeStatus);
 
 let followed = { id: '', mode: 'list', key: undefined };
-let paused = false;
+let paused; // the rows as a pause found them; undefined: there is none
 let changesAtPause = 0;
+let changeRate = new Rate();
 let lastChangeAt;
 let rowsText = '';
 let drawDue = false;
@@ -55,9 +55,9 @@ function requestDraw() {
 function draw() {
   drawDue = false;
   drawnAt = performance.now();
-  if (!paused) arrange();
+  if (paused === undefined) arrange();
   drawRows();
-  if (!paused) detail.draw();
+  if (paused === undefined) detail.draw();
   const fadeMs = table.fade();
   clearTimeout(fadeTimer);
   if (fadeMs !== undefined) fadeTimer = setTimeout(requestDraw, fadeMs);
@@ -67,20 +67,21 @@ function draw() {
   });
 }
 
-// Rows hold still while somebody reads further down, or is on one of them with the keyboard.
+// Rows hold still while somebody reads further down, or is on one of them with the keyboard; and between press and release, so
+// that a click means the row that was pressed.
 function arrange() {
-  const held = $('scroller').scrollTop > 0 || (table.focused && table.activeKey !== undefined);
-  order.update(store, watchedByKey() ? '' : $('search').value, held);
-  $('held').hidden = !held;
+  const reading = $('scroller').scrollTop > 0 || (table.focused && table.activeKey !== undefined);
+  order.update(store, watchedByKey() ? '' : $('search').value, reading || $('table').matches(':active'));
+  $('held').hidden = !reading;
   $('table').hidden = order.rows.length === 0;
   $('empty').hidden = order.rows.length > 0;
   if (order.rows.length === 0) setText($('empty'), emptyText());
   summarise();
 }
 
-// What a pause holds is the order and the contents; scrolling goes on.
+// A pause holds order and contents; scrolling goes on, and what has changed meanwhile is marked when it ends.
 function drawRows() {
-  if (!paused || scrolledAt > 0) table.render(order.rows, order.sort, store.closeInterval());
+  table.render(paused ?? order.rows, order.sort, paused === undefined ? store.closeInterval() : undefined);
 }
 
 let scrolledAt = 0;
@@ -121,7 +122,7 @@ function summarise() {
 function showActivity() {
   const rate = changeRate.perSecond();
   const parts = rowsText === '' ? [] : [rowsText];
-  if (paused) parts.push(`paused, ${counted(store.changes - changesAtPause, 'change')} since`);
+  if (paused !== undefined) parts.push(`paused, ${counted(store.changes - changesAtPause, 'change')} since`);
   else parts.push(`${rate === undefined ? '—' : grouped.format(rate)} changes/s`);
   if (lastChangeAt !== undefined) parts.push(`last change ${ageText(performance.now() - lastChangeAt)}`);
   setText($('summary'), parts.join(' · '));
@@ -140,10 +141,29 @@ function takeFrame(frame) {
   requestDraw();
 }
 
+function addressOf({ id }, key) {
+  return `#${new URLSearchParams({ view: id, ...(key ? { key } : {}) })}`;
+}
+
+// The address says what is followed: Back, Forward and links work.
+function goTo(view, key) {
+  location.hash = addressOf(view, key);
+}
+
+// What the address does not say, or says of another stack, is chosen here.
+function followAddress() {
+  const views = health.status.views ?? [];
+  if (views.length === 0) return;
+  const place = new URLSearchParams(location.hash.slice(1));
+  const named = views.find(({ id }) => id === place.get('view'));
+  const view = named ?? views.find(({ mode }) => mode === 'list') ?? views[0];
+  const key = (named && place.get('key')) || undefined;
+  if (view.id !== followed.id || key !== followed.key) follow(view, key);
+}
+
 function follow({ id, mode }, key) {
   followed = { id, mode, key };
-  const place = new URLSearchParams({ view: id, ...(key ? { key } : {}) });
-  history.replaceState(null, '', `#${place}`);
+  history.replaceState(null, '', addressOf(followed, key));
   $('view').value = id;
   $('search').value = key ?? '';
   $('search').placeholder = watchedByKey() ? 'Key of one entity, then Enter' : 'Search keys and cells';
@@ -151,6 +171,7 @@ function follow({ id, mode }, key) {
   $('newest').hidden = $('pause').hidden = watchedByKey();
   detail.close();
   lastChangeAt = undefined;
+  changeRate = new Rate();
   store.clear();
   journal.clear();
   order.rows = [];
@@ -158,7 +179,7 @@ function follow({ id, mode }, key) {
   showSort();
   table.reset(id);
   setPaused(false);
-  client.follow(id, key || undefined);
+  client.follow(id, key);
 }
 
 function takeStatus() {
@@ -168,16 +189,17 @@ function takeStatus() {
   if (views.length > 0 && ids.join('\n') !== known.join('\n')) {
     const groups = Map.groupBy(views, ({ entity }) => entity);
     $('view').replaceChildren(
-      ...[...groups].map(([label, of]) => element('optgroup', { label }, ...of.map(({ id }) => new Option(id, id)))),
+      ...[...groups].map(([label, of]) =>
+        element('optgroup', { label: clip(label) }, ...of.map(({ id }) => new Option(clip(id), id))),
+      ),
     );
     $('view').disabled = false;
-    const place = new URLSearchParams(location.hash.slice(1));
-    const wanted = followed.id || place.get('view');
-    const view = views.find(({ id }) => id === wanted) ?? views.find(({ mode }) => mode === 'list') ?? views[0];
-    if (view.id !== followed.id) follow(view, (view.id === place.get('view') && place.get('key')) || undefined);
-    $('view').value = view.id;
+    followAddress();
+    $('view').value = followed.id;
   }
-  setText(document.querySelector('[data-field="stack"]'), health.status.stack?.name ?? '—');
+  const stack = document.querySelector('[data-field="stack"]');
+  stack.title = stack.dataset.value = health.status.stack?.name ?? '';
+  setText(stack, stack.dataset.value || '—');
   if (health.failingMs() > SILENCE_MAX_MS && performance.now() - client.heardAt > SILENCE_MAX_MS) {
     client.giveUp('the server does not answer any more');
   }
@@ -185,7 +207,8 @@ function takeStatus() {
 }
 
 function showNotices() {
-  health.showNotices(client.problem && client.state !== 'waiting' ? [`View ${followed.id}: ${client.problem}`] : []);
+  const refused = client.problem && client.state !== 'waiting';
+  health.showNotices(refused ? [clip(`View ${followed.id}: ${client.problem}`, 300)] : []);
 }
 
 // ---- the connection
@@ -201,8 +224,9 @@ function showConnection() {
 
 function connectionText() {
   if (client.state === 'live') return 'Connected'; // to this server; how its stream is, the health says
-  if (client.state === 'connecting') return store.loading ? 'Reading the snapshot…' : 'Connecting…';
-  return `Reconnecting: ${client.problem}.`;
+  if (client.state === 'waiting') return `Reconnecting: ${clip(client.problem)}.`;
+  if (client.problem) return 'Refused'; // which view, and why, stands among the notices
+  return store.loading ? 'Reading the snapshot…' : 'Connecting…';
 }
 
 // Beside the text, not in it: a screen reader says each change of that.
@@ -213,8 +237,14 @@ function showCountdown() {
 
 // ---- one entity
 
-function openDetail(key) {
+// Enter on a row that is open goes on into its entity.
+function openDetail(key, byKeyboard = false) {
+  if (byKeyboard && detail.key === key) {
+    detail.focus();
+    return;
+  }
   detail.open(key);
+  table.markOpen(key);
   $('detail-alone').hidden = watchedByKey() || stateViewOf(followed.id) === undefined;
 }
 
@@ -224,6 +254,7 @@ function activeChanged(key) {
 }
 
 function detailClosed() {
+  table.markOpen(undefined);
   if (!$('table').hidden) table.focus();
 }
 
@@ -233,7 +264,7 @@ function stateViewOf(id) {
   return views.find((view) => view.entity === entity && view.mode === 'state');
 }
 
-$('detail-alone').addEventListener('click', () => follow(stateViewOf(followed.id), detail.key));
+$('detail-alone').addEventListener('click', () => goTo(stateViewOf(followed.id), detail.key));
 
 // ---- controls
 
@@ -253,13 +284,13 @@ function showSort() {
 function toTop() {
   $('scroller').scrollTo(0, 0);
   table.activeKey = undefined;
-  if (paused) setPaused(false);
+  if (paused !== undefined) setPaused(false);
   requestDraw();
 }
 
 function setPaused(on) {
   if (on) draw(); // what stays to be read is the present
-  paused = on;
+  paused = on ? order.rows.map((row) => ({ ...row })) : undefined;
   changesAtPause = store.changes;
   $('pause').setAttribute('aria-pressed', String(on));
   setText($('pause'), on ? 'Resume' : 'Pause');
@@ -270,24 +301,29 @@ function setPaused(on) {
 $('view').addEventListener('change', () => {
   const view = health.status.views.find(({ id }) => id === $('view').value);
   // A State view goes on with the entity that was looked at.
-  follow(view, view.mode === 'state' ? (detail.key ?? followed.key) : undefined);
+  goTo(view, view.mode === 'state' ? (detail.key ?? followed.key) : undefined);
 });
 $('search').addEventListener('input', () => {
   if (!watchedByKey()) toTop();
 });
 $('controls').addEventListener('submit', (event) => {
   event.preventDefault();
-  if (watchedByKey()) follow(followed, $('search').value.trim());
+  if (watchedByKey()) goTo(followed, $('search').value.trim());
+  else table.focus();
 });
 $('newest').addEventListener('click', () => {
   order.sort = null;
   showSort();
 });
 $('held').addEventListener('click', toTop);
-$('pause').addEventListener('click', () => setPaused(!paused));
+$('pause').addEventListener('click', () => setPaused(paused === undefined));
 $('retry').addEventListener('click', () => client.retryNow());
 window.addEventListener('online', () => client.retryNow());
 window.addEventListener('resize', requestDraw);
+window.addEventListener('hashchange', followAddress);
+// What waited for a click or a selection is drawn.
+document.addEventListener('pointerup', requestDraw);
+document.addEventListener('selectionchange', requestDraw);
 document.addEventListener('keydown', (event) => {
   const typing = event.target.closest('input, select') !== null;
   if (event.key === 'Escape' && !event.defaultPrevented && detail.key !== undefined) {

@@ -46,7 +46,7 @@ export class Client {
     this.#view = view;
     this.#key = key;
     this.#joined = false;
-    this.problem = '';
+    if (this.state !== 'waiting') this.problem = '';
     if (this.#socket === null) {
       if (this.state !== 'waiting') this.#connect();
     } else if (this.#socket.readyState === 1) {
@@ -70,6 +70,7 @@ export class Client {
     const socket = this.#openSocket(this.#url);
     this.#socket = socket;
     this.#joined = false;
+    this.problem = '';
     this.heardAt = this.#clock.now();
     this.#timer = this.#clock.setTimeout(
       () => this.#lose('the connection could not be opened in time'),

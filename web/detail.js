@@ -2,7 +2,7 @@
 
 import { differences } from './journal.js';
 import { JsonTree } from './json_tree.js';
-import { element, setText, shortKey, valueText } from './text.js';
+import { clip, element, setText, valueText } from './text.js';
 
 const CHANGES_MAX = 50;
 const besideTable = matchMedia('(min-width: 1000px)');
@@ -19,7 +19,6 @@ export class Detail {
 
   key; // undefined: closed
 
-  // onClose(key)
   constructor(dialog, store, journal, onClose) {
     this.#dialog = dialog;
     this.#store = store;
@@ -27,9 +26,8 @@ export class Detail {
     this.#tree = new JsonTree(this.#part('json'));
     dialog.addEventListener('close', () => {
       if (dialog.open) return; // it only took another place
-      const { key } = this;
       this.key = undefined;
-      onClose(key);
+      onClose();
     });
     dialog.addEventListener('click', (event) => {
       if (event.target === dialog && dialog.matches(':modal')) dialog.close(); // beside the drawer
@@ -52,6 +50,10 @@ export class Detail {
     if (this.key !== undefined) this.#dialog.close();
   }
 
+  focus() {
+    this.#part('json').focus();
+  }
+
   // Only where it would be in the way.
   closeOver() {
     if (this.#dialog.matches(':modal')) this.close();
@@ -72,13 +74,20 @@ export class Detail {
     if (this.key === undefined) return;
     const row = this.#store.get(this.key);
     setText(this.#part('note'), noteOf(row));
-    const reading = this.#dialog.contains(getSelection().anchorNode) && !getSelection().isCollapsed;
-    if (reading) return; // a change would take the selection away
-    if (row !== undefined && row.data !== this.#shown) {
-      this.#shown = row.data;
-      this.#tree.show(row.data);
+    if (this.#held()) return;
+    const data = row !== undefined ? row.data : (this.#shown ?? this.#journal.of(this.key, 1)[0]?.before);
+    if (data !== this.#shown) {
+      this.#shown = data;
+      this.#tree.show(data);
     }
     this.#drawChanges();
+  }
+
+  // A change would take away the selection, or what is pressed before it is let go.
+  #held() {
+    const selection = getSelection();
+    const selecting = this.#dialog.contains(selection.anchorNode) && !selection.isCollapsed;
+    return selecting || this.#dialog.matches(':active');
   }
 
   #drawChanges() {
@@ -113,7 +122,7 @@ function changeItem({ before, after, at }) {
 }
 
 function differenceLine({ path, before, after, added }) {
-  const name = element('span', { className: 'name', textContent: path });
+  const name = element('span', { className: 'name', textContent: clip(path) });
   if (added !== undefined) {
     const what = added.length === 1 ? valueText(flat(added[0])) : valueText(added);
     return element('p', {}, name, ' + ', element('span', { className: 'after', textContent: what }));
@@ -131,6 +140,5 @@ function flat(value) {
 }
 
 function textOf(value) {
-  if (value === undefined) return '—';
-  return typeof value === 'string' ? shortKey(value) || '""' : valueText(value);
+  return value === undefined ? '—' : valueText(value) || '""';
 }

@@ -1,9 +1,11 @@
 // What a reading of /status says: the tiles' contents and the sentences that somebody should read. No DOM.
 
-import { ageText, counted, durationText, grouped } from './text.js';
+import { ageText, clip, counted, durationText, grouped } from './text.js';
 
 const RATE_WINDOW_MS = 5000;
-const LISTED_MAX = 3; // faults and views in the notices; the rest is counted
+const LISTED_MAX = 3; // kinds of faults in the notices; the rest is counted
+const SENTENCE_MAX = 300; // characters; what is cut can be read whole in /status
+const REWOUND_SLOTS = 150; // a minute of the chain: so long a rewind that has ended is news
 const LAG_MAX_SLOTS = 50;
 const RECORDED_MS = 3_600_000;
 const QUIET_MS = 30_000; // a server that heard no slot for so long is not ready, either
@@ -131,7 +133,11 @@ function slotsMissing({ from, to }) {
   return Math.max(0, to - from - 1);
 }
 
-export function gapText({ from, to, cause }) {
+export function gapText(gap) {
+  return clip(gapSentence(gap), SENTENCE_MAX);
+}
+
+function gapSentence({ from, to, cause }) {
   const missing = slotsMissing({ from, to });
   if (missing === 0) return `between slots ${from} and ${to} (${cause})`;
   return missing === 1 ? `slot ${from + 1} (${cause})` : `slots ${from + 1} to ${to - 1} (${cause})`;
@@ -141,26 +147,29 @@ export function gapText({ from, to, cause }) {
 export function noticesOf(status) {
   return [
     ...(status.stream?.error ? [`Stream: ${status.stream.error}`] : []),
-    ...rewindNotice(status.rewind),
+    ...rewindNotice(status.rewind, status.watermark?.slot),
     ...(status.checkpoint_error ? [`The last checkpoint failed: ${status.checkpoint_error}`] : []),
     ...listed(status.faults ?? [], faultText, 'kinds of faults'),
     ...unservedViews(status.unsupported_views ?? []),
-  ];
+  ].map((sentence) => clip(sentence, SENTENCE_MAX));
 }
 
-function rewindNotice(rewind) {
+function rewindNotice(rewind, slotNow) {
   if (!rewind) return [];
   const { requested_slot, generation, from_slot, slot, target_slot, state, error } = rewind;
   if (state === 'failed')
     return [`The rewind to slot ${requested_slot} failed: ${error} The generation before it goes on.`];
-  if (state === 'done') return [`Rewound to slot ${requested_slot}: generation ${generation} is served.`];
+  if (state === 'done') {
+    if (slotNow - slot > REWOUND_SLOTS) return [];
+    return [`Rewound to slot ${requested_slot}: generation ${generation} serves since slot ${slot}.`];
+  }
   const [way, done] = [target_slot - from_slot, slot - from_slot];
   const part = way > 0 ? `, ${Math.floor((100 * Math.max(0, done)) / way)} %` : '';
   return [`Rewinding to slot ${requested_slot}: generation ${generation} is at slot ${slot} of ${target_slot}${part}.`];
 }
 
 function faultText({ entity, handler, reason, count, sample_slot }) {
-  return `Fault: ${entity} ${handler}: ${reason}, ${counted(count, 'time')}, first kept at slot ${sample_slot}.`;
+  return `Fault: ${entity} ${handler}: ${reason}, ${counted(count, 'time')}, first at slot ${sample_slot}.`;
 }
 
 function listed(items, format, what) {

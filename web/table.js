@@ -40,6 +40,7 @@ export class Table {
   #marked = new Set(); // of drawn rows: those with a cell that is marked
   #rows = []; // all of them, as last rendered
   #sort = null;
+  #openKey; // the row whose entity is shown
   #on;
 
   activeKey; // the row that the keyboard is on
@@ -160,8 +161,14 @@ export class Table {
     this.#on.active(key);
   }
 
+  // undefined: none is open any more.
+  markOpen(key) {
+    this.#openKey = key;
+    this.#showActive();
+  }
+
   #showActive() {
-    const active = this.focused ? this.#drawn.get(this.activeKey)?.node : undefined;
+    const active = this.#drawn.get(this.#openKey ?? (this.focused ? this.activeKey : undefined))?.node;
     const before = this.#body.querySelector('#active-row');
     if (before === (active ?? null)) return;
     if (before !== null) {

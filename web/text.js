@@ -29,19 +29,24 @@ export function ageText(ms) {
   return ms < 2000 ? 'just now' : `${durationText(Math.floor(ms / 1000) * 1000).replace('.0', '')} ago`;
 }
 
-const publicKey = /^[1-9A-HJ-NP-Za-km-z]{32,}$/;
+// Data and messages may be of any size; the rest of them is said to be there.
+export function clip(text, charactersMax = 200) {
+  return text.length > charactersMax ? `${text.slice(0, charactersMax - 1)}…` : text;
+}
+
+const publicKey = /^[1-9A-HJ-NP-Za-km-z]{32,88}$/; // and signatures
 
 export function shortKey(key) {
   return publicKey.test(key) ? `${key.slice(0, 6)}…${key.slice(-6)}` : key;
 }
 
-// A value on one line. Data may be of any size: what is long is cut here, and whole in the entity's JSON.
+// A value on one line: what is long is cut here, and whole in the entity's JSON.
 export function valueText(value) {
   if (value === undefined) return '';
   if (value === null) return 'null';
   if (Array.isArray(value)) return counted(value.length, 'item');
   if (typeof value === 'object') return objectText(value);
-  return typeof value === 'string' ? shortKey(value) : String(value);
+  return typeof value === 'string' ? clip(shortKey(value)) : String(value);
 }
 
 function objectText(object) {
@@ -54,5 +59,5 @@ function objectText(object) {
     const nested = value !== null && typeof value === 'object' && !Array.isArray(value);
     parts.push(`${name} ${nested ? '{…}' : valueText(value)}`);
   }
-  return parts.join(', ').slice(0, 200);
+  return clip(parts.join(', '));
 }

@@ -1,5 +1,7 @@
 // Light, dark, or as the system says; kept in the browser.
 
+import { element, setText } from './text.js';
+
 const NEXT = { auto: 'light', light: 'dark', dark: 'auto' };
 const NAME = 'everstate-theme';
 
@@ -10,9 +12,11 @@ export function startTheme(button) {
   } catch {
     // A browser without storage begins with the system's theme each time.
   }
+  const name = element('span', { className: 'word' });
+  button.append(name);
   const show = () => {
     document.documentElement.dataset.theme = theme;
-    button.textContent = `◐ ${theme}`;
+    setText(name, ` ${theme}`);
     button.ariaLabel = `Colours: ${theme}`;
   };
   button.addEventListener('click', () => {

@@ -117,6 +117,18 @@ test('why a connection ended: with code and reason, or that nobody answers', () 
   assert.equal(client.problem, 'the connection broke off, or nobody answers');
 });
 
+test('why a connection ended stands until the next try, whatever is chosen meanwhile', () => {
+  const { client, clock, last } = make();
+  client.follow('A/list');
+  last().open();
+  last().end(1013, 'too slow');
+  client.follow('B/list');
+  assert.equal(client.problem, 'closed by the server, code 1013: too slow');
+  clock.advance(1000);
+  assert.equal(client.state, 'connecting');
+  assert.equal(client.problem, '');
+});
+
 test('a view that is watched by key: the key goes with subscribe and unsubscribe, and along into the next connection', () => {
   const { client, clock, last } = make();
   client.follow('A/state', 'k1');

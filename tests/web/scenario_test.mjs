@@ -1,38 +1,30 @@
-// The page against the fake server: everything a person may see happen to it.
+// The page against the fake server: what a server may do, and what then is shown.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { openPage, takeShots, waitForEntities, waitForState } from './browser.mjs';
-import { FakePageServer } from './fake_page_server.mjs';
-
-const accounts = 'TokenAccount/list';
-const mints = 'TokenMint/list';
-const shots = process.env.TEST_SHOTS;
-
-const server = new FakePageServer();
-let opened;
-let page;
-
-const field = (name) => page.locator(`[data-field="${name}"]`);
-const rowOf = (key) => page.locator(`tr[data-key="${key}"]`);
-const rowsShown = () => page.locator('tbody.rows tr').count();
-const keysShown = () => page.locator('tbody.rows tr').evaluateAll((rows) => rows.map((row) => row.dataset.key));
-const topKey = async () => (await keysShown())[0];
-const activeKey = () => page.evaluate(() => document.querySelector('#active-row')?.dataset.key);
-const focusedId = () => page.evaluate(() => document.activeElement.id);
-const keyAt = (n) => Object.keys(server.entities[accounts])[n];
-const scrollTo = (top) => page.evaluate((to) => document.getElementById('scroller').scrollTo(0, to), top);
-
-async function waitUntil(condition, what) {
-  const deadline = Date.now() + 60_000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < deadline, `waited in vain until ${what}`);
-    await page.waitForTimeout(50);
-  }
-}
-const waitForField = (name, text) =>
-  waitUntil(async () => (await field(name).textContent()) === text, `${name} is ${text}`);
-const held = () => waitForEntities(page, server.entities[accounts]);
+import { takeShots, waitForEntities, waitForState } from './browser.mjs';
+import {
+  accounts,
+  begin,
+  chooseView,
+  end,
+  field,
+  held,
+  keyAt,
+  mints,
+  opened,
+  page,
+  rowOf,
+  rowsShown,
+  scrollTo,
+  server,
+  shots,
+  topKey,
+  waitForText,
+  waitForView,
+  waitUntil,
+  wide,
+} from './scene.mjs';
 
 // What the page's main thread does from here on, as shares of one core.
 async function mainThread() {
@@ -53,23 +45,11 @@ async function mainThread() {
   };
 }
 
-async function chooseView(view) {
-  await page.locator('#view').selectOption(view);
-  await waitUntil(async () => (await page.locator('table').getAttribute('data-view')) === view, `${view} is chosen`);
-  await waitForState(page, 'live');
-}
-
 before(async () => {
   server.notAttached = true;
-  await server.start();
-  opened = await openPage(server.url);
-  page = opened.page;
+  await begin();
 });
-
-after(async () => {
-  await opened?.close();
-  await server.goAway();
-});
+after(end);
 
 test('a server that is not ready yet: everything is unknown, nothing is zero', async () => {
   await waitUntil(
@@ -92,16 +72,17 @@ test('the snapshot is shown, newest first, with the health beside it', async () 
     [accounts, mints].flatMap((id) => ['list', 'state', 'append'].map((mode) => id.replace('list', mode))),
   );
   assert.equal(await page.locator('table').getAttribute('data-view'), accounts);
-  await waitForField('lag', '1');
-  await waitForField('sessions', '1');
-  await waitForField('gaps', '0');
-  await waitForField('state', 'live');
-  await waitForField('updates_per_second', '0');
-  await waitForField('entities', '140');
-  await waitForField('heard', '—');
+  await waitForText(field('lag'), '1');
+  await waitForText(field('sessions'), '1');
+  await waitForText(field('gaps'), '0');
+  await waitForText(field('state'), 'live');
+  await waitForText(field('updates_per_second'), '0');
+  await waitForText(field('entities'), '140');
+  assert.equal(await field('stack').getAttribute('data-value'), 'SplStream');
+  await waitForText(field('heard'), '—');
   assert.match(await field('lag_seconds').textContent(), /^block time \d+\.\d s ago$/);
   server.nextSlot();
-  await waitForField('heard', 'just now');
+  await waitForText(field('heard'), 'just now');
   assert.equal(await topKey(), Object.keys(server.entities[accounts]).at(-1));
 });
 
@@ -132,144 +113,6 @@ test('patches, appends, nulls, upserts and deletes', async () => {
   await waitUntil(async () => (await topKey()) === a, 'the changed row is on top');
   await waitUntil(async () => (await marks.count()) === 0, 'the marks are taken away');
   assert.equal(await page.evaluate(() => window.marked_.size), 3, 'the cells that changed were marked, and no others');
-});
-
-test('search by key and by cell, and one entity with its changes, by keyboard alone', async () => {
-  const key = keyAt(5);
-  const row = () => server.entities[accounts][key];
-  await page.keyboard.press('/');
-  assert.equal(await focusedId(), 'search');
-  await page.keyboard.type(String(row().state.owner).toLowerCase());
-  await waitUntil(async () => (await keysShown()).includes(key), 'a cell is found');
-  await page.locator('#search').fill(key.slice(3, 12).toLowerCase());
-  await waitUntil(async () => (await rowsShown()) === 1, 'one row is left');
-  while ((await focusedId()) !== 'table') await page.keyboard.press('Tab');
-  await page.keyboard.press('ArrowDown');
-  assert.equal(await activeKey(), key);
-  server.transfer(accounts, key);
-  await page.keyboard.press('Enter');
-  await page.waitForSelector('dialog[open]');
-  assert.equal(await page.locator('#detail-key').textContent(), key);
-  for (let i = 0; i < 2; i++) server.transfer(accounts, key);
-  const newest = page.locator('#detail-changes li').first();
-  const shows = (what) =>
-    waitUntil(async () => (await newest.textContent()).includes(what), `the newest change says ${what}`);
-  await shows(`transfers_total ${row().transfers_total - 1} → ${row().transfers_total}`);
-  await shows('transfers + amount');
-  await shows(`slot ${row()._seq.split(':')[0]}`);
-  await waitUntil(async () => (await page.locator('#detail-changes li').count()) >= 3, 'earlier ones, too');
-  const json = page.locator('#detail-json');
-  assert.match(await json.textContent(), new RegExp(`transfers_total: ${row().transfers_total}$`));
-  assert.ok(!(await json.textContent()).includes('last_sent_slot: 0'));
-  const list = json.locator('details[data-path="/transfers"]');
-  const elements = list.locator('> .children > *');
-  assert.equal(await elements.count(), 0, 'what is folded is not there');
-  await list.locator('> summary').focus();
-  await page.keyboard.press('Enter');
-  await waitUntil(async () => (await elements.count()) === row().transfers.length, 'it is unfolded');
-  server.transfer(accounts, key);
-  await waitUntil(async () => (await elements.count()) === row().transfers.length, 'it stays unfolded and follows');
-  assert.equal(await page.evaluate(() => document.activeElement.tagName), 'SUMMARY', 'and keeps the focus');
-  if (shots) await takeShots(page, shots, 'detail');
-  await page.setViewportSize({ width: 1600, height: 1000 });
-  await page.keyboard.press('Escape');
-  await page.waitForSelector('dialog', { state: 'hidden' });
-  assert.equal(await focusedId(), 'table', 'the focus comes back');
-  await page.locator('#search').fill('no such text');
-  await waitUntil(
-    async () => (await page.locator('#empty').textContent()) === 'No row contains this text.',
-    'nothing is found',
-  );
-  await page.locator('#search').fill('');
-});
-
-test('the arrow keys choose a row, which the entity beside the table follows', async () => {
-  await waitUntil(async () => (await rowsShown()) > 10, 'the rows are back');
-  await page.locator('table').focus();
-  const order = await keysShown();
-  await page.keyboard.press('ArrowDown');
-  await page.keyboard.press('ArrowDown');
-  assert.equal(await activeKey(), order[1]);
-  await page.keyboard.press('Enter');
-  await page.keyboard.press('ArrowDown');
-  assert.equal(await page.locator('#detail-key').textContent(), order[2]);
-  server.transfer(accounts, keyAt(12));
-  await held();
-  await page.waitForTimeout(300);
-  assert.deepEqual((await keysShown()).slice(0, 5), order.slice(0, 5), 'rows hold still under the keyboard');
-  await page.keyboard.press('End');
-  const { length } = Object.keys(server.entities[accounts]);
-  await waitUntil(
-    async () => (await page.locator('#active-row').getAttribute('aria-rowindex')) === String(length + 2),
-    'the last row is active',
-  );
-  assert.equal(
-    await page.locator('#active-row').evaluate((row) => {
-      const [box, around] = [row, document.getElementById('scroller')].map((node) => node.getBoundingClientRect());
-      return box.top >= around.top && box.bottom <= around.bottom;
-    }),
-    true,
-    'and in sight',
-  );
-  await page.keyboard.press('Home');
-  assert.equal(await activeKey(), order[0]);
-  await page.keyboard.press('Escape');
-  await page.locator('#held').click();
-  await waitUntil(async () => (await topKey()) === keyAt(12), 'the newest row is on top again');
-});
-
-test('the place that was scrolled to is kept', async () => {
-  await scrollTo(1400);
-  await waitUntil(
-    async () => (await page.locator('#held').isVisible()) && (await topKey()) !== keyAt(12),
-    'it has scrolled',
-  );
-  const order = await keysShown();
-  for (let n = 60; n < 90; n++) server.transfer(accounts, keyAt(n));
-  server.delete(accounts, keyAt(59));
-  await held();
-  await page.waitForTimeout(300);
-  assert.equal(await page.evaluate(() => document.getElementById('scroller').scrollTop), 1400);
-  const now = await keysShown();
-  assert.deepEqual(
-    order.filter((key) => now.includes(key)),
-    now.filter((key) => order.includes(key)),
-    'no row changed its place',
-  );
-  await page.locator('#held').click();
-  await waitUntil(async () => (await topKey()) === keyAt(88), 'back at the top is the newest row');
-});
-
-test('sorted by a column, in both directions, and newest first again', async () => {
-  const heading = page.locator('thead th', { has: page.locator('[data-column="transfers_total"]') });
-  const column = heading.locator('button');
-  const totals = async () =>
-    (await keysShown()).map((key) => server.entities[accounts][key].transfers_total).filter((n) => n !== undefined);
-  const isSorted = (values, sign) =>
-    values.length > 5 && values.every((value, i) => i === 0 || sign * (value - values[i - 1]) >= 0);
-  await column.click();
-  await waitUntil(async () => isSorted(await totals(), -1), 'the largest is on top');
-  assert.equal(await heading.getAttribute('aria-sort'), 'descending');
-  assert.equal(await page.locator('#newest').getAttribute('aria-pressed'), 'false');
-  await column.focus();
-  await page.keyboard.press('Enter');
-  await waitUntil(async () => isSorted(await totals(), 1), 'the smallest is on top');
-  assert.equal(await heading.getAttribute('aria-sort'), 'ascending');
-  await page.locator('#newest').click();
-  await waitUntil(async () => (await topKey()) === keyAt(88), 'the newest is on top');
-  assert.equal(await heading.getAttribute('aria-sort'), null);
-});
-
-test('pause holds the table, not the data', async () => {
-  await page.locator('#pause').click();
-  const top = await topKey();
-  const key = keyAt(9);
-  server.transfer(accounts, key);
-  await held();
-  await page.waitForTimeout(300);
-  assert.equal(await topKey(), top);
-  await page.locator('#pause').click();
-  await waitUntil(async () => (await topKey()) === key, 'the table goes on');
 });
 
 test('gaps, faults, a rewind and an ailing stream are said', async () => {
@@ -307,10 +150,10 @@ test('gaps, faults, a rewind and an ailing stream are said', async () => {
     },
     lag_slots: null,
   };
-  await waitForField('gaps', '2');
-  await waitForField('faults', '1,234');
-  await waitForField('lag', '—');
-  await waitForField('state', 'waiting to reconnect');
+  await waitForText(field('gaps'), '2');
+  await waitForText(field('faults'), '1,234');
+  await waitForText(field('lag'), '—');
+  await waitForText(field('state'), 'waiting to reconnect');
   assert.equal(await page.locator('#notices li').count(), 4);
   await page.locator('#gaps summary').click();
   assert.deepEqual(await page.locator('#gaps li').allTextContents(), [
@@ -321,7 +164,7 @@ test('gaps, faults, a rewind and an ailing stream are said', async () => {
   server.statusExtra = {};
   await waitUntil(async () => (await page.locator('#notices li').count()) === 0, 'the notices are gone');
   assert.ok(await page.locator('#gaps').isHidden());
-  await page.setViewportSize({ width: 1600, height: 1000 });
+  await wide();
 });
 
 test('a rewind replaces the rows', async () => {
@@ -350,7 +193,7 @@ test('the server goes away and comes back with other rows', async () => {
   await waitUntil(async () => (await page.locator('body.stale').count()) === 1, 'the numbers are marked as old');
   assert.ok((await page.evaluate(() => window.everstate.rows())) > 50, 'the rows stay to be read');
   if (shots) await takeShots(page, shots, 'away');
-  await page.setViewportSize({ width: 1600, height: 1000 });
+  await wide();
   const [a, b] = Object.keys(server.entities[accounts]);
   delete server.entities[accounts][a];
   server.entities[accounts][b].state = { amount: 1 };
@@ -371,13 +214,28 @@ test('another view, kept in the address', async () => {
   await waitForEntities(page, server.entities[mints]);
   await waitUntil(async () => (await rowsShown()) === 6, 'its rows are shown');
   if (shots) await takeShots(page, shots, 'mints');
-  await page.setViewportSize({ width: 1600, height: 1000 });
+  await wide();
   server.transfer(accounts); // is not ours any more
   await page.reload();
   await waitForState(page, 'live');
   assert.equal(await page.locator('table').getAttribute('data-view'), mints);
   await chooseView('TokenAccount/append');
   await held();
+});
+
+test('a view that the server refuses', async () => {
+  const refused = { id: 'No/list', entity: 'No', mode: 'list' };
+  server.statusExtra = { views: [{ id: accounts, entity: 'TokenAccount', mode: 'list' }, refused] };
+  await waitUntil(async () => (await page.locator('#view option').count()) === 2, 'the view is listed');
+  await page.locator('#view').selectOption(refused.id);
+  await waitForText(page.locator('#connection-text'), 'Refused');
+  assert.deepEqual(await page.locator('#notices li').allTextContents(), [
+    'View No/list: There is no view "No/list".',
+  ]);
+  server.statusExtra = {};
+  await waitForView(accounts); // of those that there are now
+  await waitForText(page.locator('#connection-text'), 'Connected');
+  assert.equal(await page.locator('#notices li').count(), 0);
 });
 
 test('a State view follows one entity', async () => {
@@ -397,10 +255,7 @@ test('a State view follows one entity', async () => {
   await waitForEntities(page, { [key]: server.entities[accounts][key] });
   await page.locator('#search').fill('no such key');
   await page.keyboard.press('Enter');
-  await waitUntil(
-    async () => (await page.locator('#empty').textContent()) === 'There is no entity with this key yet.',
-    'it is not there',
-  );
+  await waitForText(page.locator('#empty'), 'There is no entity with this key yet.');
   await chooseView(accounts);
   await rowOf(key).click();
   await page.locator('#detail-alone').click();

@@ -42,6 +42,7 @@ test('values on one line', () => {
   const key = '21iTuRCm12GkYjSi6AXWJKCwjoXZMXeafH1nB3kXaPYn';
   assert.equal(shortKey(key), '21iTuR…kXaPYn');
   assert.equal(shortKey('398210029'), '398210029');
+  assert.equal(shortKey('x'.repeat(89)), 'x'.repeat(89));
   assert.deepEqual([undefined, null, 0, false, '', '18446744073709551615', [], [1], [1, 2]].map(valueText), [
     '',
     'null',
@@ -57,7 +58,7 @@ test('values on one line', () => {
     valueText({ a: 1, who: key, list: [1], deep: { x: 1 } }),
     'a 1, who 21iTuR…kXaPYn, list 1 item, deep {…}',
   );
-  assert.ok(valueText({ a: 'x'.repeat(9999) }).length <= 200);
+  for (const value of [{ a: 'x'.repeat(9999) }, 'x'.repeat(9999)]) assert.equal(valueText(value).length, 200);
 });
 
 const tiles = (status) => {
@@ -113,9 +114,9 @@ test('notices: none for a sound or unknown server, long lists are cut and counte
   assert.deepEqual(noticesOf({ faults, stream: { error: 'refused' }, checkpoint_error: 'disk full' }), [
     'Stream: refused',
     'The last checkpoint failed: disk full',
-    'Fault: E h1: r, 1 time, first kept at slot 7.',
-    'Fault: E h2: r, 2 times, first kept at slot 7.',
-    'Fault: E h3: r, 3 times, first kept at slot 7.',
+    'Fault: E h1: r, 1 time, first at slot 7.',
+    'Fault: E h2: r, 2 times, first at slot 7.',
+    'Fault: E h3: r, 3 times, first at slot 7.',
     '2 more kinds of faults.',
   ]);
   const unsupported_views = [
@@ -124,6 +125,9 @@ test('notices: none for a sound or unknown server, long lists are cut and counte
     { view: 'B/x', reason: 'r' },
   ];
   assert.deepEqual(noticesOf({ unsupported_views }), ['Not served: A/x, B/x (r).', 'Not served: A/y (q).']);
+  const long = 'x'.repeat(5000);
+  const [notice] = noticesOf({ checkpoint_error: long });
+  for (const text of [notice, gapText({ from: 5, to: 7, cause: long })]) assert.match(text, /^.{299}…$/);
 });
 
 test('notices: a rewind, how far it is and how it ended', () => {
@@ -140,9 +144,11 @@ test('notices: a rewind, how far it is and how it ended', () => {
   assert.deepEqual(noticesOf({ rewind: { ...rewind, target_slot: 8 } }), [
     'Rewinding to slot 10: generation 4 is at slot 9 of 8.',
   ]);
-  assert.deepEqual(noticesOf({ rewind: { ...rewind, state: 'done' } }), [
-    'Rewound to slot 10: generation 4 is served.',
-  ]);
+  const done = { ...rewind, slot: 12, state: 'done' };
+  const rewound = ['Rewound to slot 10: generation 4 serves since slot 12.'];
+  assert.deepEqual(noticesOf({ rewind: done }), rewound);
+  assert.deepEqual(noticesOf({ rewind: done, watermark: { slot: 162 } }), rewound);
+  assert.deepEqual(noticesOf({ rewind: done, watermark: { slot: 163 } }), [], 'it is no news any more');
   assert.deepEqual(noticesOf({ rewind: { ...rewind, state: 'failed', error: 'Slots 5 to 7 are missing.' } }), [
     'The rewind to slot 10 failed: Slots 5 to 7 are missing. The generation before it goes on.',
   ]);
