@@ -106,7 +106,7 @@ function emptyText() {
 }
 
 function summarise() {
-  const parts = [counted(store.size, 'row')];
+  const parts = [store.size === 0 && client.state !== 'live' ? '— rows' : counted(store.size, 'row')];
   if (order.rows.length < store.size) parts.push(`${grouped.format(order.rows.length)} listed`);
   if (table.fieldsLeftOut > 0) parts.push(`${counted(table.fieldsLeftOut, 'more field')} in each entity`);
   rowsText = parts.join(' · ');
@@ -120,7 +120,7 @@ function summarise() {
 }
 
 function showActivity() {
-  const rate = changeRate.perSecond();
+  const rate = client.state === 'live' ? changeRate.perSecond() : undefined;
   const parts = rowsText === '' ? [] : [rowsText];
   if (paused !== undefined) parts.push(`paused, ${counted(store.changes - changesAtPause, 'change')} since`);
   else parts.push(`${rate === undefined ? '—' : grouped.format(rate)} changes/s`);

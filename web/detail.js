@@ -2,7 +2,7 @@
 
 import { differences } from './journal.js';
 import { JsonTree } from './json_tree.js';
-import { clip, element, setText, valueText } from './text.js';
+import { clip, element, flat, setText, valueText } from './text.js';
 
 const CHANGES_MAX = 50;
 const besideTable = matchMedia('(min-width: 1000px)');
@@ -130,13 +130,6 @@ function differenceLine({ path, before, after, added }) {
   const then = element('span', { className: 'before', textContent: textOf(before) });
   const now = element('span', { className: 'after', textContent: textOf(after) });
   return element('p', {}, name, ' ', then, ' → ', now);
-}
-
-// An element of a list of events has its fields one level down.
-function flat(value) {
-  return value !== null && typeof value === 'object' && value.data !== null && typeof value.data === 'object'
-    ? { ...value.data, slot: value.slot }
-    : value;
 }
 
 function textOf(value) {

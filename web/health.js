@@ -105,7 +105,8 @@ export class Health {
     details.hidden = gaps.length === 0;
     if (gaps.length === 0) return;
     const [summary, list] = details.children;
-    setText(summary, `${counted(gaps.length, 'gap')} in this state; the newest: ${gapText(gaps[0])}`);
+    const which = gaps.length === 1 ? ':' : '; the newest:';
+    setText(summary, `${counted(gaps.length, 'gap')} in this state${which} ${gapText(gaps[0])}`);
     list.replaceChildren(...gaps.slice(0, GAPS_LISTED_MAX).map((gap) => element('li', { textContent: gapText(gap) })));
     const more = gaps.length - GAPS_LISTED_MAX;
     if (more > 0) list.append(element('li', { textContent: `and ${counted(more, 'older gap')}` }));

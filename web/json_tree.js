@@ -1,6 +1,6 @@
 // A value as JSON that can be folded. What is folded is not in the document; folds stay as they are when the value changes.
 
-import { element, valueText } from './text.js';
+import { element, flat, valueText } from './text.js';
 
 const CHILDREN_MAX = 200; // of one object or array
 const OPEN_DEPTH = 2; // objects are folded from here on, lists from the first, until somebody says otherwise
@@ -82,5 +82,5 @@ function kindOf(value) {
 }
 
 function briefOf(value) {
-  return Array.isArray(value) ? `[ ${valueText(value)} ]` : `{ ${valueText(value)} }`;
+  return Array.isArray(value) ? `[ ${valueText(value)} ]` : `{ ${valueText(flat(value))} }`;
 }

@@ -49,6 +49,12 @@ export function valueText(value) {
   return typeof value === 'string' ? clip(shortKey(value)) : String(value);
 }
 
+// An element of a list of events is {data: {fields}, slot, …}: what it says on one line are its fields and the slot.
+export function flat(value) {
+  const isEvent = typeof value?.data === 'object' && value.data !== null && value.slot !== undefined;
+  return isEvent ? { ...value.data, slot: value.slot } : value;
+}
+
 function objectText(object) {
   const parts = [];
   for (const [name, value] of Object.entries(object)) {

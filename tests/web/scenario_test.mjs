@@ -192,6 +192,7 @@ test('the server goes away and comes back with other rows', async () => {
   assert.ok(await page.locator('#retry').isVisible());
   await waitUntil(async () => (await page.locator('body.stale').count()) === 1, 'the numbers are marked as old');
   assert.ok((await page.evaluate(() => window.everstate.rows())) > 50, 'the rows stay to be read');
+  assert.match(await page.locator('#summary').textContent(), / · — changes\/s · /);
   if (shots) await takeShots(page, shots, 'away');
   await wide();
   const [a, b] = Object.keys(server.entities[accounts]);
@@ -229,6 +230,7 @@ test('a view that the server refuses', async () => {
   await waitUntil(async () => (await page.locator('#view option').count()) === 2, 'the view is listed');
   await page.locator('#view').selectOption(refused.id);
   await waitForText(page.locator('#connection-text'), 'Refused');
+  await waitForText(page.locator('#summary'), '— rows · — changes/s');
   assert.deepEqual(await page.locator('#notices li').allTextContents(), [
     'View No/list: There is no view "No/list".',
   ]);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Rate, gapText, noticesOf, tilesOf } from '../../web/status.js';
-import { ageText, durationText, shortKey, valueText } from '../../web/text.js';
+import { ageText, durationText, flat, shortKey, valueText } from '../../web/text.js';
 
 test('ages and durations', () => {
   assert.deepEqual([0, 1999, 2000, 119_999, 120_000, 7_199_999, 7_200_000].map(ageText), [
@@ -36,6 +36,11 @@ test('a rate needs two readings, covers the last five seconds, and is unknown af
   assert.equal(rate.perSecond(), 2);
   rate.add(undefined, 23_000);
   assert.equal(rate.perSecond(), undefined);
+});
+
+test('an element of a list of events by its fields', () => {
+  assert.deepEqual(flat({ data: { amount: 1 }, slot: 7, signature: 's' }), { amount: 1, slot: 7 });
+  for (const other of [null, undefined, 5, 'x', { data: { a: 1 } }, { data: null, slot: 7 }]) assert.equal(flat(other), other);
 });
 
 test('values on one line', () => {
