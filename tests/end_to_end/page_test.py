@@ -27,7 +27,8 @@ class PageTest(harness.EndToEndTest):
     ENVIRONMENT = {**os.environ, "TEST_NPM_ROOT": str(NPM_ROOT), "TEST_CHROMIUM": str(CHROMIUM)}
 
     def check_page(self, server, *arguments):
-        done = subprocess.run([NODE, PAGE_TEST, server.http + "/", *arguments], capture_output=True, text=True, timeout=300, env=self.ENVIRONMENT)
+        command = [NODE, PAGE_TEST, server.http + "/", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=self.ENVIRONMENT)
         print(done.stdout)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
