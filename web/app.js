@@ -5,7 +5,7 @@ import { Detail } from './detail.js';
 import { Health } from './health.js';
 import { Journal } from './journal.js';
 import { Order } from './order.js';
-import { Rate } from './status.js';
+import { Rate, SENTENCE_MAX } from './status.js';
 import { EntityStore } from './store.js';
 import { Table } from './table.js';
 import { ageText, clip, counted, element, grouped, setText } from './text.js';
@@ -208,7 +208,7 @@ function takeStatus() {
 
 function showNotices() {
   const refused = client.problem && client.state !== 'waiting';
-  health.showNotices(refused ? [clip(`View ${followed.id}: ${client.problem}`, 300)] : []);
+  health.showNotices(refused ? [clip(`View ${followed.id}: ${client.problem}`, SENTENCE_MAX)] : []);
 }
 
 // ---- the connection

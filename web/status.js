@@ -4,7 +4,7 @@ import { ageText, clip, counted, durationText, grouped } from './text.js';
 
 const RATE_WINDOW_MS = 5000;
 const LISTED_MAX = 3; // kinds of faults in the notices; the rest is counted
-const SENTENCE_MAX = 300; // characters; what is cut can be read whole in /status
+export const SENTENCE_MAX = 300; // characters; what is cut can be read whole in /status
 const REWOUND_SLOTS = 150; // a minute of the chain: so long a rewind that has ended is news
 const LAG_MAX_SLOTS = 50;
 const RECORDED_MS = 3_600_000;
