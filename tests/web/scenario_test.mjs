@@ -160,6 +160,13 @@ test('gaps, faults, a rewind and an ailing stream are said', async () => {
     'slots 398210040 to 398210055 (the provider cannot replay)',
     'slot 398210001 (the archive was off)',
   ]);
+  for (const width of [400, 700, 910, 1100, 1460, 1600]) {
+    await page.setViewportSize({ width, height: 1000 });
+    const cut = await page
+      .locator('#health dd')
+      .evaluateAll((all) => all.filter((dd) => dd.scrollWidth > dd.clientWidth).map((dd) => dd.textContent));
+    assert.deepEqual(cut, [], `values that are cut at a width of ${width}`);
+  }
   if (shots) await takeShots(page, shots, 'ailing');
   server.statusExtra = {};
   await waitUntil(async () => (await page.locator('#notices li').count()) === 0, 'the notices are gone');
