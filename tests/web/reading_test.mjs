@@ -274,6 +274,25 @@ test('names and messages of 5,000 characters, and 200 fields', async () => {
   await chooseView(accounts);
 });
 
+test('light, dark or as the system says', async () => {
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.emulateMedia({ colorScheme: 'light' });
+  const light = await ground();
+  await page.emulateMedia({ colorScheme: 'dark' });
+  const dark = await ground();
+  assert.notEqual(light, dark);
+  await page.locator('#theme').click();
+  assert.equal(await ground(), light);
+  await page.reload();
+  await waitForState(page, 'live');
+  assert.equal(await ground(), light, 'it is remembered');
+  await page.locator('#theme').click();
+  await page.emulateMedia({ colorScheme: 'light' });
+  assert.equal(await ground(), dark);
+  await page.locator('#theme').click();
+  assert.equal(await ground(), light);
+});
+
 test('the console has no error', () => {
   assert.deepEqual(opened.errors, []);
 });

@@ -273,25 +273,6 @@ test('a State view follows one entity', async () => {
   await chooseView(accounts);
 });
 
-test('light, dark or as the system says', async () => {
-  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-  await page.emulateMedia({ colorScheme: 'light' });
-  const light = await ground();
-  await page.emulateMedia({ colorScheme: 'dark' });
-  const dark = await ground();
-  assert.notEqual(light, dark);
-  await page.locator('#theme').click();
-  assert.equal(await ground(), light);
-  await page.reload();
-  await waitForState(page, 'live');
-  assert.equal(await ground(), light, 'it is remembered');
-  await page.locator('#theme').click();
-  await page.emulateMedia({ colorScheme: 'light' });
-  assert.equal(await ground(), dark);
-  await page.locator('#theme').click();
-  assert.equal(await ground(), light);
-});
-
 test('1,000 changes a second of 5,000 rows', async (t) => {
   for (let i = 0; i < 5000; i++) {
     const key = `row${String(i).padStart(5, '0')}`;
