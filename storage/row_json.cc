@@ -236,8 +236,9 @@ void PutObject(const RowSchema& schema, const Composite& object, int depth, Json
   sink->Put('}');
 }
 
-// `depth`: composites that may still open. What rows cannot hold (deeper values, a shape that the schema does not know)
-// is written as null, so that the text stays JSON.
+// `depth`: composites that may still open. What no row of the schema holds is written as null, so that the text stays
+// JSON: deeper values, which Parse and the editor refuse, and a shape that the schema does not know, which a store
+// cannot have, because it is opened only by who brings the very schema that it was written with.
 void PutComposite(const RowSchema& schema, const Value& value, int depth, JsonSink* sink) {
   Composite composite;
   if (depth == 0 || !OpenFrame(value, &composite)) return sink->Put("null");

@@ -8,15 +8,29 @@ namespace {
 
 using nlohmann::json;
 
-enum Field : int { kType, kView, kKey, kWithSnapshot, kToken, kTake, kSkip, kAfter, kSnapshotLimit, kFilters, kPartition, kFieldCount };
+enum Field : int {
+  kType,
+  kView,
+  kKey,
+  kWithSnapshot,
+  kToken,
+  kTake,
+  kSkip,
+  kAfter,
+  kSnapshotLimit,
+  kFilters,
+  kPartition,
+  kFieldCount
+};
 constexpr std::array<std::string_view, kFieldCount> kFieldNames = {
     "type", "view", "key", "withSnapshot", "token", "take", "skip", "after", "snapshotLimit", "filters", "partition"};
 constexpr int kDepthMax = 16;
+constexpr size_t kNameBytesMax = 1024;  // of a view and of a key
 
-enum class Shape { kAbsent, kBool, kCount, kOtherNumber, kText, kEmptyObject, kFullObject, kArray };
+enum class JsonShape { kAbsent, kBool, kCount, kOtherNumber, kText, kEmptyObject, kFullObject, kArray };
 
 struct Found {
-  Shape shape = Shape::kAbsent;  // null counts as absent
+  JsonShape shape = JsonShape::kAbsent;  // null counts as absent
   bool flag = false;
   std::string text;
 };
@@ -29,21 +43,21 @@ class Collector : public nlohmann::json_sax<json> {
   bool too_deep = false;
 
   bool null() override { return Put({}); }
-  bool boolean(bool value) override { return Put({Shape::kBool, value, {}}); }
+  bool boolean(bool value) override { return Put({JsonShape::kBool, value, {}}); }
   bool number_integer(number_integer_t value) override {  // written with a minus
-    return Put({value < 0 ? Shape::kOtherNumber : Shape::kCount, false, {}});
+    return Put({value < 0 ? JsonShape::kOtherNumber : JsonShape::kCount, false, {}});
   }
-  bool number_unsigned(number_unsigned_t) override { return Put({Shape::kCount, false, {}}); }
-  bool number_float(number_float_t, const string_t&) override { return Put({Shape::kOtherNumber, false, {}}); }
-  bool string(string_t& value) override { return Put({Shape::kText, false, std::move(value)}); }
+  bool number_unsigned(number_unsigned_t) override { return Put({JsonShape::kCount, false, {}}); }
+  bool number_float(number_float_t, const string_t&) override { return Put({JsonShape::kOtherNumber, false, {}}); }
+  bool string(string_t& value) override { return Put({JsonShape::kText, false, std::move(value)}); }
   bool binary(binary_t&) override { return false; }
   bool start_object(std::size_t) override {
     if (depth_ == 0) is_object = true;
-    if (depth_ == 1) Put({Shape::kEmptyObject, false, {}});
+    if (depth_ == 1) Put({JsonShape::kEmptyObject, false, {}});
     return Enter();
   }
   bool start_array(std::size_t) override {
-    if (depth_ == 1) Put({Shape::kArray, false, {}});
+    if (depth_ == 1) Put({JsonShape::kArray, false, {}});
     return Enter();
   }
   bool key(string_t& name) override {
@@ -52,8 +66,9 @@ class Collector : public nlohmann::json_sax<json> {
       for (int i = 0; i < kFieldCount; ++i) {
         if (name == kFieldNames[static_cast<size_t>(i)]) current_ = i;
       }
-    } else if (depth_ == 2 && current_ != kFieldCount && fields[static_cast<size_t>(current_)].shape == Shape::kEmptyObject) {
-      fields[static_cast<size_t>(current_)].shape = Shape::kFullObject;
+    } else if (depth_ == 2 && current_ != kFieldCount &&
+               fields[static_cast<size_t>(current_)].shape == JsonShape::kEmptyObject) {
+      fields[static_cast<size_t>(current_)].shape = JsonShape::kFullObject;
     }
     return true;
   }
@@ -86,33 +101,36 @@ ClientMessage Invalid(std::string problem) {
 }
 
 // Empty when the field may be of that shape, else the sentence that says what it must be.
-std::string CheckShape(const Collector& found, Field field, Shape wanted, std::string_view wanted_name) {
-  const Shape shape = found.fields[field].shape;
-  if (shape == Shape::kAbsent || shape == wanted) return {};
+std::string CheckShape(const Collector& found, Field field, JsonShape wanted, std::string_view wanted_name) {
+  const JsonShape shape = found.fields[field].shape;
+  if (shape == JsonShape::kAbsent || shape == wanted) return {};
   return "\"" + std::string(kFieldNames[field]) + "\" must be " + std::string(wanted_name) + ".";
 }
 
 // Wrong types are refused before unsupported options, so that the sentence fits what was sent.
 std::string CheckSubscribe(const Collector& found) {
   for (Field field : {kKey, kAfter, kPartition}) {
-    if (std::string problem = CheckShape(found, field, Shape::kText, "text"); !problem.empty()) return problem;
+    if (std::string problem = CheckShape(found, field, JsonShape::kText, "text"); !problem.empty()) return problem;
   }
   for (Field field : {kTake, kSkip, kSnapshotLimit}) {
-    if (std::string problem = CheckShape(found, field, Shape::kCount, "an integer of at least 0"); !problem.empty()) return problem;
+    if (std::string problem = CheckShape(found, field, JsonShape::kCount, "an integer of at least 0"); !problem.empty())
+      return problem;
   }
-  if (std::string problem = CheckShape(found, kWithSnapshot, Shape::kBool, "true or false"); !problem.empty()) return problem;
-  if (found.fields[kFilters].shape != Shape::kEmptyObject) return CheckShape(found, kFilters, Shape::kFullObject, "an object");
+  if (std::string problem = CheckShape(found, kWithSnapshot, JsonShape::kBool, "true or false"); !problem.empty())
+    return problem;
+  if (found.fields[kFilters].shape != JsonShape::kEmptyObject)
+    return CheckShape(found, kFilters, JsonShape::kFullObject, "an object");
   return {};
 }
 
 void ReadSubscribe(Collector& found, ClientMessage* message) {
   for (Field field : {kTake, kSkip, kAfter, kSnapshotLimit, kFilters, kPartition}) {
     const Found& option = found.fields[field];
-    const bool harmless = option.shape == Shape::kAbsent || option.shape == Shape::kEmptyObject ||
+    const bool harmless = option.shape == JsonShape::kAbsent || option.shape == JsonShape::kEmptyObject ||
                           (field == kPartition && option.text.empty());
     if (!harmless && message->unsupported.empty()) message->unsupported = kFieldNames[field];
   }
-  if (found.fields[kWithSnapshot].shape == Shape::kBool) message->with_snapshot = found.fields[kWithSnapshot].flag;
+  if (found.fields[kWithSnapshot].shape == JsonShape::kBool) message->with_snapshot = found.fields[kWithSnapshot].flag;
 }
 
 }  // namespace
@@ -126,7 +144,7 @@ ClientMessage ParseClientMessage(std::string_view text) {
 
   const Found& type = found.fields[kType];
   ClientMessage message;
-  if (type.shape == Shape::kAbsent || type.text == "subscribe") {
+  if (type.shape == JsonShape::kAbsent || type.text == "subscribe") {
     message.kind = ClientMessage::Kind::kSubscribe;
   } else if (type.text == "unsubscribe") {
     message.kind = ClientMessage::Kind::kUnsubscribe;
@@ -135,21 +153,26 @@ ClientMessage ParseClientMessage(std::string_view text) {
     return message;
   } else if (type.text == "refresh_auth") {
     message.kind = ClientMessage::Kind::kRefreshAuth;
-    message.has_token = found.fields[kToken].shape == Shape::kText;
+    message.has_token = found.fields[kToken].shape == JsonShape::kText;
     return message;
   } else {
     return Invalid("\"type\" must be one of subscribe, unsubscribe, ping, refresh_auth.");
   }
 
-  if (found.fields[kView].shape != Shape::kText) return Invalid("\"view\" must be text: the name of a view.");
+  if (found.fields[kView].shape != JsonShape::kText) return Invalid("\"view\" must be text: the name of a view.");
   if (message.kind == ClientMessage::Kind::kSubscribe) {
     if (std::string problem = CheckSubscribe(found); !problem.empty()) return Invalid(std::move(problem));
     ReadSubscribe(found, &message);
-  } else if (std::string problem = CheckShape(found, kKey, Shape::kText, "text"); !problem.empty()) {
+  } else if (std::string problem = CheckShape(found, kKey, JsonShape::kText, "text"); !problem.empty()) {
     return Invalid(std::move(problem));
   }
+  for (Field field : {kView, kKey}) {
+    if (found.fields[field].text.size() <= kNameBytesMax) continue;
+    return Invalid("\"" + std::string(kFieldNames[field]) + "\" is longer than " + std::to_string(kNameBytesMax) +
+                   " bytes.");
+  }
   message.view = std::move(found.fields[kView].text);
-  if (found.fields[kKey].shape == Shape::kText) message.key = std::move(found.fields[kKey].text);
+  if (found.fields[kKey].shape == JsonShape::kText) message.key = std::move(found.fields[kKey].text);
   return message;
 }
 

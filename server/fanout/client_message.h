@@ -22,7 +22,8 @@ struct ClientMessage {
 };
 
 // The reference's rules, but for one: a message with a "type" that is none of ours is invalid, also with a "view".
-// {"view":…} without "type" is a subscribe. Objects and arrays deeper than 16 are refused.
+// {"view":…} without "type" is a subscribe. Objects and arrays deeper than 16 are refused, and so is a view or a key of
+// more than 1,024 bytes: a session keeps as many as it may have subscriptions.
 ClientMessage ParseClientMessage(std::string_view text);
 
 }  // namespace everstate

@@ -4,6 +4,7 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
+#include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/websocket/error.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
@@ -40,7 +41,8 @@ struct Answer {
 
 std::string AnswerText(const Answer& answer, bool with_body) {
   const auto reason = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(answer.status)));
-  std::string text = "HTTP/1.1 " + std::to_string(answer.status) + " " + std::string(reason.data(), reason.size()) + "\r\n";
+  std::string text =
+      "HTTP/1.1 " + std::to_string(answer.status) + " " + std::string(reason.data(), reason.size()) + "\r\n";
   if (!answer.content_type.empty()) text += "Content-Type: " + answer.content_type + "\r\n";
   if (answer.status != 304) text += "Content-Length: " + std::to_string(answer.body.size()) + "\r\n";
   text += "Connection: close\r\n" + answer.headers + "\r\n";
@@ -49,7 +51,8 @@ std::string AnswerText(const Answer& answer, bool with_body) {
 }
 
 // The shape of the reference's rejections, with the length and the end that it lacks.
-Answer Rejection(int status, std::string_view code, std::string_view message, bool retryable, std::string headers = {}) {
+Answer Rejection(int status, std::string_view code, std::string_view message, bool retryable,
+                 std::string headers = {}) {
   Answer answer;
   answer.status = status;
   answer.content_type = "application/json; charset=utf-8";
@@ -64,15 +67,22 @@ Answer Rejection(int status, std::string_view code, std::string_view message, bo
   return answer;
 }
 
-// What stands against an upgrade (RFC 6455 §4.2.1).
+// An offer of another protocol may be passed over (RFC 9110 §7.8): `curl --http2` makes one with each request.
+bool WantsWebSocket(const Request& request) {
+  return request.method() == http::verb::get && http::token_list(request[http::field::upgrade]).exists("websocket");
+}
+
+// What stands against an upgrade (RFC 6455 §4.2.1): all that Beast would refuse in its own words.
 std::optional<Answer> UpgradeFault(const Request& request) {
   if (!boost::beast::websocket::is_upgrade(request)) {
-    return Rejection(400, "bad-upgrade", "A WebSocket upgrade is a GET of HTTP/1.1 with \"Connection: Upgrade\".", false);
+    return Rejection(400, "bad-upgrade", "A WebSocket upgrade is a GET of HTTP/1.1 with \"Connection: Upgrade\".",
+                     false);
   }
   if (View(request[http::field::sec_websocket_version]) != "13") {
     return Rejection(426, "unsupported-version", "Only WebSocket version 13 is spoken here.", false,
                      "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
   }
+  if (request.count(http::field::host) == 0) return Rejection(400, "bad-upgrade", "There is no \"Host\".", false);
   const std::string_view key = View(request[http::field::sec_websocket_key]);
   if (key.size() != 24 || !key.ends_with("==")) {
     return Rejection(400, "bad-upgrade", "\"Sec-WebSocket-Key\" must be 16 bytes in base64.", false);
@@ -111,7 +121,8 @@ class Connection : public Peer {
   Connection(Lane* lane, int socket)
       : lane_(lane),
         socket_(TakeSocket(lane->io(), socket)),
-        deadline_(std::chrono::steady_clock::now() + std::chrono::milliseconds(lane->state().options.handshake_timeout_ms)) {
+        deadline_(std::chrono::steady_clock::now() +
+                  std::chrono::milliseconds(lane->state().options.handshake_timeout_ms)) {
     parser_.header_limit(kHeadBytesMax);
     error_code ignored;
     socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
@@ -149,9 +160,10 @@ class Connection : public Peer {
 
     const Request& request = parser_.get();
     const bool of_health = lane_ == lane_->state().health_lane.get();
-    if (!of_health && request.count(http::field::upgrade) > 0 && request.method() == http::verb::get) return Upgrade();
+    if (!of_health && WantsWebSocket(request)) return Upgrade();
     if (request.method() != http::verb::get && request.method() != http::verb::head) {
-      return Refuse(Rejection(405, "method-not-allowed", "Only GET and HEAD are answered.", false, "Allow: GET, HEAD\r\n"));
+      return Refuse(
+          Rejection(405, "method-not-allowed", "Only GET and HEAD are answered.", false, "Allow: GET, HEAD\r\n"));
     }
     Reply(AnswerGet(request, lane_->state().http, of_health), request.method() == http::verb::get);
   }
@@ -162,7 +174,8 @@ class Connection : public Peer {
     if (state.sessions.fetch_add(1, std::memory_order_relaxed) >= state.options.sessions_max) {
       state.sessions.fetch_sub(1, std::memory_order_relaxed);
       state.counters.sessions_refused.Add();
-      return Reply(Rejection(503, "too-many-sessions", "The server has all the sessions it may have.", true, "Retry-After: 5\r\n"),
+      return Reply(Rejection(503, "too-many-sessions", "The server has all the sessions it may have.", true,
+                             "Retry-After: 5\r\n"),
                    true);
     }
     ended_ = true;

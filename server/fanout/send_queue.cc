@@ -12,10 +12,11 @@ namespace {
 
 constexpr size_t kSlicesPerWrite = 1024;  // IOV_MAX of Linux
 
-// The end of the frame that byte `at` of `slice` lies in (or `at` itself when a frame begins there).
-size_t FrameEnd(const Slice& slice, size_t at) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(slice.data);
+// Cuts `slice` behind the frame that byte `at` lies in (or at `at` when a frame begins there).
+void CutBehindFrame(size_t at, Slice* slice) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(slice->data);
   size_t end = 0;
+  uint32_t frames = 0;
   while (end < at) {
     uint64_t payload = bytes[end + 1] & 0x7f;
     size_t header = 2;
@@ -28,8 +29,10 @@ size_t FrameEnd(const Slice& slice, size_t at) {
       header = 10;
     }
     end += header + payload;
+    ++frames;
   }
-  return end;
+  slice->size = end;
+  slice->frames = std::min(slice->frames, frames);  // a control frame is none that is counted
 }
 
 }  // namespace
@@ -103,14 +106,8 @@ void SendQueue::Drop(bool keep_newest) {
   std::vector<Slice> kept;
   const size_t newest = slices_.size() - 1;
   if (head_sent_ > 0 && !(keep_newest && head_ == newest)) {
-    Slice& head = slices_[head_];
-    const size_t end = FrameEnd(head, head_sent_);
-    if (end > head_sent_) {
-      head.size = end;
-      kept.push_back(std::move(head));
-    } else {
-      head_sent_ = 0;
-    }
+    CutBehindFrame(head_sent_, &slices_[head_]);
+    kept.push_back(std::move(slices_[head_]));
   }
   if (keep_newest) kept.push_back(std::move(slices_[newest]));
   slices_ = std::move(kept);
@@ -126,8 +123,6 @@ void SendQueue::Shrink() {
   head_ = 0;
   if (slices_.capacity() > 8) slices_ = std::vector<Slice>();
 }
-
-size_t FrameHeaderSize(size_t payload_size) { return payload_size < 126 ? 2 : payload_size < 65536 ? 4 : 10; }
 
 std::string_view FramePayload(std::string_view frame) {
   const uint8_t size = static_cast<uint8_t>(frame[1]) & 0x7f;

@@ -9,8 +9,8 @@
 
 namespace everstate {
 
-// Whole WebSocket frames, back to back, headers included. Server frames carry no mask (RFC 6455 §5.1), so the bytes are the
-// same for every session and a slice is shared by all of them.
+// Whole WebSocket frames, back to back, headers included. Server frames carry no mask (RFC 6455 §5.1), so the bytes are
+// the same for every session and a slice is shared by all of them.
 struct Slice {
   std::shared_ptr<const void> owner;  // keeps `data` alive; null for static bytes
   const char* data = nullptr;
@@ -49,15 +49,14 @@ class SendQueue {
   void Shrink();
 
   std::vector<Slice> slices_;
-  size_t head_ = 0;        // first slice not wholly sent
-  size_t head_sent_ = 0;   // bytes of it that are sent
-  size_t bytes_ = 0;       // not sent yet
+  size_t head_ = 0;       // first slice not wholly sent
+  size_t head_sent_ = 0;  // bytes of it that are sent
+  size_t bytes_ = 0;      // not sent yet
 };
 
 // Appends the header of a server frame (RFC 6455 §5.2): FIN, `opcode`, no mask.
 inline constexpr uint8_t kTextFrame = 0x1, kCloseFrame = 0x8, kPingFrame = 0x9;
 void AppendFrameHeader(uint8_t opcode, size_t payload_size, std::string* out);
-size_t FrameHeaderSize(size_t payload_size);
 // What a whole server frame holds behind its header.
 std::string_view FramePayload(std::string_view frame);
 

@@ -3,13 +3,11 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <utility>
-#include <vector>
 
-#include "server/base/log.h"
 #include "server/fanout/client_message.h"
 #include "server/fanout/gate.h"
 #include "server/fanout/issue.h"
-#include "server/fanout/view_feed.h"
+#include "server/fanout/subscriptions.h"
 
 namespace everstate {
 namespace {
@@ -24,22 +22,24 @@ constexpr int kPingsUnansweredMax = 2;
 
 // Session
 //   Thread:    its lane's.
-//   Owns:      the socket (through the gate), its queue, its feeds.
+//   Owns:      the socket (through the gate), its queue, its subscriptions.
 //   Invariant: data frames go to the queue and never through Beast; nothing follows a close frame.
-class Session final : public Peer, public FeedHost, public GateSink {
+class Session final : public Peer, public Outbox, public GateSink {
  public:
   Session(Lane* lane, Socket socket, std::string leftover)
       : lane_(lane),
         options_(lane->state().options),
         counters_(lane->state().counters),
         stream_(std::move(socket), std::move(leftover), this),
+        subscriptions_(std::make_shared<Subscriptions>(lane, this)),
         opened_(std::chrono::steady_clock::now()),
         last_heard_(opened_),
         next_ping_(last_heard_ + milliseconds(options_.ping_interval_ms)),
         drained_at_(last_heard_) {}
 
   void Accept(boost::beast::http::request<boost::beast::http::empty_body> request) EVERSTATE_ON_LANE {
-    stream_.set_option(websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
+    stream_.set_option(
+        websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
     stream_.read_message_max(options_.client_message_bytes_max);
     stream_.control_callback([this](websocket::frame_type, boost::beast::string_view) {
       kLaneThread.Assume();
@@ -51,18 +51,17 @@ class Session final : public Peer, public FeedHost, public GateSink {
     stream_.async_accept(*kept, [self = Self(), kept](error_code error) {
       kLaneThread.Assume();
       if (self->ended_) return;
-      if (error) return self->End(/*linger=*/true);
-      self->Read();
+      if (!error) return self->Read();
+      self->counters_.sessions_closed_error.Add();
+      self->End(/*linger=*/true);
     });
   }
 
   // Peer
   void OnTick(SteadyTime now) override EVERSTATE_ON_LANE;
   void OnStop() override EVERSTATE_ON_LANE { Close(kCloseRestart, "the server is restarting", /*drop_queue=*/false); }
-  void OnAttach() override EVERSTATE_ON_LANE;
-  void OnSwitch(const StoreRef& old) override EVERSTATE_ON_LANE {
-    for (const auto& feed : feeds_) feed->OnSwitch(old);
-  }
+  void OnAttach() override EVERSTATE_ON_LANE { subscriptions_->OnAttach(); }
+  void OnSwitch(const StoreRef& old) override EVERSTATE_ON_LANE { subscriptions_->OnSwitch(old); }
   void Flush() override EVERSTATE_ON_LANE;
 
   // GateSink
@@ -73,14 +72,11 @@ class Session final : public Peer, public FeedHost, public GateSink {
     lane_->ScheduleFlush();
   }
 
-  // FeedHost
+  // Outbox
   void Send(Slice slice) override EVERSTATE_ON_LANE {
     if (!ended_ && !stream_.next_layer().closed()) Queue(std::move(slice));
   }
   bool Drained() const override EVERSTATE_ON_LANE { return queue_.empty() && !waiting_; }
-  Number LaneNumber() const override EVERSTATE_ON_LANE { return lane_->number(); }
-  void Join(ViewFeed* feed, const std::optional<std::string>& key) override EVERSTATE_ON_LANE { lane_->Join(feed, key); }
-  void Leave(ViewFeed* feed, const std::optional<std::string>& key) override EVERSTATE_ON_LANE { lane_->Leave(feed, key); }
   void AddHeldBytes(size_t bytes) override EVERSTATE_ON_LANE {
     held_bytes_ += bytes;
     counters_.queued_bytes.Add(bytes);
@@ -90,33 +86,12 @@ class Session final : public Peer, public FeedHost, public GateSink {
     held_bytes_ -= bytes;
     counters_.queued_bytes.Sub(bytes);
   }
-  void RequestChunk(ViewFeed* feed, uint64_t look_id, std::shared_ptr<Look> look) override EVERSTATE_ON_LANE;
-  std::shared_ptr<Look> NewLook(ViewFeed* feed, const std::optional<std::string>& key, std::vector<StoreRef> older) override EVERSTATE_ON_LANE {
-    const LookLimits limits{options_.snapshot_rows_first, options_.snapshot_rows_next, options_.snapshot_frame_bytes_max};
-    return std::make_shared<Look>(Views(), feed->index(), key, limits, LookStores{lane_->store(), std::move(older)});
-  }
-  void Discard(std::shared_ptr<Look> look) override EVERSTATE_ON_LANE {
-    lane_->state().readers.Run([look = std::move(look)] {});
-  }
-  void LookFailed(ViewFeed* feed, const std::optional<std::string>& key, const absl::Status& status) override EVERSTATE_ON_LANE {
-    LogError(Room::kFanout, "the snapshot of {} failed: {}", feed->view().def.id, status.ToString());
-    counters_.subscribe_errors.Add();
-    counters_.subscriptions.Sub();
-    --subscriptions_;
-    SendIssue({"internal-error", "The snapshot could not be read; the subscription has ended.", true}, feed->view().def.id, key);
-  }
-  void CountDropped(size_t frames) override EVERSTATE_ON_LANE { counters_.frames_dropped_by_look.Add(frames); }
-  void CountChunk(const Chunk& chunk) override EVERSTATE_ON_LANE {
-    counters_.snapshot_rows_sent.Add(chunk.rows);
-    counters_.switch_deletes_sent.Add(chunk.deletes);
-    if (chunk.complete) counters_.snapshots_total.Add();
-  }
-  void WatchNumbers(ViewFeed* feed) override EVERSTATE_ON_LANE { lane_->Watch(feed); }
 
  private:
   std::shared_ptr<Session> Self() { return std::static_pointer_cast<Session>(shared_from_this()); }
-  const ViewTable* Views() const { return lane_->state().views.load(std::memory_order_acquire); }
-  bool TooMuchQueued() const EVERSTATE_ON_LANE { return queue_.bytes() + held_bytes_ > options_.session_queue_bytes_max; }
+  bool TooMuchQueued() const EVERSTATE_ON_LANE {
+    return queue_.bytes() + held_bytes_ > options_.session_queue_bytes_max;
+  }
 
   void Heard() EVERSTATE_ON_LANE {
     last_heard_ = std::chrono::steady_clock::now();
@@ -125,17 +100,6 @@ class Session final : public Peer, public FeedHost, public GateSink {
   void Read() EVERSTATE_ON_LANE;
   void OnReadError(error_code error) EVERSTATE_ON_LANE;
   void OnMessage(std::string_view text) EVERSTATE_ON_LANE;
-  void OnRequest(const ClientMessage& message) EVERSTATE_ON_LANE;
-  void OnSubscribe(const ClientMessage& message) EVERSTATE_ON_LANE;
-  void OnUnsubscribe(const ClientMessage& message) EVERSTATE_ON_LANE;
-  ViewFeed* FindFeed(uint32_t view) EVERSTATE_ON_LANE;
-  void Refuse(const Issue& issue, const ClientMessage& message) EVERSTATE_ON_LANE {
-    counters_.subscribe_errors.Add();
-    SendIssue(issue, message.view, message.key);
-  }
-  void SendIssue(const Issue& issue, const std::optional<std::string>& view, const std::optional<std::string>& key) EVERSTATE_ON_LANE {
-    Send(TextFrame(IssueText(issue, view, key)));
-  }
   void Queue(Slice slice) EVERSTATE_ON_LANE {
     counters_.queued_bytes.Add(slice.size);
     if (waiting_) slice.Own();
@@ -162,13 +126,12 @@ class Session final : public Peer, public FeedHost, public GateSink {
   boost::beast::flat_buffer inbound_ EVERSTATE_OF_LANE;
   SendQueue queue_ EVERSTATE_OF_LANE;
   size_t held_bytes_ EVERSTATE_OF_LANE = 0;
-  std::vector<std::unique_ptr<ViewFeed>> feeds_ EVERSTATE_OF_LANE;  // one per view that was ever subscribed
-  std::vector<ClientMessage> early_ EVERSTATE_OF_LANE;              // came before the store
-  size_t subscriptions_ EVERSTATE_OF_LANE = 0;
+  const std::shared_ptr<Subscriptions> subscriptions_;
   const SteadyTime opened_;
   SteadyTime last_heard_ EVERSTATE_OF_LANE, next_ping_ EVERSTATE_OF_LANE;
-  SteadyTime drained_at_ EVERSTATE_OF_LANE;      // the tick at which the socket had last taken everything since the one before
-  bool was_drained_ EVERSTATE_OF_LANE = true;    // since the last tick
+  SteadyTime drained_at_
+      EVERSTATE_OF_LANE;  // the tick at which the socket had last taken everything since the one before
+  bool was_drained_ EVERSTATE_OF_LANE = true;  // since the last tick
   int pings_unanswered_ EVERSTATE_OF_LANE = 0;
   bool waiting_ EVERSTATE_OF_LANE = false;  // for room in the socket
   bool slow_ EVERSTATE_OF_LANE = false;     // that is why it ends
@@ -201,7 +164,8 @@ void Session::Read() {
 // Either the peer is gone, or Beast has queued a close frame: the echo of the peer's, or the code of a broken rule.
 void Session::OnReadError(error_code error) {
   const bool closed = stream_.next_layer().closed();
-  if (error != websocket::error::closed && error != boost::asio::error::eof && error != boost::asio::error::connection_reset) {
+  if (error != websocket::error::closed && error != boost::asio::error::eof &&
+      error != boost::asio::error::connection_reset) {
     counters_.sessions_closed_error.Add();
   }
   if (closed) DropQueue(/*keep_newest=*/true);  // a peer that closes wants no more data
@@ -210,110 +174,21 @@ void Session::OnReadError(error_code error) {
 
 void Session::OnMessage(std::string_view text) {
   ClientMessage message = ParseClientMessage(text);
-  const bool about_views =
-      message.kind == ClientMessage::Kind::kSubscribe || message.kind == ClientMessage::Kind::kUnsubscribe;
-  if (!about_views || lane_->store() != nullptr) {
-    OnRequest(message);
-  } else if (early_.size() < options_.subscriptions_per_session_max) {
-    early_.push_back(std::move(message));
-  } else {
-    Refuse(kSubscriptionLimit, message);
-  }
-}
-
-void Session::OnAttach() {
-  const std::vector<ClientMessage> early = std::move(early_);
-  early_.clear();
-  for (const ClientMessage& message : early) OnRequest(message);
-}
-
-void Session::OnRequest(const ClientMessage& message) {
   switch (message.kind) {
     case ClientMessage::Kind::kInvalid:
       counters_.messages_ignored.Add();
-      SendIssue({"invalid-message", message.problem, false}, std::nullopt, std::nullopt);
-      return;
+      return Send(TextFrame(IssueText({"invalid-message", message.problem, false}, std::nullopt, std::nullopt)));
     case ClientMessage::Kind::kPing:
       return;
     case ClientMessage::Kind::kRefreshAuth:
-      // Nobody is asked for a token, so no token can be right. Both spellings of the expiry: clients read different ones.
-      if (message.has_token) {
-        Send(TextFrame(R"({"success":false,"error":"token-invalid","expiresAt":null,"expires_at":null})"));
-      } else {
-        counters_.messages_ignored.Add();
-      }
-      return;
+      if (!message.has_token) return counters_.messages_ignored.Add();
+      // Nobody is asked for a token, so no token can be right. Both spellings of the expiry: clients read different
+      // ones.
+      return Send(TextFrame(R"({"success":false,"error":"token-invalid","expiresAt":null,"expires_at":null})"));
     case ClientMessage::Kind::kSubscribe:
-      return OnSubscribe(message);
     case ClientMessage::Kind::kUnsubscribe:
-      return OnUnsubscribe(message);
+      return subscriptions_->Take(std::move(message));
   }
-}
-
-ViewFeed* Session::FindFeed(uint32_t view) {
-  for (const auto& feed : feeds_) {
-    if (feed->index() == view) return feed.get();
-  }
-  return nullptr;
-}
-
-// A state view is watched by key; without one it watches the empty key, which never has data.
-std::optional<std::string> KeyOf(const ServedView& view, const ClientMessage& message) {
-  if (view.def.mode == ViewMode::kState && !message.key.has_value()) return std::string();
-  return message.key;
-}
-
-void Session::OnSubscribe(const ClientMessage& message) {
-  counters_.subscribes.Add();
-  const std::optional<uint32_t> index = Views()->Find(message.view);
-  if (!index.has_value()) return Refuse({"unknown-view", "There is no view \"" + message.view + "\".", false}, message);
-  const ServedView& view = Views()->view(*index);
-  if (!view.def.unsupported.empty()) {
-    return Refuse({"unsupported-view", "The view \"" + message.view + "\" cannot be served: " + view.def.unsupported, false}, message);
-  }
-  if (!message.unsupported.empty()) {
-    return Refuse({"unsupported-option", "The option \"" + message.unsupported + "\" is not supported.", false}, message);
-  }
-  const std::optional<std::string> key = KeyOf(view, message);
-  ViewFeed* feed = FindFeed(*index);
-  if (feed == nullptr || !feed->Has(key)) {
-    if (subscriptions_ >= options_.subscriptions_per_session_max) return Refuse(kSubscriptionLimit, message);
-    ++subscriptions_;
-    counters_.subscriptions.Add();
-  }
-  if (feed == nullptr) feed = feeds_.emplace_back(std::make_unique<ViewFeed>(this, *index, &view)).get();
-  feed->Subscribe(key, message.with_snapshot);
-}
-
-void Session::OnUnsubscribe(const ClientMessage& message) {
-  const std::optional<uint32_t> index = Views()->Find(message.view);
-  ViewFeed* feed = index.has_value() ? FindFeed(*index) : nullptr;
-  if (feed == nullptr) return;
-  const std::optional<std::string> key = KeyOf(feed->view(), message);
-  if (!feed->Has(key)) return;
-  feed->Unsubscribe(key);
-  --subscriptions_;
-  counters_.subscriptions.Sub();
-}
-
-void Session::RequestChunk(ViewFeed* feed, uint64_t look_id, std::shared_ptr<Look> look) {
-  auto job = [weak = std::weak_ptr<Session>(Self()), lane = lane_, view = feed->index(), look_id, look]() mutable {
-    kReaderThread.Assume();
-    Chunk chunk = look->Next();
-    if (chunk.complete || !chunk.status.ok()) look.reset();
-    lane->Post([weak, lane, view, look_id, look = std::move(look), chunk = std::move(chunk)]() mutable {
-      kLaneThread.Assume();
-      const std::shared_ptr<Session> session = weak.lock();
-      if (session == nullptr || session->ended_) {
-        lane->state().readers.Run([look = std::move(look)] {});
-        return;
-      }
-      session->FindFeed(view)->OnChunk(look_id, std::move(chunk), std::move(look));
-      lane->FlushDirty();
-    });
-  };
-  look.reset();  // the job alone holds it, so that a reader destroys it
-  lane_->state().readers.Run(std::move(job));
 }
 
 void Session::OnTick(SteadyTime now) {
@@ -322,12 +197,8 @@ void Session::OnTick(SteadyTime now) {
     return Close(kCloseRestart, "idle", /*drop_queue=*/false);
   }
   if (std::exchange(was_drained_, Drained())) drained_at_ = now;
-  bool pins = false;
-  for (const auto& feed : feeds_) {
-    pins = pins || feed->pins();
-    if (const auto since = feed->looking_since(); since.has_value()) lane_->SeeLook(*since);
-  }
-  if (pins && now - drained_at_ >= milliseconds(options_.look_timeout_ms)) return CloseSlow();
+  subscriptions_->TellOfLooks();
+  if (subscriptions_->pins() && now - drained_at_ >= milliseconds(options_.look_timeout_ms)) return CloseSlow();
   if (now < next_ping_) return;
   if (pings_unanswered_ >= kPingsUnansweredMax) {
     counters_.sessions_closed_idle.Add();
@@ -351,6 +222,7 @@ void Session::Flush() {
     if (sent.outcome == SendQueue::Outcome::kFull) {
       waiting_ = true;
       queue_.Own();
+      subscriptions_->OnBlocked();
       stream_.next_layer().socket().async_wait(Socket::wait_write, [self = Self()](error_code error) {
         kLaneThread.Assume();
         self->waiting_ = false;
@@ -363,7 +235,7 @@ void Session::Flush() {
   if (TooMuchQueued()) return CloseSlow();
   if (!Drained()) return;
   was_drained_ = true;
-  for (const auto& feed : feeds_) feed->OnDrained();
+  subscriptions_->OnDrained();
 }
 
 void Session::Close(uint16_t code, std::string_view reason, bool drop_queue) {
@@ -379,11 +251,7 @@ void Session::End(bool linger) {
   if (ended_) return;
   ended_ = true;
   const std::shared_ptr<Session> self = Self();
-  for (const auto& feed : feeds_) {
-    feed->UnsubscribeAll();
-    lane_->Forget(feed.get());
-  }
-  counters_.subscriptions.Sub(subscriptions_);
+  subscriptions_->End();
   counters_.sessions.Sub();
   counters_.sessions_ended.Add();
   const auto open = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - opened_);

@@ -1,6 +1,8 @@
 // The socket type of fanout: bound to an io_context's own executor, without type erasure.
 #pragma once
 
+#include <unistd.h>
+
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -14,7 +16,11 @@ inline Socket TakeSocket(boost::asio::io_context& io, int descriptor) {
   Socket socket(io);
   boost::system::error_code error;
   socket.assign(boost::asio::ip::tcp::v6(), descriptor, error);
-  if (!error) socket.native_non_blocking(true, error);
+  if (error) {
+    ::close(descriptor);  // nobody else has it; the first read of the empty socket fails and ends the connection
+    return socket;
+  }
+  socket.native_non_blocking(true, error);
   return socket;
 }
 

@@ -30,26 +30,28 @@ std::shared_ptr<const Publication> Extract(const Publication& publication, const
 
 }  // namespace
 
+void ViewFeed::Held::Own() {
+  if (!shared) return;
+  const auto own = Extract(*publication, *frames, index);
+  *this = {own, &own->views.front(), index == kAll ? kAll : 0, bytes, /*shared=*/false};
+}
+
 bool ViewFeed::Has(const Key& key) const {
   auto it = subscriptions_.find(key);
   return it != subscriptions_.end() && !it->second.lingers;
 }
 
-bool ViewFeed::Joined(const Key& key) const {
+bool ViewFeed::Joined(const KeyView& key) const {
   auto it = subscriptions_.find(key);
   return it != subscriptions_.end() && it->second.joined;
 }
 
-bool ViewFeed::Stale(const Key& key) const {
+bool ViewFeed::Stale(const KeyView& key) const {
   auto it = subscriptions_.find(key);
   return it != subscriptions_.end() && it->second.stale;
 }
 
-bool ViewFeed::StaleFrame(std::string_view key) const {
-  return !older_.empty() && (Stale(std::nullopt) || Stale(Key(key)));
-}
-
-bool ViewFeed::Matches(std::string_view key) const { return whole() || Joined(Key(key)); }
+bool ViewFeed::StaleFrame(std::string_view key) const { return !older_.empty() && (Stale(std::nullopt) || Stale(key)); }
 
 void ViewFeed::JoinNow(const Key& key) {
   bool& joined = subscriptions_[key].joined;
@@ -69,7 +71,7 @@ void ViewFeed::ReleaseLingering() {
 
 void ViewFeed::Subscribe(const Key& key, bool with_snapshot) {
   subscriptions_[key].lingers = false;
-  host_->Send(TextFrame(view_->subscribed));
+  outbox_->Send(TextFrame(view_->subscribed));
   if (with_snapshot) {
     if (!Waits(key)) waiting_.push_back(key);
     Start();
@@ -86,15 +88,15 @@ void ViewFeed::Unsubscribe(const Key& key) {
   } else {
     if (Joined(key)) host_->Leave(this, key);
     subscriptions_.erase(key);
-    // The client still has the older row, and the whole view goes on covering it: it inherits what was to be brought over.
+    // The client still has the older row, and the whole view goes on covering it: it inherits what was to be brought
+    // over.
     if (auto all = subscriptions_.find(std::nullopt); stale && all != subscriptions_.end()) all->second.stale = true;
   }
   if (!key.has_value()) {
     ReleaseLingering();
-    for (const Key& other : std::deque<Key>(waiting_)) {  // the whole view kept them up to date (rule 5), or was going to (6)
-      JoinNow(other);
-      if (stale) subscriptions_[other].stale = true;
-    }
+    // The whole view kept its keys up to date (rule 5), or was going to (6): now each has to go on by itself.
+    for (const Key& other : std::deque<Key>(waiting_)) JoinNow(other);
+    for (auto& [other, subscription] : subscriptions_) subscription.stale = subscription.stale || stale;
   }
   const bool looked = looking_ && look_key_ == key;
   // The walk ends early. What it has sent is carried for the subscriptions that remain; the rest it never was.
@@ -118,7 +120,7 @@ void ViewFeed::UnsubscribeAll() {
   subscriptions_.clear();
   waiting_.clear();
   if (look_ != nullptr) host_->Discard(std::move(look_));
-  for (const Held& held : held_) host_->SubHeldBytes(held.bytes);
+  for (const Held& held : held_) outbox_->SubHeldBytes(held.bytes);
   held_.clear();
   leavers_.clear();
   older_.clear();
@@ -153,18 +155,19 @@ void ViewFeed::Refreshed(const Key& key) {
   for (auto& [other, subscription] : subscriptions_) {
     if (!key.has_value() || key == other) subscription.stale = false;
   }
-  const bool any = std::any_of(subscriptions_.begin(), subscriptions_.end(), [](const auto& entry) { return entry.second.stale; });
+  const bool any =
+      std::any_of(subscriptions_.begin(), subscriptions_.end(), [](const auto& entry) { return entry.second.stale; });
   if (!any) older_.clear();
 }
 
-// The old store no longer has a row that was deleted, so no switch look can find it. Everything else that is held or set aside
-// is in the switch looks, or of a row that they take away. The deletes go out as those of the switch: the client may still be at
-// the cursors of a generation before the old one.
+// The old store no longer has a row that was deleted, so no switch look can find it. Everything else that is held or
+// set aside is in the switch looks, or of a row that they take away. The deletes go out as those of the switch: the
+// client may still be at the cursors of a generation before the old one.
 void ViewFeed::SendHeldDeletes() {
   std::set<std::string_view> gone;
   for (const auto& [key, leaver] : leavers_) gone.insert(key);
   for (const Held& held : held_) {
-    host_->SubHeldBytes(held.bytes);
+    outbox_->SubHeldBytes(held.bytes);
     const size_t begin = held.index == kAll ? 0 : held.index;
     const size_t end = held.index == kAll ? held.frames->frames.size() : held.index + 1;
     for (size_t i = begin; i < end; ++i) {
@@ -181,7 +184,7 @@ void ViewFeed::SendHeldDeletes() {
     ++chunk.deletes;
   }
   host_->CountChunk(chunk);
-  if (chunk.deletes > 0) host_->Send(Slice::Of(std::move(frames), static_cast<uint32_t>(chunk.deletes)));
+  if (chunk.deletes > 0) outbox_->Send(Slice::Of(std::move(frames), static_cast<uint32_t>(chunk.deletes)));
   leavers_.clear();
   held_.clear();
 }
@@ -200,7 +203,7 @@ void ViewFeed::OnSwitch(const StoreRef& old) {
 }
 
 void ViewFeed::Start() {
-  if (looking_ || waiting_.empty() || !host_->Drained()) return;
+  if (looking_ || waiting_.empty() || !outbox_->Drained()) return;
   look_key_ = std::move(waiting_.front());
   waiting_.pop_front();
   looking_ = true;
@@ -231,10 +234,10 @@ void ViewFeed::OnChunk(uint64_t look_id, Chunk chunk, std::shared_ptr<Look> look
   host_->CountChunk(chunk);
   look_ = std::move(look);
   const bool silent = chunk.frame.size == 0;
-  if (!silent) host_->Send(std::move(chunk.frame));
+  if (!silent) outbox_->Send(std::move(chunk.frame));
   if (chunk.complete) {
     Finish();
-  } else if (silent && host_->Drained()) {
+  } else if (silent && outbox_->Drained()) {
     OnDrained();
   }
 }
@@ -257,7 +260,7 @@ void ViewFeed::Finish() {
   std::vector<Held> held = std::move(held_);
   held_.clear();
   for (const Held& one : held) {
-    host_->SubHeldBytes(one.bytes);
+    outbox_->SubHeldBytes(one.bytes);
     Settle(one.publication->number - 1);
     Deliver(one.publication, *one.frames, one.index);
   }
@@ -289,7 +292,7 @@ bool ViewFeed::Settle(Number number) {
       ++it;
       continue;
     }
-    if (Matches(it->first)) host_->Send(std::move(it->second.frame));
+    if (Matches(it->first)) outbox_->Send(std::move(it->second.frame));
     it = leavers_.erase(it);
   }
   if (number < carried_max_) return false;
@@ -304,13 +307,13 @@ void ViewFeed::OnLive(const std::shared_ptr<const Publication>& publication, con
     return;
   }
   const size_t bytes = index == kAll ? frames.bytes.size() : frames.frames[index].size;
-  if (host_->Drained()) {
-    held_.push_back({publication, &frames, index, bytes});
-  } else {  // the socket takes nothing, so this may stay long: it must keep no more alive than it is counted for
-    const auto own = Extract(*publication, frames, index);
-    held_.push_back({own, &own->views.front(), index == kAll ? kAll : 0, bytes});
-  }
-  host_->AddHeldBytes(bytes);
+  held_.push_back({publication, &frames, index, bytes});
+  if (!outbox_->Drained()) held_.back().Own();
+  outbox_->AddHeldBytes(bytes);
+}
+
+void ViewFeed::OwnHeld() {
+  for (Held& held : held_) held.Own();
 }
 
 void ViewFeed::Deliver(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames, size_t index) {
@@ -319,19 +322,21 @@ void ViewFeed::Deliver(const std::shared_ptr<const Publication>& publication, co
     return;
   }
   if (publication->number > carried_max_ && whole() && older_.empty()) {
-    host_->Send({publication, frames.bytes.data(), frames.bytes.size(), static_cast<uint32_t>(frames.frames.size()), /*shared=*/true});
+    outbox_->Send({publication, frames.bytes.data(), frames.bytes.size(), static_cast<uint32_t>(frames.frames.size()),
+                   /*shared=*/true});
     return;
   }
   for (const FrameRef& frame : frames.frames) DeliverOne(publication, frames, frame);
 }
 
-void ViewFeed::DeliverOne(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames, const FrameRef& frame) {
+void ViewFeed::DeliverOne(const std::shared_ptr<const Publication>& publication, const ViewFrames& frames,
+                          const FrameRef& frame) {
   const std::string_view key = publication->key(frame);
   if (!Matches(key)) return;  // unsubscribed while it was held
   if (StaleFrame(key)) return host_->CountDropped(1);
   const Number carried = CarriedAt(key);
   if (publication->number > carried) {
-    host_->Send(SliceOf(publication, frames, frame));
+    outbox_->Send(SliceOf(publication, frames, frame));
     return;
   }
   host_->CountDropped(1);

@@ -8,7 +8,8 @@ namespace {
 using Kind = ClientMessage::Kind;
 
 TEST(ClientMessageTest, ReadsSubscribe) {
-  const ClientMessage message = ParseClientMessage(R"({"type":"subscribe","view":"Thing/list","key":"a\n","withSnapshot":false,"x":[1]})");
+  const ClientMessage message =
+      ParseClientMessage(R"({"type":"subscribe","view":"Thing/list","key":"a\n","withSnapshot":false,"x":[1]})");
   EXPECT_EQ(message.kind, Kind::kSubscribe) << message.problem;
   EXPECT_EQ(message.view, "Thing/list");
   EXPECT_EQ(message.key, "a\n");
@@ -26,14 +27,15 @@ TEST(ClientMessageTest, NoTypeIsSubscribeAndNullIsAbsent) {
 }
 
 TEST(ClientMessageTest, NamesUnsupportedOptions) {
-  for (const char* option : {R"("take":1)", R"("skip":0)", R"("after":"1:2")", R"("snapshotLimit":5)", R"("filters":{"a":"b"})",
-                             R"("partition":"p")"}) {
+  for (const char* option : {R"("take":1)", R"("skip":0)", R"("after":"1:2")", R"("snapshotLimit":5)",
+                             R"("filters":{"a":"b"})", R"("partition":"p")"}) {
     const ClientMessage message = ParseClientMessage(std::string(R"({"type":"subscribe","view":"V",)") + option + "}");
     EXPECT_EQ(message.kind, Kind::kSubscribe) << option;
     EXPECT_EQ(message.unsupported, std::string(option).substr(1, std::string(option).find(':') - 2));
   }
   for (const char* option : {R"("filters":{})", R"("partition":"")"}) {
-    EXPECT_EQ(ParseClientMessage(std::string(R"({"type":"subscribe","view":"V",)") + option + "}").unsupported, "") << option;
+    EXPECT_EQ(ParseClientMessage(std::string(R"({"type":"subscribe","view":"V",)") + option + "}").unsupported, "")
+        << option;
   }
 }
 
@@ -47,15 +49,50 @@ TEST(ClientMessageTest, KnowsTheOtherTypes) {
 }
 
 TEST(ClientMessageTest, RefusesWhatIsNoMessage) {
-  for (const char* text :
-       {"", "x", "{", "[]", "null", "3", "\"a\"", "{}", "{}{}", R"({"type":"subscribe"})", R"({"type":"unsubscribe"})",
-        R"({"type":"foo","view":"V"})", R"({"type":5,"view":"V"})", R"({"type":{"type":"ping"}})", R"([{"type":"ping"}])",
-        R"({"view":5})", R"({"view":"V","key":5})", R"({"view":"V","take":-1})", R"({"view":"V","take":"3"})",
-        R"({"view":"V","take":1.5})", R"({"view":"V","withSnapshot":"true"})", R"({"view":"V","filters":[]})",
-        R"({"type":"unsubscribe","view":"V","key":{}})", R"({"a":{"view":"V"}})"}) {
+  for (const char* text : {"",
+                           "x",
+                           "{",
+                           "[]",
+                           "null",
+                           "3",
+                           "\"a\"",
+                           "{}",
+                           "{}{}",
+                           R"({"type":"subscribe"})",
+                           R"({"type":"unsubscribe"})",
+                           R"({"type":"foo","view":"V"})",
+                           R"({"type":5,"view":"V"})",
+                           R"({"type":{"type":"ping"}})",
+                           R"([{"type":"ping"}])",
+                           R"({"view":5})",
+                           R"({"view":"V","key":5})",
+                           R"({"view":"V","take":-1})",
+                           R"({"view":"V","take":"3"})",
+                           R"({"view":"V","take":1.5})",
+                           R"({"view":"V","withSnapshot":"true"})",
+                           R"({"view":"V","filters":[]})",
+                           R"({"type":"unsubscribe","view":"V","key":{}})",
+                           R"({"a":{"view":"V"}})"}) {
     const ClientMessage message = ParseClientMessage(text);
     EXPECT_EQ(message.kind, Kind::kInvalid) << text;
     EXPECT_NE(message.problem, "") << text;
+  }
+}
+
+// A session keeps what it is subscribed to: without a bound a few thousand messages would fill the memory.
+TEST(ClientMessageTest, BoundsWhatASubscriptionKeeps) {
+  for (const char* type : {"subscribe", "unsubscribe"}) {
+    for (const char* field : {"view", "key"}) {
+      const auto sent = [&](size_t bytes) {
+        const std::string other = std::string(field) == "view" ? "key" : "view";
+        return ParseClientMessage(R"({"type":")" + std::string(type) + R"(",")" + other + R"(":"V",")" + field +
+                                  R"(":")" + std::string(bytes, 'k') + R"("})");
+      };
+      EXPECT_NE(sent(1024).kind, Kind::kInvalid) << type << " " << field;
+      EXPECT_EQ(sent(1025).kind, Kind::kInvalid) << type << " " << field;
+      EXPECT_NE(sent(1025).problem.find("\"" + std::string(field) + "\""), std::string::npos) << sent(1025).problem;
+      EXPECT_NE(sent(1025).problem.find("1024"), std::string::npos) << sent(1025).problem;
+    }
   }
 }
 

@@ -16,7 +16,8 @@ std::string Status(const std::string& answer) { return answer.substr(0, answer.f
 std::string Body(const std::string& answer) { return answer.substr(answer.find("\r\n\r\n") + 4); }
 
 void ExpectFramed(const std::string& answer) {
-  EXPECT_NE(answer.find("Content-Length: " + std::to_string(Body(answer).size()) + "\r\n"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("Content-Length: " + std::to_string(Body(answer).size()) + "\r\n"), std::string::npos)
+      << answer;
   EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos) << answer;
 }
 
@@ -52,8 +53,10 @@ TEST_F(HttpTest, AHealthPortAnswersAsTheHandlerDoesAndNothingElse) {
   EXPECT_EQ(Body(health), "OK");
   ExpectFramed(health);
   const std::string upgrade =
-      "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-  for (const auto& [path, headers] : {std::pair("/", ""), std::pair("/index.html", ""), std::pair("/", upgrade.c_str())}) {
+      "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+      "dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  for (const auto& [path, headers] :
+       {std::pair("/", ""), std::pair("/index.html", ""), std::pair("/", upgrade.c_str())}) {
     const std::string answer = HttpGet(fanout_->health_address(), path, headers);
     EXPECT_EQ(Status(answer), "HTTP/1.1 404 Not Found") << path;
     EXPECT_NE(answer.find("Content-Type: text/plain\r\n"), std::string::npos) << answer;
@@ -108,7 +111,8 @@ TEST_F(HttpTest, PortsThatCannotBeAreNamed) {
   options.health_listen = fanout_->address();
   const auto taken = Fanout::Start(options, nullptr);
   EXPECT_EQ(taken.status().code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_NE(taken.status().message().find("health-listen address " + fanout_->address()), std::string::npos) << taken.status();
+  EXPECT_NE(taken.status().message().find("health-listen address " + fanout_->address()), std::string::npos)
+      << taken.status();
   options.health_listen = "8081";
   const auto bad = Fanout::Start(options, nullptr);
   EXPECT_EQ(bad.status().code(), absl::StatusCode::kInvalidArgument);
@@ -146,7 +150,8 @@ TEST_F(HttpTest, ServesThePage) {
 
 TEST_F(HttpTest, RefusesOtherMethods) {
   Start();
-  const std::string answer = HttpExchange(fanout_->address(), "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello");
+  const std::string answer =
+      HttpExchange(fanout_->address(), "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello");
   EXPECT_EQ(Status(answer), "HTTP/1.1 405 Method Not Allowed");
   EXPECT_NE(answer.find("Allow: GET, HEAD\r\n"), std::string::npos);
   ExpectFramed(answer);
@@ -167,7 +172,22 @@ TEST_F(HttpTest, RefusesBadUpgradesWithABody) {
   check(upgrade + "Sec-WebSocket-Version: 13\r\n", "HTTP/1.1 400 Bad Request");
   check(upgrade + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n", "HTTP/1.1 400 Bad Request");
   check("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" + key, "HTTP/1.1 400 Bad Request");
+  const std::string no_host =
+      HttpExchange(fanout_->address(), "GET / HTTP/1.1\r\n" + upgrade + key + "Sec-WebSocket-Version: 13\r\n\r\n");
+  EXPECT_EQ(Status(no_host), "HTTP/1.1 400 Bad Request");
+  EXPECT_NE(no_host.find("\\\"Host\\\""), std::string::npos) << no_host;
   EXPECT_EQ(counters().sessions_total.value(), 0u);
+  EXPECT_EQ(counters().sessions_refused.value(), 6u);
+}
+
+// RFC 9110 §7.8: who offers a protocol that is not spoken here (as `curl --http2` does) is answered in the one that is.
+TEST_F(HttpTest, OtherUpgradesAreNotTaken) {
+  Start(Options(), true, HealthOnly);
+  const std::string answer =
+      HttpGet(fanout_->address(), "/health",
+              "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n");
+  EXPECT_EQ(Status(answer), "HTTP/1.1 200 OK");
+  EXPECT_EQ(Body(answer), "OK");
 }
 
 TEST_F(HttpTest, GarbageGetsAnAnswerOrTheDoor) {
