@@ -178,12 +178,13 @@ absl::StatusOr<CheckpointInfo> VerifyCheckpoint(const fs::path& path) {
   return std::move(record->info);
 }
 
-absl::StatusOr<std::vector<std::string>> PruneCheckpoints(const fs::path& data_dir, size_t keep) {
+absl::StatusOr<std::vector<std::string>> PruneCheckpoints(const fs::path& data_dir, size_t keep,
+                                                          const std::function<bool(const CheckpointInfo&)>& counts) {
   auto deleted = DeleteUnfinishedIn(CheckpointsPath(data_dir));
   if (!deleted.ok()) return deleted.status();
   auto whole = ListCheckpoints(data_dir);
   if (!whole.ok()) return whole.status();
-  std::erase_if(*whole, [](const CheckpointEntry& entry) { return !entry.status.ok(); });
+  std::erase_if(*whole, [&](const CheckpointEntry& entry) { return !entry.status.ok() || (counts && !counts(entry.info)); });
   if (whole->size() > keep) {
     whole->resize(whole->size() - keep);
     for (const CheckpointEntry& entry : *whole) {

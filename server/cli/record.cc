@@ -42,11 +42,12 @@ absl::StatusOr<ingest::Subscription> SubscriptionOf(const RecordOptions& options
 }
 
 // Until enough is recorded, somebody asks to stop, or the stream or the file is of no more use.
-absl::Status Follow(ingest::Connection* connection, uint64_t slots, ingest::Recorder* recorder) {
+// Every error names the endpoint.
+absl::Status Follow(const RecordOptions& options, ingest::Connection* connection, ingest::Recorder* recorder) {
   Clock::time_point heard = Clock::now();
-  while (recorder->blocks() < slots && !StopRequested()) {
+  while (recorder->blocks() < options.slots && !StopRequested()) {
     absl::StatusOr<std::optional<std::string>> message = connection->Next(Clock::now() + kLook);
-    if (!message.ok()) return message.status();
+    if (!message.ok()) return message.status();  // which names it already
     const Clock::time_point now = Clock::now();
     absl::Status status;
     if (message->has_value()) {
@@ -54,10 +55,12 @@ absl::Status Follow(ingest::Connection* connection, uint64_t slots, ingest::Reco
       status = recorder->Add(**std::move(message), now);
     } else {
       if (now - heard > kSilenceMax)
-        return absl::DeadlineExceededError(fmt::format("nothing was heard for {} seconds", kSilenceMax.count()));
+        return absl::DeadlineExceededError(
+            fmt::format("{}: nothing was heard for {} seconds", options.endpoint, kSilenceMax.count()));
       status = recorder->Tick(now);
     }
-    if (!status.ok()) return status;
+    if (!status.ok())
+      return absl::Status(status.code(), fmt::format("{}: {}", options.endpoint, std::string(status.message())));
   }
   return absl::OkStatus();
 }
@@ -84,19 +87,16 @@ ExitCode Record(RecordOptions options) {
   if (!file.ok()) return Fail(ExitCode::kStore, file.status());
 
   ingest::Recorder recorder({}, *std::move(file));
-  const absl::Status ended = Follow(connection->get(), options.slots, &recorder);
+  const absl::Status ended = Follow(options, connection->get(), &recorder);
   recorder.Finish();
-  for (const Gap& gap : recorder.gaps()) LogWarn(Room::kCli, "blocks are missing between slots {} and {}", gap.from, gap.to);
+  for (const Gap& gap : recorder.gaps())
+    LogWarn(Room::kCli, "blocks are missing between slots {} and {}", gap.from, gap.to);
   const std::string which =
       recorder.blocks() == 0 ? "none whole" : fmt::format("slots {} to {}", *recorder.first(), *recorder.last());
   std::printf("%s: %llu of %llu blocks, %s\n", options.out.c_str(), static_cast<unsigned long long>(recorder.blocks()),
               static_cast<unsigned long long>(options.slots), which.c_str());
   if (!recorder.written().ok()) return Fail(ExitCode::kStore, recorder.written());
-  if (!ended.ok()) {
-    return Fail(ExitCode::kConfiguration,
-                absl::Status(ended.code(), fmt::format("{}: {}", options.endpoint, std::string(ended.message()))));
-  }
-  return ExitCode::kOrderly;
+  return ended.ok() ? ExitCode::kOrderly : Fail(ExitCode::kConfiguration, ended);
 }
 
 }  // namespace

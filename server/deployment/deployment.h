@@ -78,6 +78,8 @@ struct DeploymentOptions {
   // Limits and patience of the stream; its subscription, commitment and position are the deployment's own.
   ingest::IngestOptions stream;
   ProjectorOptions projector;
+  // How old the provider's word on what it can replay may be where people look at it; a rewind asks anew.
+  std::chrono::milliseconds replay_reach_max_age{5000};
 };
 
 // Where the line ends. All are called on the projector's thread.

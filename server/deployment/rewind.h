@@ -25,9 +25,6 @@ struct RewindPlan {
   std::promise<void> begun;            // the present generation applies nothing more
 };
 
-// Whether the checkpoint is of a lineage that led to this store; every one is, as long as the store is empty.
-bool LedHere(const EntityStore& store, const CheckpointInfo& checkpoint);
-
 // The archive holds the blocks after `block`, all of them up to its end, and that does not lie below `up_to` (empty); or
 // what is missing, in words.
 std::string MissingFrom(const ingest::ArchiveListing& listing, const BlockId& block, Slot up_to);

@@ -1,33 +1,26 @@
 #include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <limits>
 #include <mutex>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "proto/geyser.pb.h"
 #include "server/base/base58.h"
 #include "server/base/file_status.h"
 #include "server/base/log.h"
 #include "server/ingest/archive.h"
+#include "server/ingest/archive_record.h"
 #include "server/ingest/archive_segment.h"
 #include "server/ingest/archive_summary.h"
-#include "server/ingest/recording.h"
 
 namespace everstate::ingest {
 namespace {
-
-// A fast one: the ingest thread pays for it.
-constexpr int kCompressionLevel = -1;
-constexpr size_t kKeptBytesMax = 64u << 20;  // larger buffers are given back after the block that needed them
 
 using Hashes = std::vector<std::pair<Slot, Hash32>>;  // ascending by slot
 
@@ -59,11 +52,9 @@ absl::Status WriteAll(int fd, const std::filesystem::path& path, std::vector<std
 }  // namespace
 
 struct ArchiveWriter::Impl {
-  Impl(ArchiveOptions o, Subscription s) : options(std::move(o)), subscription(std::move(s)) {}
-  ~Impl() {
-    CloseSegment();
-    ZSTD_freeCCtx(compressor);
-  }
+  Impl(ArchiveOptions o, Subscription s)
+      : options(std::move(o)), subscription(std::move(s)), maker(subscription.commitment) {}
+  ~Impl() { CloseSegment(); }
 
   absl::Status Open();
   absl::Status AddExisting(const SegmentName& name, bool whole);
@@ -74,9 +65,8 @@ struct ArchiveWriter::Impl {
   absl::Status Take(const Block& block);
   absl::Status CheckKnown(const BlockId& id);
   std::optional<Hash32> KnownHash(Slot slot);
-  absl::Status MakeRecord(const Block& block, std::string* header);
-  absl::Status Begin(const BlockId& id, const std::string& header);
-  absl::Status Extend(const std::string& header);
+  absl::Status Begin(const BlockId& id);
+  absl::Status Extend();
   void CountBytes(uint64_t bytes);  // that the newest segment has got
   void CountBlock(const BlockId& id, uint64_t bytes);
   void CloseSegment();
@@ -93,9 +83,7 @@ struct ArchiveWriter::Impl {
   Slot known_segment = 0;  // of which known_hashes are: the older segment that was asked for last
   Hashes known_hashes;
   bool said_before_all = false;
-  ZSTD_CCtx* const compressor = ZSTD_createCCtx();
-  std::string raw, room;   // kept between blocks
-  std::string_view frame;  // of the present block, in `room`
+  RecordMaker maker;  // of the present block
 
   // Written by Append's thread only, which may thus read them without the mutex.
   mutable std::mutex mutex;
@@ -106,10 +94,9 @@ struct ArchiveWriter::Impl {
 absl::Status ArchiveWriter::Impl::Open() {
   if (options.keep_bytes == 0 || options.segment_bytes == 0)
     return absl::InvalidArgumentError("archive: keep_bytes and segment_bytes must be above 0");
-  if (compressor == nullptr) return absl::ResourceExhaustedError("archive: no memory for a compressor");
+  if (!maker.usable()) return absl::ResourceExhaustedError("archive: no memory for a compressor");
   // A segment must be small against the whole, because it is what goes at once.
   options.segment_bytes = std::min(options.segment_bytes, std::max<uint64_t>(options.keep_bytes / 8, 1));
-  ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, kCompressionLevel);
   if (const auto header = EncodeSegmentHeader({subscription, 0, {}}); !header.ok()) return header.status();
   std::error_code error;
   std::filesystem::create_directories(options.dir, error);
@@ -121,8 +108,8 @@ absl::Status ArchiveWriter::Impl::Open() {
   if (error) return FileStatus(error.value(), absl::StrCat("archive ", options.dir.string()));
   absl::StatusOr<std::vector<SegmentName>> names = ListSegments(options.dir);
   if (!names.ok()) return names.status();
-  // The newest one is read whole: what a crash left at its end is cut, and it is gone on with when nothing speaks against
-  // it. When nothing is left of it, the one before it is the newest.
+  // The newest one is read whole: what a crash left at its end is cut, and it is gone on with when nothing speaks
+  // against it. When nothing is left of it, the one before it is the newest.
   bool whole = true;
   for (; !names->empty(); names->pop_back()) {
     if (absl::Status status = Recover(&names->back(), &whole); !status.ok()) return status;
@@ -237,46 +224,8 @@ absl::Status ArchiveWriter::Impl::CheckKnown(const BlockId& id) {
   return absl::OkStatus();
 }
 
-// The block in the recording format, compressed as `frame`, and the header that stands before it.
-absl::Status ArchiveWriter::Impl::MakeRecord(const Block& block, std::string* header) {
-  raw.clear();
-  raw.reserve(block.bytes + block.buffers.size() * 5 + 512);
-  for (const std::string& message : block.buffers) AppendRecorded(message, &raw);
-  geyser::SubscribeUpdate update;
-  auto* meta = update.mutable_block_meta();
-  meta->set_slot(block.id.slot);
-  meta->set_blockhash(EncodeBase58(block.id.blockhash));
-  meta->set_parent_slot(block.id.parent_slot);
-  meta->set_parent_blockhash(EncodeBase58(block.id.parent_blockhash));
-  if (block.id.block_time.has_value()) meta->mutable_block_time()->set_timestamp(*block.id.block_time);
-  AppendRecorded(update.SerializeAsString(), &raw);
-  auto* slot = update.mutable_slot();
-  slot->set_slot(block.id.slot);
-  slot->set_parent(block.id.parent_slot);
-  slot->set_status(subscription.commitment == Commitment::kFinalized ? geyser::SLOT_FINALIZED : geyser::SLOT_CONFIRMED);
-  AppendRecorded(update.SerializeAsString(), &raw);
-
-  const size_t bound = ZSTD_compressBound(raw.size());
-  if (raw.size() > std::numeric_limits<uint32_t>::max() || bound > std::numeric_limits<uint32_t>::max())
-    return absl::InvalidArgumentError(absl::StrCat("archive: block ", block.id.slot, " is larger than 4 GiB"));
-  if (room.size() < bound) room.resize(bound);
-  const size_t size = ZSTD_compress2(compressor, room.data(), room.size(), raw.data(), raw.size());
-  if (ZSTD_isError(size)) {
-    return absl::InternalError(
-        absl::StrCat("archive: block ", block.id.slot, " cannot be compressed: ", ZSTD_getErrorName(size)));
-  }
-  frame = {room.data(), size};
-  RecordHeader record;
-  record.block = block.id;
-  record.frame_bytes = static_cast<uint32_t>(size);
-  record.raw_bytes = static_cast<uint32_t>(raw.size());
-  record.frame_crc = ChecksumOf(frame);
-  *header = EncodeRecordHeader(record);
-  return absl::OkStatus();
-}
-
 // Another segment, with this record. It has its name only when the record is in it.
-absl::Status ArchiveWriter::Impl::Begin(const BlockId& id, const std::string& header) {
+absl::Status ArchiveWriter::Impl::Begin(const BlockId& id) {
   CloseSegment();
   const std::filesystem::path path = SegmentPath(options.dir, id.slot);
   std::filesystem::path unfinished = path;
@@ -286,7 +235,7 @@ absl::Status ArchiveWriter::Impl::Begin(const BlockId& id, const std::string& he
   if (!beginning.ok()) return beginning.status();
   fd = open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return FileStatus(errno, absl::StrCat("cannot create ", unfinished.string()));
-  absl::Status status = WriteAll(fd, unfinished, {*beginning, header, frame});
+  absl::Status status = WriteAll(fd, unfinished, {*beginning, maker.header(), maker.frame()});
   if (status.ok() && rename(unfinished.c_str(), path.c_str()) != 0)
     status = FileStatus(errno, absl::StrCat("cannot rename ", unfinished.string()));
   if (!status.ok()) {
@@ -312,9 +261,9 @@ absl::Status ArchiveWriter::Impl::Begin(const BlockId& id, const std::string& he
   return absl::OkStatus();
 }
 
-absl::Status ArchiveWriter::Impl::Extend(const std::string& header) {
+absl::Status ArchiveWriter::Impl::Extend() {
   const SegmentName& segment = segments.back().name;
-  const absl::Status status = WriteAll(fd, segment.path, {header, frame});
+  const absl::Status status = WriteAll(fd, segment.path, {maker.header(), maker.frame()});
   if (status.ok()) return status;
   if (ftruncate(fd, static_cast<off_t>(segment.bytes)) != 0) {
     LogError(Room::kIngest, "archive: {} cannot be cut back to {} bytes: {}", segment.path.string(), segment.bytes,
@@ -378,21 +327,16 @@ absl::Status ArchiveWriter::Impl::Take(const Block& block) {
                      " with blockhash ", EncodeBase58(last->blockhash), ", but the parent of block ", id.slot,
                      " is slot ", id.parent_slot, " with blockhash ", EncodeBase58(id.parent_blockhash)));
   }
-  std::string header;
-  absl::Status status = MakeRecord(block, &header);
+  absl::Status status = maker.Make(block);
   if (status.ok()) {
     const bool room_left = fd >= 0 && segments.back().name.bytes < options.segment_bytes;
-    status = follows && room_left ? Extend(header) : Begin(id, header);
+    status = follows && room_left ? Extend() : Begin(id);
   }
   if (status.ok()) {
-    CountBlock(id, header.size() + frame.size());
+    CountBlock(id, maker.header().size() + maker.frame().size());
     Prune();
   }
-  if (room.size() > kKeptBytesMax) {
-    frame = {};
-    room = std::string();
-    raw = std::string();
-  }
+  maker.Forget();
   return status;
 }
 
@@ -410,7 +354,8 @@ absl::Status ArchiveWriter::Append(const Block& block) {
   const auto begin = std::chrono::steady_clock::now();
   absl::Status status = impl_->Append(block);
   const auto busy = std::chrono::steady_clock::now() - begin;
-  impl_->counters.busy_us.Add(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(busy).count()));
+  impl_->counters.busy_us.Add(
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(busy).count()));
   return status;
 }
 

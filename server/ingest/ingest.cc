@@ -91,7 +91,8 @@ struct Ingest::Impl {
 
   std::mt19937_64 random EVERSTATE_OF_INGEST{std::random_device{}()};
   milliseconds backoff EVERSTATE_OF_INGEST{0};
-  bool live_only EVERSTATE_OF_INGEST = false;  // the next connection asks for no replay, because the provider said that it cannot
+  bool live_only EVERSTATE_OF_INGEST =
+      false;  // the next connection asks for no replay, because the provider said that it cannot
   int replay_response_tries EVERSTATE_OF_INGEST = 0;
   uint64_t settled_before EVERSTATE_OF_INGEST = 0;  // blocks when the present connection began
   uint64_t statuses_shown EVERSTATE_OF_INGEST = 0;
@@ -153,8 +154,10 @@ End Ingest::Impl::Follow(Connection* connection) {
     // Blocks that came out before an error are whole: they go on.
     if (!events.empty()) {
       if (!HandOver(&events)) return {End::By::kReceiver, absl::OkStatus()};
-      now = Clock::now();
-      heard = now;  // the receiver may have held us up; that was no silence of the provider
+      // The receiver may have held us up: that was no silence of the provider, and no parent failed to come.
+      heard = Clock::now();
+      ledger->HeldUp(heard - now);
+      now = heard;
     }
     if (!status.ok()) return {End::By::kLedger, status};
     if (now - heard > options.silence_max) {
@@ -173,7 +176,7 @@ End Ingest::Impl::RunConnection(std::optional<Slot> from_slot) {
     ++s.connects;
   });
   settled_before = counters.blocks_settled.value();
-  ledger->BeginConnection();
+  ledger->BeginConnection(!from_slot.has_value());
   absl::StatusOr<std::unique_ptr<Connection>> connection = source->Connect(options.subscription, from_slot);
   if (!connection.ok()) return {End::By::kProvider, connection.status()};
   {

@@ -1,87 +1,18 @@
 #include "server/ingest/ledger.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/base58.h"
 #include "server/base/log.h"
-#include "server/ingest/block_builder.h"
-#include "server/ingest/wire.h"
+#include "server/ingest/ledger_impl.h"
 
 namespace everstate::ingest {
-namespace {
-
-using TimePoint = std::chrono::steady_clock::time_point;
-
-constexpr size_t kRememberedHashes = 1024;  // blocks handed over whose hash the store may not know yet
-
-// What was heard of a slot that is not settled yet.
-struct OpenSlot {
-  BlockBuilder content;
-  TimePoint first_heard;
-  std::optional<BlockMetaMessage> meta;
-  std::optional<Slot> parent;  // as a status said it; the meta knows better
-  bool bank_created = false;
-  bool confirmed = false, finalized = false;
-  bool dead = false;
-
-  bool HasContent() const { return !content.empty() || meta.has_value(); }
-};
-
-// A block that is whole and settled, but not the child of our position.
-struct HeldBlock {
-  std::shared_ptr<Block> block;
-  std::optional<TimePoint> waiting_since;  // first in line, but its parent is missing
-};
-using HeldBlocks = std::map<Slot, HeldBlock>;
-
-std::string Text(const Hash32& hash) { return EncodeBase58(hash); }
-
-}  // namespace
-
-struct Ledger::Impl {
-  Impl(LedgerOptions o, LedgerCounters* c) : options(std::move(o)), counters(c), position(options.position) {}
-
-  absl::Status AddContent(const WalkedMessage& walked, std::string message);
-  absl::Status AddMeta(const WalkedMessage& walked);
-  void AddStatus(const WalkedMessage& walked);
-  absl::Status CheckKnown(Slot slot, const Hash32& blockhash);
-
-  OpenSlot& Opened(Slot slot);
-  void Reset(OpenSlot* slot);
-  bool IsSettled(const OpenSlot& slot) const;
-  void SettleIfWhole(Slot slot);
-  void Finalize(Slot slot);
-
-  absl::Status Drain(std::vector<LedgerEvent>* out);
-  absl::Status Begin(std::vector<LedgerEvent>* out, bool* moved);
-  absl::Status Advance(std::vector<LedgerEvent>* out, bool* moved);
-  bool HasWaited(HeldBlock* held) const;
-  void HandOver(HeldBlocks::iterator it, std::vector<LedgerEvent>* out);
-  void DropUpTo(Slot slot);
-  absl::Status CheckBounds() const;
-
-  bool Passed(Slot slot) const { return position.has_value() && slot <= position->slot; }
-
-  const LedgerOptions options;
-  LedgerCounters* const counters;
-  std::optional<BlockId> position;
-  bool proven = false;
-  std::optional<Slot> first_begun;  // the first slot whose beginning this connection heard
-  TimePoint now;                    // of the present call
-  std::map<Slot, OpenSlot> open;
-  std::map<Slot, TimePoint> mentioned;  // first heard of by a status that opens nothing
-  HeldBlocks held;
-  std::map<Slot, Hash32> handed_over;
-  TransactionWalker walker;
-  size_t open_bytes = 0;  // of open and held
-};
 
 absl::Status Ledger::Impl::AddContent(const WalkedMessage& walked, std::string message) {
   const bool is_account = walked.kind == WalkedMessage::Kind::kAccount;
   (is_account ? counters->accounts : counters->transactions).Add();
+  if (!first_heard.has_value()) first_heard = walked.slot;
   if (Passed(walked.slot) || held.contains(walked.slot)) {
     counters->late_messages.Add();
     return absl::OkStatus();
@@ -115,6 +46,7 @@ absl::Status Ledger::Impl::CheckKnown(Slot slot, const Hash32& blockhash) {
 
 absl::Status Ledger::Impl::AddMeta(const WalkedMessage& walked) {
   counters->block_metas.Add();
+  if (!first_heard.has_value()) first_heard = walked.slot;
   if (Passed(walked.slot)) return CheckKnown(walked.slot, walked.meta.blockhash);
   const auto differs = [&](const Hash32& first) {
     return absl::InvalidArgumentError(absl::StrCat("slot ", walked.slot, " came with two blockhashes, ", Text(first),
@@ -232,113 +164,6 @@ void Ledger::Impl::Finalize(Slot slot) {
   }
 }
 
-// True when the block was first in line for as long as a parent is waited for.
-bool Ledger::Impl::HasWaited(HeldBlock* block) const {
-  if (!block->waiting_since.has_value()) block->waiting_since = now;
-  return now - *block->waiting_since >= options.parent_wait;
-}
-
-// The first block of an empty store: whole from its beginning, and no block between it and the slot to begin at.
-absl::Status Ledger::Impl::Begin(std::vector<LedgerEvent>* out, bool* moved) {
-  const std::optional<Slot> begin = options.from_slot.has_value() ? options.from_slot : first_begun;
-  const auto first = held.begin();
-  const BlockId& id = first->second.block->id;
-  if (!begin.has_value() || id.slot < *begin) {
-    counters->slots_incomplete.Add();
-    open_bytes -= first->second.block->bytes;
-    held.erase(first);
-    *moved = true;
-    return absl::OkStatus();
-  }
-  if (id.parent_slot >= *begin) {
-    if (!HasWaited(&first->second)) return absl::OkStatus();
-    if (options.from_slot.has_value()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the stream was to begin at slot ", *begin, ", but its first block is ", id.slot,
-                       " and that block's parent, slot ", id.parent_slot, ", did not come"));
-    }
-  }
-  HandOver(first, out);
-  *moved = true;
-  return absl::OkStatus();
-}
-
-// The child of our position; when it is missing, the lowest block after its wait, behind a gap.
-absl::Status Ledger::Impl::Advance(std::vector<LedgerEvent>* out, bool* moved) {
-  auto next = std::find_if(held.begin(), held.end(),
-                           [&](const auto& e) { return e.second.block->id.parent_slot <= position->slot; });
-  if (next != held.end()) {
-    const BlockId& id = next->second.block->id;
-    if (id.parent_slot != position->slot || id.parent_blockhash != position->blockhash) {
-      return absl::AbortedError(absl::StrCat("another chain: slot ", position->slot, " was applied with blockhash ",
-                                             Text(position->blockhash), ", but block ", id.slot,
-                                             " of the stream has parent slot ", id.parent_slot, " with blockhash ",
-                                             Text(id.parent_blockhash)));
-    }
-    HandOver(next, out);
-    *moved = true;
-    return absl::OkStatus();
-  }
-  next = held.begin();
-  if (!HasWaited(&next->second)) return absl::OkStatus();
-  const BlockId& id = next->second.block->id;
-  *moved = true;
-  // A parent whose own status was withheld is settled by its child; its content was given the time to come in.
-  if (const auto parent = open.find(id.parent_slot); parent != open.end() && parent->second.meta.has_value() &&
-                                                     parent->second.meta->blockhash == id.parent_blockhash) {
-    (options.commitment == Commitment::kConfirmed ? parent->second.confirmed : parent->second.finalized) = true;
-    SettleIfWhole(id.parent_slot);
-    return absl::OkStatus();
-  }
-  counters->gaps.Add();
-  out->push_back(
-      Gap{position->slot, id.slot,
-          absl::StrCat("the stream does not have slot ", id.parent_slot, ", the parent of block ", id.slot)});
-  HandOver(next, out);
-  return absl::OkStatus();
-}
-
-void Ledger::Impl::HandOver(HeldBlocks::iterator it, std::vector<LedgerEvent>* out) {
-  std::shared_ptr<Block> block = std::move(it->second.block);
-  open_bytes -= block->bytes;
-  held.erase(it);
-  position = block->id;
-  proven = true;
-  handed_over[block->id.slot] = block->id.blockhash;
-  if (handed_over.size() > kRememberedHashes) handed_over.erase(handed_over.begin());
-  DropUpTo(block->id.slot);
-  counters->blocks_settled.Add();
-  counters->settled_slot.Set(block->id.slot);
-  out->push_back(BlockRef(std::move(block)));
-}
-
-// The chain went on without these.
-void Ledger::Impl::DropUpTo(Slot slot) {
-  mentioned.erase(mentioned.begin(), mentioned.upper_bound(slot));
-  for (auto it = open.begin(); it != open.end() && it->first <= slot; it = open.erase(it)) {
-    const OpenSlot& left = it->second;
-    if (IsSettled(left)) {
-      counters->slots_incomplete.Add();
-    } else if (left.HasContent() && !left.dead) {
-      counters->blocks_dead.Add();
-    }
-    open_bytes -= left.content.bytes();
-  }
-  for (auto it = held.begin(); it != held.end() && it->first <= slot; it = held.erase(it)) {
-    counters->blocks_dead.Add();
-    open_bytes -= it->second.block->bytes;
-  }
-}
-
-absl::Status Ledger::Impl::Drain(std::vector<LedgerEvent>* out) {
-  for (bool moved = true; moved && !held.empty();) {
-    moved = false;
-    absl::Status status = position.has_value() ? Advance(out, &moved) : Begin(out, &moved);
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Ledger::Impl::CheckBounds() const {
   if (open.size() + held.size() > options.open_slots_max) {
     return absl::ResourceExhaustedError(
@@ -356,18 +181,21 @@ Ledger::Ledger(LedgerOptions options, LedgerCounters* counters)
     : impl_(std::make_unique<Impl>(std::move(options), counters)) {}
 Ledger::~Ledger() = default;
 
-void Ledger::BeginConnection() {
+void Ledger::BeginConnection(bool live) {
+  impl_->live = live;
   impl_->open.clear();
   impl_->held.clear();
   impl_->mentioned.clear();
   impl_->open_bytes = 0;
   impl_->first_begun.reset();
+  impl_->first_heard.reset();
   impl_->proven = false;
   impl_->counters->open_slots.Set(0);
   impl_->counters->open_bytes.Set(0);
 }
 
-absl::Status Ledger::Add(std::string message, TimePoint now, std::vector<LedgerEvent>* out) {
+absl::Status Ledger::Add(std::string message, std::chrono::steady_clock::time_point now,
+                         std::vector<LedgerEvent>* out) {
   using Kind = WalkedMessage::Kind;
   LedgerCounters* const counters = impl_->counters;
   impl_->now = now;
@@ -400,12 +228,18 @@ absl::Status Ledger::Add(std::string message, TimePoint now, std::vector<LedgerE
   return status.ok() ? impl_->CheckBounds() : status;
 }
 
-absl::Status Ledger::Tick(TimePoint now, std::vector<LedgerEvent>* out) {
+absl::Status Ledger::Tick(std::chrono::steady_clock::time_point now, std::vector<LedgerEvent>* out) {
   impl_->now = now;
   absl::Status status = impl_->Drain(out);
   impl_->counters->open_slots.Set(impl_->open.size() + impl_->held.size());
   impl_->counters->open_bytes.Set(impl_->open_bytes);
   return status;
+}
+
+void Ledger::HeldUp(std::chrono::steady_clock::duration time) {
+  for (auto& [slot, block] : impl_->held) {
+    if (block.waiting_since.has_value()) *block.waiting_since += time;
+  }
 }
 
 const std::optional<BlockId>& Ledger::position() const { return impl_->position; }

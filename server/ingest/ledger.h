@@ -88,16 +88,20 @@ class Ledger {
   Ledger(LedgerOptions options, LedgerCounters* counters);
   ~Ledger();
 
-  // A new connection begins: what is open is of another node's making and is forgotten.
-  void BeginConnection();
+  // A new connection begins: what is open is of another node's making and is forgotten. `live`: it was not asked to begin at the
+  // position, so that it may begin in the middle of a block.
+  void BeginConnection(bool live);
   // One SubscribeUpdate message. What becomes ready is appended to *out.
   absl::Status Add(std::string message, std::chrono::steady_clock::time_point now, std::vector<LedgerEvent>* out);
   // Time passes: waiting blocks may become a gap.
   absl::Status Tick(std::chrono::steady_clock::time_point now, std::vector<LedgerEvent>* out);
+  // The receiver of the events held the caller up for so long: what came meanwhile was not read, so a parent is waited for that
+  // much longer.
+  void HeldUp(std::chrono::steady_clock::duration time);
 
   // The last block handed over; the slot to resume from.
   const std::optional<BlockId>& position() const;
-  // True once the position's own block came again with the same blockhash, or a block was handed over that links to it.
+  // True once the position's own block came again with the same blockhash, or a block was handed over on this connection.
   bool proven() const;
 
  private:

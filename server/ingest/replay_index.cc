@@ -7,10 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/geyser.pb.h"
-#include "server/ingest/replay_wire.h"
+#include "server/ingest/wire_fields.h"
 
 namespace everstate::replay {
 namespace {
+
+using ingest::FieldReader;
 
 bool IsServed(uint32_t field) { return field == 2 || field == 3 || field == 4 || field == 7 || field == 8; }
 
@@ -76,12 +78,12 @@ absl::Status ReplayIndex::LoadFile(const std::string& file) {
 }
 
 bool ReplayIndex::AddMessage(std::string_view message) {
-  WireFields f(message);
+  FieldReader f(message);
   while (f.Next()) {
-    if (!f.is_bytes() || !IsServed(f.field())) continue;
+    if (!f.IsBytes() || !IsServed(f.number())) continue;
     ReplayItem item;
     item.bytes = f.whole();
-    item.kind = static_cast<UpdateKind>(f.field());
+    item.kind = static_cast<UpdateKind>(f.number());
     bool understood = false;
     switch (item.kind) {
       case UpdateKind::kAccount:
@@ -105,24 +107,24 @@ bool ReplayIndex::AddMessage(std::string_view message) {
 }
 
 bool ReplayIndex::ReadAccount(std::string_view account, ReplayItem* item) {
-  WireFields f(account);
+  FieldReader f(account);
   while (f.Next()) {
-    if (f.field() == 2 && f.is_number()) item->slot = f.number();
-    if (f.field() == 1 && f.is_bytes() && !ReadAccountInfo(f.bytes(), item)) return false;
+    if (f.IsNumber(2)) item->slot = f.u64();
+    if (f.IsBytes(1) && !ReadAccountInfo(f.bytes(), item)) return false;
   }
   return f.ok();
 }
 
 bool ReplayIndex::ReadAccountInfo(std::string_view info, ReplayItem* item) {
   uint64_t write_version = 0;
-  WireFields f(info);
+  FieldReader f(info);
   while (f.Next()) {
-    if (f.field() == 1 && f.is_bytes()) item->key = KeyId(f.bytes());
-    if (f.field() == 2 && f.is_number()) item->lamports = f.number();
-    if (f.field() == 3 && f.is_bytes()) item->owner = KeyId(f.bytes());
-    if (f.field() == 6 && f.is_bytes()) item->data = f.bytes();
-    if (f.field() == 7 && f.is_number()) write_version = f.number();
-    if (f.field() == 8 && f.is_bytes()) item->signature = f.bytes();
+    if (f.IsBytes(1)) item->key = KeyId(f.bytes());
+    if (f.IsNumber(2)) item->lamports = f.u64();
+    if (f.IsBytes(3)) item->owner = KeyId(f.bytes());
+    if (f.IsBytes(6)) item->data = f.bytes();
+    if (f.IsNumber(7)) write_version = f.u64();
+    if (f.IsBytes(8)) item->signature = f.bytes();
   }
   if (write_version != 0) {
     if (write_version_first_ == 0) write_version_first_ = write_version;
@@ -134,11 +136,11 @@ bool ReplayIndex::ReadAccountInfo(std::string_view info, ReplayItem* item) {
 
 // Slot updates and entries both have the slot as field 1; a status is field 3 of the former.
 bool ReplayIndex::ReadSlot(std::string_view slot, ReplayItem* item) {
-  WireFields f(slot);
+  FieldReader f(slot);
   while (f.Next()) {
-    if (f.field() == 1 && f.is_number()) item->slot = f.number();
-    if (item->kind == UpdateKind::kSlot && f.field() == 3 && f.is_number()) {
-      item->status = static_cast<uint8_t>(std::min<uint64_t>(f.number(), 0xff));
+    if (f.IsNumber(1)) item->slot = f.u64();
+    if (item->kind == UpdateKind::kSlot && f.IsNumber(3)) {
+      item->status = static_cast<uint8_t>(std::min<uint64_t>(f.u64(), 0xff));
     }
   }
   return f.ok();
@@ -146,31 +148,31 @@ bool ReplayIndex::ReadSlot(std::string_view slot, ReplayItem* item) {
 
 bool ReplayIndex::ReadTransaction(std::string_view transaction, ReplayItem* item) {
   item->keys_begin = static_cast<uint32_t>(key_pool_.size());
-  WireFields f(transaction);
+  FieldReader f(transaction);
   while (f.Next()) {
-    if (f.field() == 2 && f.is_number()) item->slot = f.number();
-    if (f.field() == 1 && f.is_bytes() && !ReadTransactionInfo(f.bytes(), item)) return false;
+    if (f.IsNumber(2)) item->slot = f.u64();
+    if (f.IsBytes(1) && !ReadTransactionInfo(f.bytes(), item)) return false;
   }
   item->keys_count = static_cast<uint32_t>(key_pool_.size()) - item->keys_begin;
   return f.ok();
 }
 
 bool ReplayIndex::ReadTransactionInfo(std::string_view info, ReplayItem* item) {
-  WireFields f(info);
+  FieldReader f(info);
   while (f.Next()) {
-    if (f.field() == 1 && f.is_bytes()) item->signature = f.bytes();
-    if (f.field() == 2 && f.is_number()) item->vote = f.number() != 0;
-    if (f.field() == 3 && f.is_bytes()) {
-      WireFields transaction(f.bytes());
+    if (f.IsBytes(1)) item->signature = f.bytes();
+    if (f.IsNumber(2)) item->vote = f.u64() != 0;
+    if (f.IsBytes(3)) {
+      FieldReader transaction(f.bytes());
       while (transaction.Next()) {
-        if (transaction.field() == 2 && transaction.is_bytes() && !AddKeys(2, transaction.bytes())) return false;
+        if (transaction.IsBytes(2) && !AddKeys(2, transaction.bytes())) return false;
       }
       if (!transaction.ok()) return false;
     }
-    if (f.field() == 4 && f.is_bytes()) {
-      WireFields meta(f.bytes());
+    if (f.IsBytes(4)) {
+      FieldReader meta(f.bytes());
       while (meta.Next()) {
-        if (meta.field() == 1 && meta.is_bytes()) item->failed = true;
+        if (meta.IsBytes(1)) item->failed = true;
       }
       if (!meta.ok() || !AddKeys(12, f.bytes()) || !AddKeys(13, f.bytes())) return false;
     }
@@ -179,9 +181,9 @@ bool ReplayIndex::ReadTransactionInfo(std::string_view info, ReplayItem* item) {
 }
 
 bool ReplayIndex::AddKeys(uint32_t field, std::string_view message) {
-  WireFields f(message);
+  FieldReader f(message);
   while (f.Next()) {
-    if (f.field() == field && f.is_bytes()) key_pool_.push_back(KeyId(f.bytes()));
+    if (f.IsBytes(field)) key_pool_.push_back(KeyId(f.bytes()));
   }
   return f.ok();
 }

@@ -4,9 +4,12 @@
 
 #include "proto/geyser.pb.h"
 #include "server/ingest/replay_wire.h"
+#include "server/ingest/wire_fields.h"
 
 namespace everstate::replay {
 namespace {
+
+using ingest::FieldReader;
 
 void RewriteMeta(const ReplayTimeline& timeline, uint64_t pass, geyser::SubscribeUpdateBlockMeta* meta) {
   ReplayBlock recorded;
@@ -102,17 +105,17 @@ std::shared_ptr<const ReplayRewriter::Step> ReplayRewriter::FindStep(uint64_t st
 }
 
 std::string SliceAccount(std::string_view body, const std::vector<std::pair<uint64_t, uint64_t>>& slices) {
-  WireFields update(body);
+  FieldReader update(body);
   update.Next();
   std::string account_out;
-  for (WireFields account(update.bytes()); account.Next();) {
-    if (account.field() != 1 || !account.is_bytes()) {
+  for (FieldReader account(update.bytes()); account.Next();) {
+    if (!account.IsBytes(1)) {
       account_out.append(account.whole());
       continue;
     }
     std::string info_out;
-    for (WireFields info(account.bytes()); info.Next();) {
-      if (info.field() != 6 || !info.is_bytes()) {
+    for (FieldReader info(account.bytes()); info.Next();) {
+      if (!info.IsBytes(6)) {
         info_out.append(info.whole());
         continue;
       }
@@ -131,21 +134,21 @@ std::string SliceAccount(std::string_view body, const std::vector<std::pair<uint
 
 // The fields that both kinds have: slot 2 → 1; of the info: signature 1 → 2, is_vote 2 → 3, index 5 → 4, meta.err → 5.
 std::string StatusOfTransaction(std::string_view body) {
-  WireFields update(body);
+  FieldReader update(body);
   update.Next();
   uint64_t slot = 0, vote = 0, index = 0;
   std::string_view signature;
   std::optional<std::string_view> error;
-  for (WireFields transaction(update.bytes()); transaction.Next();) {
-    if (transaction.field() == 2 && transaction.is_number()) slot = transaction.number();
-    if (transaction.field() != 1 || !transaction.is_bytes()) continue;
-    for (WireFields info(transaction.bytes()); info.Next();) {
-      if (info.field() == 1 && info.is_bytes()) signature = info.bytes();
-      if (info.field() == 2 && info.is_number()) vote = info.number();
-      if (info.field() == 5 && info.is_number()) index = info.number();
-      if (info.field() != 4 || !info.is_bytes()) continue;
-      for (WireFields meta(info.bytes()); meta.Next();) {
-        if (meta.field() == 1 && meta.is_bytes()) error = meta.bytes();
+  for (FieldReader transaction(update.bytes()); transaction.Next();) {
+    if (transaction.IsNumber(2)) slot = transaction.u64();
+    if (!transaction.IsBytes(1)) continue;
+    for (FieldReader info(transaction.bytes()); info.Next();) {
+      if (info.IsBytes(1)) signature = info.bytes();
+      if (info.IsNumber(2)) vote = info.u64();
+      if (info.IsNumber(5)) index = info.u64();
+      if (!info.IsBytes(4)) continue;
+      for (FieldReader meta(info.bytes()); meta.Next();) {
+        if (meta.IsBytes(1)) error = meta.bytes();
       }
     }
   }

@@ -43,8 +43,8 @@ class Source {
   virtual absl::StatusOr<std::unique_ptr<Connection>> Connect(const Subscription& subscription, std::optional<Slot> from_slot) = 0;
   // The provider's newest slot at the subscription's commitment. Unimplemented when it does not tell.
   virtual absl::StatusOr<Slot> Tip(Commitment commitment) = 0;
-  // The first slot that the provider could replay from now; moves on with its tip. Unimplemented when it replays nothing or does
-  // not tell, FailedPrecondition before the first Connect.
+  // The first slot that the provider could replay from now; moves on with its tip. NotFound when it says that it replays nothing,
+  // FailedPrecondition before the first Connect; Unimplemented and others when it does not tell.
   virtual absl::StatusOr<Slot> FirstReplayable() { return absl::UnimplementedError("the source does not tell"); }
   // Ends a Connect or Tip that is waiting, and every later one, with Cancelled. Connections are cancelled by themselves.
   virtual void Cancel() {}

@@ -20,8 +20,8 @@
 #include "proto/geyser.grpc.pb.h"
 #include "server/base/log.h"
 #include "server/ingest/endpoint.h"
-#include "server/ingest/tls_fault.h"
 #include "server/ingest/subscribe_request.h"
+#include "server/ingest/tls_fault.h"
 #include "server/ingest/wire.h"
 
 namespace everstate::ingest {
@@ -40,29 +40,35 @@ constexpr size_t kPingBytesMax = 256;          // a ping is empty but for its fi
 constexpr std::chrono::milliseconds kPingEveryMin{1000};
 constexpr std::chrono::milliseconds kCancelLook{100};
 constexpr uint32_t kVersionTimeoutMs = 2000;
+constexpr Slot kNothingYet =
+    std::numeric_limits<Slot>::max();  // Yellowstone's SubscribeReplayInfo, while nothing is stored
 
-// What may help against a refusal.
-const char* HintFor(grpc::StatusCode code, const YellowstoneOptions& options) {
-  switch (code) {
+// What may help against this end of a stream.
+std::string HintFor(const grpc::Status& status, const YellowstoneOptions& options) {
+  switch (status.error_code()) {
     case grpc::StatusCode::UNAUTHENTICATED:
     case grpc::StatusCode::PERMISSION_DENIED:
-      return options.x_token.empty() ? "; no token is set: --x-token-file names the file that holds it"
-                                     : "; the token of --x-token-file (or --x-token) is not the one that the provider wants";
+      return options.x_token.empty()
+                 ? "; no token is set: --x-token-file names the file that holds it"
+                 : "; the token of --x-token-file (or --x-token) is not the one that the provider wants";
     case grpc::StatusCode::UNIMPLEMENTED:
       return "; this may be no Yellowstone server: check --endpoint";
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:  // gRPC's own word for a message above our limit
+      if (!absl::StrContains(status.error_message(), "larger than max")) return "";
+      return absl::StrCat("; stream.message_max is ", options.receive_bytes_max, " bytes");
     default:
       return "";
   }
 }
 
-// Who said it, what was said word for word, and what may help. gRPC's and absl's codes are the same numbers. A server may repeat
-// the token in its answer; it goes no further.
+// Who said it, what was said word for word, and what may help. gRPC's and absl's codes are the same numbers. A server
+// may repeat the token in its answer; it goes no further.
 absl::Status Translate(const grpc::Status& status, const YellowstoneOptions& options) {
   if (status.ok()) return absl::UnavailableError(absl::StrCat(options.endpoint, ": the server ended the stream"));
   std::string text = status.error_message();
   if (!options.x_token.empty()) text = absl::StrReplaceAll(text, {{options.x_token, "[token]"}});
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                      absl::StrCat(options.endpoint, ": ", text, HintFor(status.error_code(), options)));
+                      absl::StrCat(options.endpoint, ": ", text, HintFor(status, options)));
 }
 
 grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
@@ -215,7 +221,8 @@ class YellowstoneConnection : public Connection {
 
 class YellowstoneSource : public Source {
  public:
-  YellowstoneSource(YellowstoneOptions options, Endpoint target) : options_(std::move(options)), target_(std::move(target)) {}
+  YellowstoneSource(YellowstoneOptions options, Endpoint target)
+      : options_(std::move(options)), target_(std::move(target)) {}
 
   absl::StatusOr<std::unique_ptr<Connection>> Connect(const Subscription& subscription,
                                                       std::optional<Slot> from_slot) override {
@@ -252,12 +259,14 @@ class YellowstoneSource : public Source {
       if (channel_ == nullptr) return absl::FailedPreconditionError("not connected");
     }
     geyser::SubscribeReplayInfoResponse response;
-    const absl::Status status = Unary(std::min(options_.connect_timeout_ms, kVersionTimeoutMs),
-                                      [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
-                                        return stub->SubscribeReplayInfo(context, geyser::SubscribeReplayInfoRequest(), &response);
-                                      });
+    const absl::Status status =
+        Unary(std::min(options_.connect_timeout_ms, kVersionTimeoutMs),
+              [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
+                return stub->SubscribeReplayInfo(context, geyser::SubscribeReplayInfoRequest(), &response);
+              });
     if (!status.ok()) return status;
-    if (!response.has_first_available()) return absl::UnimplementedError("the provider replays nothing");
+    if (!response.has_first_available()) return absl::NotFoundError("the provider replays nothing");
+    if (response.first_available() == kNothingYet) return absl::NotFoundError("the provider has nothing to replay yet");
     return response.first_available();
   }
 
@@ -307,8 +316,8 @@ class YellowstoneSource : public Source {
     return status.ok() ? absl::OkStatus() : Translate(status, options_);
   }
 
-  // How a server behaves depends on its version; people who read the log want to know it. It need not answer, but when there is
-  // no connection this call says why.
+  // How a server behaves depends on its version; people who read the log want to know it. It need not answer, but when
+  // there is no connection this call says why.
   absl::Status Greet() {
     geyser::GetVersionResponse response;
     const absl::Status status = Unary(std::min(options_.connect_timeout_ms, kVersionTimeoutMs),
@@ -322,7 +331,8 @@ class YellowstoneSource : public Source {
   }
 
   absl::Status Explained(const absl::Status& status) const {
-    const bool about_tls = absl::StrContains(status.message(), "andshake") || absl::StrContains(status.message(), "certificate");
+    const bool about_tls =
+        absl::StrContains(status.message(), "andshake") || absl::StrContains(status.message(), "certificate");
     if (!target_.tls || !about_tls) return status;
     const std::string fault = TlsFault(target_.host, target_.port, kVersionTimeoutMs);
     return fault.empty() ? status : absl::Status(status.code(), absl::StrCat(options_.endpoint, ": ", fault));
@@ -343,7 +353,8 @@ class YellowstoneSource : public Source {
     args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     // A new connection each time: name resolution and the choice of a node begin anew.
     args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    const auto credentials = target_.tls ? grpc::SslCredentials(grpc::SslCredentialsOptions()) : grpc::InsecureChannelCredentials();
+    const auto credentials =
+        target_.tls ? grpc::SslCredentials(grpc::SslCredentialsOptions()) : grpc::InsecureChannelCredentials();
     return grpc::CreateCustomChannel(absl::StrCat(target_.host_in_url, ":", target_.port), credentials, args);
   }
 

@@ -20,6 +20,7 @@ RECORDING = places.recording("spl-small")
 SLOTS = [block.slot for block in oracle_recording.blocks(RECORDING)]
 MESSAGES = list(oracle_recording.raw_messages(RECORDING))
 NO_UPDATE = b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"  # field 2 with a length that needs more than 64 bits
+MESSAGE_MAX = 64 << 20  # the setting's default
 ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 
 
@@ -182,6 +183,21 @@ class Babble(EndpointTest):
         self.assertEqual(status["ingest"]["malformed_messages"], 1)
         self.assertEqual(status["stream"]["reconnects"], 3)
         self.check_end(server)
+
+
+class Large(EndpointTest):
+    def test_a_message_beyond_the_limit_is_named_with_its_setting(self):
+        """The stream ends there and comes back; a later one, which does without the message, loses nothing."""
+        third = len(MESSAGES) // 3
+        provider = self.listen(raw_geyser.RawGeyser([lambda call: send_all(call, [*MESSAGES[:third], bytes(MESSAGE_MAX + 1)]), send_all]))
+        server = self.serve(provider.endpoint)
+        said = server.line(r"the stream ended: RESOURCE_EXHAUSTED: (.*); again in \d+ ms")
+        print(said.string)
+        self.assertEqual(said[1], f"{provider.endpoint}: Received message larger than max ({MESSAGE_MAX + 1} vs. {MESSAGE_MAX}); stream.message_max is {MESSAGE_MAX} bytes")
+        self.assertEqual(server.get("/health")[0], 200)
+        server.wait_for_slot(SLOTS[-1])
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual(harness.inspect(self.folder / "data")["gaps"], [])
 
 
 class Silence(EndpointTest):

@@ -126,6 +126,7 @@ class RecordTest(harness.EndToEndTest):
         harness.wait_for("some blocks", lambda: self.out.exists() and self.out.stat().st_size > 300_000)
         replay.kill()
         self.assertEqual(record.wait(), 2, record.lines)
+        self.assertEqual(record.lines[-1].count(replay.endpoint), 1, record.lines[-1])
         self.check_recorded(settled(RECORDING)[: len(settled(self.out))])
 
     def test_refusals_name_the_thing(self):

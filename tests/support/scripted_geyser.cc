@@ -62,6 +62,12 @@ class ScriptedGeyser::Service : public geyser::Geyser::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status SubscribeReplayInfo(grpc::ServerContext*, const geyser::SubscribeReplayInfoRequest*,
+                                   geyser::SubscribeReplayInfoResponse* response) override {
+    if (owner_->first_available_ != 0) response->set_first_available(owner_->first_available_);
+    return grpc::Status::OK;
+  }
+
   grpc::Status GetVersion(grpc::ServerContext*, const geyser::GetVersionRequest*,
                           geyser::GetVersionResponse* response) override {
     response->set_version("scripted");

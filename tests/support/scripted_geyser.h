@@ -52,7 +52,8 @@ class ScriptedGeyser {
   ~ScriptedGeyser();
 
   std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
-  void set_tip(uint64_t slot) { tip_ = slot; }  // 0: GetSlot is UNIMPLEMENTED
+  void set_tip(uint64_t slot) { tip_ = slot; }                          // 0: GetSlot is UNIMPLEMENTED
+  void set_first_available(uint64_t slot) { first_available_ = slot; }  // 0: it replays nothing, and says so
   int calls() const { return calls_; }
   // Of all Subscribe calls so far.
   std::vector<geyser::SubscribeRequest> requests() const;
@@ -61,7 +62,7 @@ class ScriptedGeyser {
  private:
   class Service;
   const std::vector<Script> scripts_;
-  std::atomic<uint64_t> tip_{0};
+  std::atomic<uint64_t> tip_{0}, first_available_{0};
   std::atomic<int> calls_{0};
   mutable std::mutex mutex_;
   std::vector<geyser::SubscribeRequest> requests_;

@@ -61,10 +61,11 @@ class Call:
         self.raw(struct.pack(">BI", 0, len(message)) + message)
 
     def raw(self, data):
-        while data:
-            size = self.connection.take_window(self, min(len(data), FRAME_BYTES_MAX))
-            self.connection.write(frame(DATA, 0, self.stream, data[:size]))
-            data = data[size:]
+        rest = memoryview(data)  # what is left of a large message is not to be copied for each frame
+        while rest:
+            size = self.connection.take_window(self, min(len(rest), FRAME_BYTES_MAX))
+            self.connection.write(frame(DATA, 0, self.stream, rest[:size]))
+            rest = rest[size:]
 
     def end(self, code, text=""):
         self.connection.write(frame(HEADERS, END_HEADERS | END_STREAM, self.stream, trailers(code, text)))

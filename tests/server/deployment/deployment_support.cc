@@ -57,8 +57,14 @@ std::unique_ptr<Deployment> DeploymentTest::Open(const DeploymentOptions& option
 }
 
 void DeploymentTest::Start(Deployment* deployment) {
-  deployment->Start({.publish = [this](const Applied& applied) { published_.Add({applied.generation, applied.number, applied.batch->block.slot, false}); },
-                     .switch_store = [this](std::shared_ptr<const EntityStore> store) { published_.Add({store->generation(), 0, 0, true}); }});
+  deployment->Start({.publish =
+                         [this](const Applied& applied) {
+                           published_.Add({applied.generation, applied.number, applied.batch->block.slot, false});
+                         },
+                     .switch_store =
+                         [this](std::shared_ptr<const EntityStore> store) {
+                           published_.Add({store->generation(), 0, 0, true});
+                         }});
 }
 
 void DeploymentTest::WaitFor(const std::string& what, const std::function<bool()>& done) {
@@ -70,9 +76,8 @@ void DeploymentTest::WaitFor(const std::string& what, const std::function<bool()
 }
 
 void DeploymentTest::WaitForSlot(const Deployment& deployment, Slot slot) {
-  WaitFor("slot " + std::to_string(slot), [&] {
-    return deployment.failed() || deployment.store()->watermark().block.slot >= slot;
-  });
+  WaitFor("slot " + std::to_string(slot),
+          [&] { return deployment.failed() || deployment.store()->watermark().block.slot >= slot; });
   ASSERT_FALSE(deployment.failed()) << deployment.failure().status;
 }
 
@@ -100,6 +105,25 @@ std::string DeploymentTest::UninterruptedDigest() {
   deployment->Stop();
   deployment.reset();
   return Digest("uninterrupted");
+}
+
+std::unique_ptr<Deployment> RewindTest::RunPastCheckpoint(const DeploymentOptions& options) {
+  auto deployment = Open(options);
+  Start(deployment.get());
+  WaitForSlot(*deployment, kFirst + 4);
+  auto made = deployment->CreateCheckpoint();
+  EXPECT_TRUE(made.ok()) << made.status();
+  checkpoint_ = made.value_or(CheckpointInfo{});
+  WaitForSlot(*deployment, kFirst + 10);
+  return deployment;
+}
+
+std::string RewindTest::RunToTheEnd(std::unique_ptr<Deployment> deployment, const std::string& data) {
+  WaitForSlot(*deployment, kLast);
+  EXPECT_TRUE(deployment->store()->gaps().empty());
+  deployment->Stop();
+  deployment.reset();
+  return Digest(data);
 }
 
 }  // namespace everstate::testing

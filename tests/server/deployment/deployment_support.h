@@ -22,7 +22,7 @@ struct Published {
   struct Step {
     uint64_t generation = 0;
     Number number = 0;
-    Slot slot = 0;         // 0: a switch of stores
+    Slot slot = 0;  // 0: a switch of stores
     bool switched = false;
   };
   void Add(Step step) {
@@ -45,7 +45,8 @@ class DeploymentTest : public ::testing::Test {
 
   void SetUp() override;
 
-  // A provider that reaches back so many slots; port 0 takes a free one. The same clock serves all deployments of a test.
+  // A provider that reaches back so many slots; port 0 takes a free one. The same clock serves all deployments of a
+  // test.
   void StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots, int port = 0);
   DeploymentOptions Options(const std::string& data) const;
   std::unique_ptr<Deployment> Open(const DeploymentOptions& options);
@@ -67,5 +68,21 @@ class DeploymentTest : public ::testing::Test {
   std::shared_ptr<const vm::Projection> projection_;
   Published published_;
 };
+
+// Slots per second at which a test has time to act between two slots, and yet ends soon.
+inline constexpr double kPace = 10;
+
+class RewindTest : public DeploymentTest {
+ protected:
+  // A deployment that made a checkpoint at about slot kFirst + 4 and has gone on for some slots.
+  std::unique_ptr<Deployment> RunPastCheckpoint(const DeploymentOptions& options);
+
+  // Runs on to the end of the recording; the digest then.
+  std::string RunToTheEnd(std::unique_ptr<Deployment> deployment, const std::string& data);
+
+  CheckpointInfo checkpoint_;
+};
+
+inline std::string Message(const absl::Status& status) { return std::string(status.message()); }
 
 }  // namespace everstate::testing

@@ -6,116 +6,23 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <random>
 #include <thread>
 
 #include "server/ingest/recording.h"
-#include "server/ingest/yellowstone.h"
-#include "tests/support/geyser_builder.h"
-#include "tests/support/scripted_geyser.h"
+#include "tests/server/ingest/ingest_support.h"
 #include "tests/support/source_dir.h"
 
 namespace everstate::ingest {
 namespace {
 
 using std::chrono::milliseconds;
-using testing::BlockSpec;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::ScriptedCall;
 using testing::ScriptedGeyser;
-
-constexpr std::chrono::seconds kGenerous{300};
-
-IngestOptions After(std::optional<Slot> position) {
-  IngestOptions options;
-  options.backoff_first = milliseconds(1);
-  options.backoff_max = milliseconds(20);
-  options.ledger.parent_wait = milliseconds(50);
-  if (position.has_value()) {
-    options.ledger.position = BlockId{*position, testing::BlockhashOf(*position), *position - 1,
-                                      testing::BlockhashOf(*position - 1), std::nullopt};
-  }
-  return options;
-}
-
-void SendChain(ScriptedCall& call, Slot first, Slot last) {
-  for (Slot slot = first; slot <= last; ++slot) call.Send(testing::ReplayOf({.slot = slot, .parent = slot - 1}));
-}
-
-// Runs an Ingest against a server and keeps what comes out as text.
-class Runner {
- public:
-  Runner(const ScriptedGeyser& server, IngestOptions options)
-      : ingest_(std::move(options), *OpenYellowstone({.endpoint = server.endpoint(), .x_token = {}}),
-                [this](LedgerEvent e) { return Take(std::move(e)); }),
-        thread_([this] {
-          absl::Status status = ingest_.Run();
-          std::lock_guard lock(mutex_);
-          result_ = std::move(status);
-          changed_.notify_all();
-        }) {}
-  ~Runner() {
-    ingest_.Stop();
-    thread_.join();
-  }
-
-  std::vector<std::string> WaitForEvents(size_t count) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kGenerous, [&] { return events_.size() >= count || result_.has_value(); }))
-        << "only " << events_.size();
-    return events_;
-  }
-  absl::Status WaitForEnd() {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kGenerous, [&] { return result_.has_value(); }));
-    return result_.value_or(absl::DeadlineExceededError("still running"));
-  }
-  template <typename F>
-  StreamStatus WaitForStatus(F condition) {
-    const auto patience = std::chrono::steady_clock::now() + kGenerous;
-    while (std::chrono::steady_clock::now() < patience) {
-      if (StreamStatus status = ingest_.status(); condition(status)) return status;
-      std::this_thread::sleep_for(milliseconds(1));
-    }
-    ADD_FAILURE() << "state " << Name(ingest_.status().state) << ", error " << ingest_.status().error;
-    return ingest_.status();
-  }
-  void RefuseEvents() { refuse_ = true; }
-  std::vector<std::string> texts() {
-    std::lock_guard lock(mutex_);
-    return texts_;
-  }
-  Ingest& ingest() { return ingest_; }
-
- private:
-  bool Take(LedgerEvent event) {
-    if (refuse_) return false;
-    std::lock_guard lock(mutex_);
-    if (const auto* gap = std::get_if<Gap>(&event)) {
-      events_.push_back("gap " + std::to_string(gap->from) + " " + std::to_string(gap->to));
-    } else if (const auto* restarted = std::get_if<Restarted>(&event)) {
-      events_.push_back("restarted " + std::to_string(restarted->at.slot));
-    } else {
-      const Block& block = *std::get<BlockRef>(event);
-      events_.push_back("block " + std::to_string(block.id.slot));
-      texts_.push_back(testing::TextOf(block));
-    }
-    changed_.notify_all();
-    return true;
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> events_, texts_;
-  std::optional<absl::Status> result_;
-  std::atomic<bool> refuse_{false};
-  Ingest ingest_;
-  std::thread thread_;
-};
 
 TEST(Ingest, ACutInsideASlotLosesAndDoublesNothing) {
   ScriptedGeyser server({[](ScriptedCall& call) {
@@ -171,7 +78,7 @@ TEST(Ingest, APositionThatIsTooOldGoesLiveWithAGap) {
        {grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "broadcast from 9 is not available, last available: 15"),
         grpc::Status(grpc::StatusCode::INTERNAL, "from_slot is not supported")}) {
     ScriptedGeyser server({[&](ScriptedCall& call) {
-      return call.from_slot().has_value() ? refusal : (SendChain(call, 20, 22), call.Hang());
+      return call.from_slot().has_value() ? refusal : (SendLive(call, 20, 22), call.Hang());
     }});
     Runner runner(server, After(9));
     EXPECT_THAT(runner.WaitForEvents(4), ElementsAre("gap 9 20", "block 20", "block 21", "block 22"));
@@ -184,11 +91,47 @@ TEST(Ingest, APositionThatIsTooOldGoesLiveWithAGap) {
 
 TEST(Ingest, AServerThatIgnoresFromSlotShowsAsAGap) {
   ScriptedGeyser server({[](ScriptedCall& call) {
-    SendChain(call, 20, 21);
+    SendLive(call, 20, 21);
     return call.Hang();
   }});
   Runner runner(server, After(9));
   EXPECT_THAT(runner.WaitForEvents(3), ElementsAre("gap 9 20", "block 20", "block 21"));
+}
+
+// A confirmed stream carries a block in one piece, and who joins it live may join in the middle of one. That block has
+// its BlockMeta and its status, and yet half of its content.
+TEST(Ingest, TheBlockThatALiveStreamWasJoinedInIsNotTakenForWhole) {
+  for (const Slot joined_in : {10, 20}) {  // the child of the position, and one far behind it
+    ScriptedGeyser server({[&](ScriptedCall& call) {
+      if (call.from_slot().has_value()) return grpc::Status(grpc::StatusCode::INTERNAL, "from_slot is not supported");
+      const std::vector<std::string> whole = testing::ReplayOf({.slot = joined_in, .parent = joined_in - 1});
+      call.Send(std::vector<std::string>(whole.begin() + 5, whole.end()));
+      SendChain(call, joined_in + 1, joined_in + 2);
+      return call.Hang();
+    }});
+    Runner runner(server, After(9));
+    const std::string next = std::to_string(joined_in + 1);
+    EXPECT_THAT(runner.WaitForEvents(3),
+                ElementsAre("gap 9 " + next, "block " + next, "block " + std::to_string(joined_in + 2)));
+    EXPECT_EQ(runner.ingest().counters().slots_incomplete.value(), 1u);
+  }
+}
+
+// A block waits for its parent. While the receiver holds the loop up nothing is read, and that is no part of the wait.
+TEST(Ingest, AReceiverThatHoldsUpMakesNoGap) {
+  IngestOptions options = After(9);
+  options.ledger.parent_wait = milliseconds(2000);
+  ScriptedGeyser server({[](ScriptedCall& call) {
+    SendChain(call, 9, 9);
+    for (const Slot slot : {12, 10}) call.Send(testing::ReplayOf({.slot = slot, .parent = slot - 1}));
+    call.Send(testing::SlotUpdate(13, geyser::SLOT_FIRST_SHRED_RECEIVED));
+    SendChain(call, 11, 11);
+    return call.Hang();
+  }});
+  Runner runner(server, options, [](const std::string& event) {
+    if (event == "block 10") std::this_thread::sleep_for(milliseconds(2100));
+  });
+  EXPECT_THAT(runner.WaitForEvents(3), ElementsAre("block 10", "block 11", "block 12"));
 }
 
 const grpc::Status kNothingToReplay(grpc::StatusCode::INTERNAL, "failed to get replay response");
@@ -210,7 +153,7 @@ TEST(Ingest, AProviderThatIsBehindIsWaitedFor) {
 
 TEST(Ingest, AProviderThatIsAheadAndCannotReplayGoesLiveAfterSomeTries) {
   ScriptedGeyser server({[&](ScriptedCall& call) {
-    return call.from_slot().has_value() ? kNothingToReplay : (SendChain(call, 30, 30), call.Hang());
+    return call.from_slot().has_value() ? kNothingToReplay : (SendLive(call, 30, 30), call.Hang());
   }});
   server.set_tip(29);
   Runner runner(server, After(9));
@@ -323,113 +266,6 @@ TEST(Ingest, StopEndsAConnectThatWaits) {
   ingest.Stop();
   run.join();
   EXPECT_EQ(ingest.status().state, StreamState::kStopped);
-}
-
-BlockId Position(Slot slot) { return *After(slot).ledger.position; }
-
-TEST(Ingest, RestartAtBeginsAnewAtAnotherPosition) {
-  ScriptedGeyser server({[](ScriptedCall& call) {
-    const Slot from = call.from_slot().value_or(0);
-    SendChain(call, from, from + 3);
-    return call.Hang();
-  }});
-  Runner runner(server, After(19));
-  EXPECT_THAT(runner.WaitForEvents(3), ElementsAre("block 20", "block 21", "block 22"));
-  runner.ingest().RestartAt(Position(9), nullptr);
-  EXPECT_THAT(runner.WaitForEvents(7), ElementsAre("block 20", "block 21", "block 22", "restarted 9", "block 10",
-                                                   "block 11", "block 12"));
-  EXPECT_EQ(server.requests().back().from_slot(), 9u);
-  const StreamStatus status = runner.WaitForStatus([](const StreamStatus& s) { return s.proven; });
-  EXPECT_EQ(status.state, StreamState::kLive);
-  EXPECT_EQ(status.from_slot, 9u);
-}
-
-// The chain table of the old position says nothing about the new one.
-TEST(Ingest, RestartAtTakesAnotherChainTable) {
-  ScriptedGeyser server({[](ScriptedCall& call) {
-    const bool first = call.from_slot() == 19u;
-    if (!first) SendChain(call, 8, 10);
-    if (first) SendChain(call, 20, 20);
-    return call.Hang();
-  }});
-  IngestOptions options = After(19);
-  options.ledger.applied_blockhash = [](Slot) { return testing::BlockhashOf(1, "of no chain"); };
-  Runner runner(server, options);
-  EXPECT_THAT(runner.WaitForEvents(1), ElementsAre("block 20"));
-  std::atomic<int> asked{0};
-  runner.ingest().RestartAt(Position(9), [&](Slot slot) {
-    ++asked;
-    return testing::BlockhashOf(slot);
-  });
-  EXPECT_THAT(runner.WaitForEvents(3), ElementsAre("block 20", "restarted 9", "block 10"));
-  EXPECT_EQ(asked, 1);  // for slot 8
-}
-
-TEST(Ingest, RestartAtInterruptsABackoffAndTheLastOneCounts) {
-  ScriptedGeyser server({[](ScriptedCall& call) {
-    if (call.from_slot() != 9u) return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "No valid auth token");
-    SendChain(call, 9, 10);
-    return call.Hang();
-  }});
-  IngestOptions options = After(19);
-  options.backoff_max = std::chrono::hours(1);
-  Runner runner(server, options);
-  runner.WaitForStatus([](const StreamStatus& s) { return s.state == StreamState::kWaitingToReconnect; });
-  runner.ingest().RestartAt(Position(9), nullptr);
-  EXPECT_THAT(runner.WaitForEvents(2), ElementsAre("restarted 9", "block 10"));
-  runner.WaitForStatus([](const StreamStatus& s) { return s.error.empty(); });
-}
-
-// While the sink blocks, RestartAt returns at once; what the loop still holds of the old position goes nowhere.
-TEST(Ingest, RestartAtWhileTheSinkBlocks) {
-  ScriptedGeyser server({[](ScriptedCall& call) {
-    const Slot from = call.from_slot().value_or(0);
-    SendChain(call, from, from + 8);
-    return call.Hang();
-  }});
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool blocked = false, open = false;
-  std::vector<std::string> events;
-  Ingest ingest(After(19), *OpenYellowstone({.endpoint = server.endpoint(), .x_token = {}}), [&](LedgerEvent event) {
-    std::unique_lock lock(mutex);
-    if (const auto* restarted = std::get_if<Restarted>(&event)) {
-      events.push_back("restarted " + std::to_string(restarted->at.slot));
-    } else {
-      events.push_back("block " + std::to_string(std::get<BlockRef>(event)->id.slot));
-      blocked = true;
-      changed.notify_all();
-      changed.wait(lock, [&] { return open; });
-    }
-    changed.notify_all();
-    return true;
-  });
-  std::thread run([&] { EXPECT_TRUE(ingest.Run().ok()); });
-  {
-    std::unique_lock lock(mutex);
-    ASSERT_TRUE(changed.wait_for(lock, kGenerous, [&] { return blocked; }));
-  }
-  ingest.RestartAt(Position(5), nullptr);  // nobody has seen it when the next one comes
-  ingest.RestartAt(Position(9), nullptr);
-  std::unique_lock lock(mutex);
-  EXPECT_THAT(events, ElementsAre("block 20"));
-  open = true;
-  changed.notify_all();
-  EXPECT_TRUE(changed.wait_for(lock, kGenerous, [&] { return events.size() >= 4; }));
-  events.resize(4);
-  EXPECT_THAT(events, ElementsAre("block 20", "restarted 9", "block 10", "block 11"));
-  lock.unlock();
-  ingest.Stop();
-  run.join();
-}
-
-TEST(Ingest, RestartAtWithoutARunHasNoEffect) {
-  ScriptedGeyser server({[](ScriptedCall& call) { return call.Hang(); }});
-  Runner runner(server, After(9));
-  runner.ingest().Stop();
-  EXPECT_TRUE(runner.WaitForEnd().ok());
-  runner.ingest().RestartAt(Position(5), nullptr);
-  EXPECT_THAT(runner.WaitForEvents(0), ElementsAre());
 }
 
 struct Recorded {

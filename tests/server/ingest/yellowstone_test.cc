@@ -18,6 +18,7 @@ namespace {
 using testing::ScriptedCall;
 using testing::ScriptedGeyser;
 using Clock = std::chrono::steady_clock;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -128,7 +129,8 @@ TEST(Yellowstone, AMessageBeyondTheLimitEndsTheStream) {
   std::vector<std::string> messages;
   const absl::Status end = Drain(connection->get(), &messages);
   EXPECT_EQ(end.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_NE(end.message().find("larger than max"), std::string_view::npos) << end;
+  EXPECT_THAT(std::string(end.message()),
+              AllOf(HasSubstr("larger than max"), HasSubstr("stream.message_max is 100000 bytes")));
 }
 
 TEST(Yellowstone, TheTokenIsInNoError) {
@@ -140,16 +142,18 @@ TEST(Yellowstone, TheTokenIsInNoError) {
   std::vector<std::string> messages;
   const absl::Status status = Drain(connection->get(), &messages);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated);
-  EXPECT_EQ(status.message(), server.endpoint() + ": No valid auth token: [token]; the token of --x-token-file (or --x-token) is not "
-                                                  "the one that the provider wants");
+  EXPECT_EQ(status.message(), server.endpoint() +
+                                  ": No valid auth token: [token]; the token of --x-token-file (or --x-token) is not "
+                                  "the one that the provider wants");
   const auto bad = OpenYellowstone({.endpoint = server.endpoint(), .x_token = "s3cret\n"});
   EXPECT_EQ(bad.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(bad.status().ToString(), Not(HasSubstr("s3cret")));
 }
 
 TEST(Yellowstone, ARefusalSaysWhatMayHelp) {
-  ScriptedGeyser server({[](ScriptedCall&) { return grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no"); },
-                         [](ScriptedCall&) { return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "no such method"); }});
+  ScriptedGeyser server(
+      {[](ScriptedCall&) { return grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no"); },
+       [](ScriptedCall&) { return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "no such method"); }});
   const auto source = Open(server);
   for (const char* words : {": no; no token is set: --x-token-file names the file that holds it",
                             ": no such method; this may be no Yellowstone server: check --endpoint"}) {
@@ -217,6 +221,20 @@ TEST(Yellowstone, TellsTheTip) {
   EXPECT_EQ(source->Tip(Commitment::kConfirmed).value(), 42u);
   source->Cancel();
   EXPECT_EQ(source->Tip(Commitment::kConfirmed).status().code(), absl::StatusCode::kCancelled);
+}
+
+// Who has nothing to replay says so: it is not a matter of trying.
+TEST(Yellowstone, TellsWhatCanBeReplayed) {
+  ScriptedGeyser server({[](ScriptedCall& call) { return call.Hang(); }});
+  const auto source = Open(server);
+  EXPECT_EQ(source->FirstReplayable().status().code(), absl::StatusCode::kFailedPrecondition);
+  auto connection = source->Connect({}, std::nullopt);
+  ASSERT_TRUE(connection.ok());
+  EXPECT_EQ(source->FirstReplayable().status(), absl::NotFoundError("the provider replays nothing"));
+  server.set_first_available(42);
+  EXPECT_EQ(source->FirstReplayable().value(), 42u);
+  server.set_first_available(UINT64_MAX);  // Yellowstone's word for "nothing yet"
+  EXPECT_EQ(source->FirstReplayable().status(), absl::NotFoundError("the provider has nothing to replay yet"));
 }
 
 TEST(Yellowstone, SaysWhyThereIsNoConnection) {
