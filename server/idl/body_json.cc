@@ -196,8 +196,9 @@ BodyJson AppendBodyJson(const Program& program, TypeId body, std::span<const uin
     BodyReader reader(program.types(), from);
     std::string text;
     BodyJson json;
-    if (reader.WriteJson(body, &text)) *out += text;
-    else json.result = {reader.error(), reader.offset(), false};
+    const bool read = reader.WriteJson(body, &text);
+    if (read && text.size() <= kJsonBytesMax) *out += text;
+    else json.result = {read ? DecodeError::kTooLarge : reader.error(), reader.offset(), false};
     json.bytes = reader.offset();
     return json;
   };

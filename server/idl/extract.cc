@@ -15,15 +15,15 @@ std::string_view Name(DecodeError e) {
     case DecodeError::kBadOptionTag: return "an option tag that is neither 0 nor 1";
     case DecodeError::kBadEnumIndex: return "an enum index out of range";
     case DecodeError::kBadUtf8: return "a string that is not UTF-8";
-    case DecodeError::kTooLarge: return "elements without bytes, or nesting too deep";
+    case DecodeError::kTooLarge: return "elements without bytes, nesting too deep, or more than 64 MiB of values";
   }
   return "unknown";
 }
 
 namespace {
 
-// In zeros every length is 0 and every option is none, so what the layout needs at least is enough, unless a length that is there
-// promises more.
+// In zeros every length is 0 and every option is none, so what the layout needs at least is enough, unless a length or a variant
+// asks for more; then it stays too short.
 size_t ZerosFor(uint32_t min_size) {
   constexpr size_t kZerosMin = 256;
   return std::max<size_t>(kZerosMin, min_size);

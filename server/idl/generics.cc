@@ -80,7 +80,26 @@ class Binder {
   size_t parts_ = 0;
 };
 
+size_t BytesOf(const IdlType& type) {
+  size_t bytes = sizeof type + type.name.size();
+  for (const IdlType& arg : type.args) bytes += BytesOf(arg);
+  return bytes;
+}
+
+size_t BytesOf(const std::vector<stack::IdlField>& fields) {
+  size_t bytes = 0;
+  for (const stack::IdlField& field : fields) bytes += sizeof field + field.name.size() + BytesOf(field.type);
+  return bytes;
+}
+
 }  // namespace
+
+size_t BytesOf(const IdlTypeDef& def) {
+  size_t bytes = sizeof def + def.name.size() + BytesOf(def.fields);
+  for (const IdlTypeDef::Variant& variant : def.variants) bytes += sizeof variant + variant.name.size() + BytesOf(variant.fields);
+  if (def.alias) bytes += BytesOf(*def.alias);
+  return bytes;
+}
 
 std::string TypeText(const IdlType& type) {
   std::string text = fmt::format("{}:{}:{}:{}:{}", static_cast<int>(type.kind), type.name, type.count,

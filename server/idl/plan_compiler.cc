@@ -7,6 +7,12 @@
 #include "server/idl/extract.h"
 
 namespace everstate::idl {
+namespace {
+
+// Structs of structs could become any number of steps; what is beyond is passed over one value at a time.
+constexpr size_t kPassStepsMax = 4096;
+
+}  // namespace
 
 // PlanCompiler: turns wanted paths into one walk over the body.
 class PlanCompiler {
@@ -95,7 +101,7 @@ class PlanCompiler {
     const Type& type = types_[id];
     if (type.fixed_size) {
       skip_ += *type.fixed_size;
-    } else if (type.kind == Kind::kStruct || type.kind == Kind::kTuple) {
+    } else if ((type.kind == Kind::kStruct || type.kind == Kind::kTuple) && plan_.steps_.size() < kPassStepsMax) {
       // The fixed parts at its ends join those around it. A struct that contains itself does so behind other kinds.
       for (const Type::Field& field : type.fields) Pass(field.type);
     } else {

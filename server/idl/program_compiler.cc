@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "server/base/base58.h"
 #include "server/idl/layout.h"
@@ -20,7 +21,9 @@ class ProgramCompiler {
     Accounts();
     Instructions();
     Events();
-    Matchers(types_.Measure().ok());
+    types_.Measure();
+    LeaveOutUnsound();
+    Matchers();
     program_->types_ = types_.Take();
     return std::shared_ptr<const Program>(std::move(program_));
   }
@@ -38,6 +41,7 @@ class ProgramCompiler {
   }
 
   void Accounts() {
+    std::set<std::string> names;
     for (size_t i = 0; i < idl_.accounts.size(); ++i) {
       const stack::IdlAccount& account = idl_.accounts[i];
       AccountLayout& layout = program_->accounts_.emplace_back();
@@ -46,7 +50,10 @@ class ProgramCompiler {
       layout.faulty = Unread("accounts", i);
       if (layout.faulty) continue;
       const std::string item = "accounts." + account.name;
+      layout.faulty = !IsNew(&names, account.name, item);
       const stack::IdlTypeDef* def = types_.Find(account.name);
+      if (account.fields.empty() && def == nullptr && types_.NameUnread()) layout.faulty = true;
+      if (layout.faulty) continue;
       Form form = FormOf(account.serialization);
       if (def != nullptr && def->serialization != stack::Serialization::kBorsh) form = TypeTable::FormOf(*def);
       // Fields of its own, else the type of its name, else none at all.
@@ -55,6 +62,11 @@ class ProgramCompiler {
                                         : types_.Fields(account.fields, false, form, item);
       SetBody(body, &layout.body, &layout.faulty);
     }
+  }
+
+  // A stack asks for an item by its name: of two with one name it could never have the second.
+  bool IsNew(std::set<std::string>* names, const std::string& name, const std::string& item) {
+    return names->insert(name).second || types_.Error(item, "has the name of another one").ok();
   }
 
   bool Unread(std::string_view list, size_t index) const { return place_.At(list, index).Faulty(); }
@@ -66,6 +78,7 @@ class ProgramCompiler {
 
   // With one-byte discriminants only the first byte is on the wire, whatever the IDL fills in.
   void Instructions() {
+    std::set<std::string> names;
     for (size_t i = 0; i < idl_.instructions.size(); ++i) {
       const stack::IdlInstruction& instruction = idl_.instructions[i];
       const std::string item = "instructions." + instruction.name;
@@ -77,6 +90,11 @@ class ProgramCompiler {
       layout.optional = instruction.optional;
       layout.faulty = Unread("instructions", i);
       if (layout.faulty) continue;
+      layout.faulty = !IsNew(&names, layout.name, item);
+      std::set<std::string> accounts;
+      for (const std::string& account : layout.accounts) {
+        if (!accounts.insert(account).second) layout.faulty |= !types_.Error(item, fmt::format("has two accounts called {}", account)).ok();
+      }
       SetBody(types_.Fields(instruction.args, false, Form::kBorsh, item), &layout.args, &layout.faulty);
       if (layout.discriminator.empty()) layout.faulty |= !types_.Error(item, "has no discriminator").ok();
       if (idl_.discriminant_size == 1) layout.discriminator.resize(1);
@@ -87,6 +105,7 @@ class ProgramCompiler {
   }
 
   void Events() {
+    std::set<std::string> names;
     for (size_t i = 0; i < idl_.events.size(); ++i) {
       const stack::IdlEvent& event = idl_.events[i];
       const std::string item = "events." + event.name;
@@ -95,6 +114,7 @@ class ProgramCompiler {
       layout.discriminator = event.discriminator;
       layout.faulty = Unread("events", i);
       if (layout.faulty) continue;
+      layout.faulty = !IsNew(&names, event.name, item);
       if (layout.discriminator.empty()) layout.faulty |= !types_.Error(item, "has no discriminator").ok();
       if (!event.fields && types_.Find(event.name) == nullptr) {
         layout.faulty = true;
@@ -117,13 +137,13 @@ class ProgramCompiler {
     (void)types_.Error(item, "has the discriminator of another one");
   }
 
-  // `measured`: the sizes of the types are known.
-  void Matchers(bool measured) {
-    if (!measured) {  // a walk over them might not end
-      for (AccountLayout& layout : program_->accounts_) layout.faulty = true;
-      for (InstructionLayout& layout : program_->instructions_) layout.faulty = true;
-      for (EventLayout& layout : program_->events_) layout.faulty = true;
-    }
+  void LeaveOutUnsound() {
+    for (AccountLayout& layout : program_->accounts_) layout.faulty = layout.faulty || !types_.Sound(layout.body);
+    for (InstructionLayout& layout : program_->instructions_) layout.faulty = layout.faulty || !types_.Sound(layout.args);
+    for (EventLayout& layout : program_->events_) layout.faulty = layout.faulty || !types_.Sound(layout.body);
+  }
+
+  void Matchers() {
     for (size_t i = 0; i < program_->accounts_.size(); ++i) {
       AccountLayout& account = program_->accounts_[i];
       const std::string item = "accounts." + account.name;

@@ -14,7 +14,7 @@ using stack::IdlType;
 constexpr int kNestingMax = 64;
 constexpr size_t kFieldsInOneMax = 4096;
 constexpr size_t kTypesMax = 65536;
-constexpr uint64_t kTypeBytesMax = 16u << 20;       // more than an account can hold (10 MiB)
+constexpr uint64_t kTableBytesMax = 64u << 20;
 
 std::optional<Kind> SimpleKind(IdlType::Kind kind) {
   using K = IdlType::Kind;
@@ -69,24 +69,22 @@ TypeTable::Form TypeTable::FormOf(const stack::IdlTypeDef& def) {
   return Form::kBorsh;
 }
 
-int TypeTable::HeightOf(const Type& type) const {
-  int height = 0;
-  const auto include = [&](TypeId id) { height = std::max(height, heights_[id]); };
-  if (type.kind == Kind::kArray || type.kind == Kind::kVec || type.kind == Kind::kOption || type.kind == Kind::kFixedOption ||
-      type.kind == Kind::kMap) {
-    include(type.element);
-  }
-  if (type.kind == Kind::kMap) include(type.map_value);
-  for (const Type::Field& field : type.fields) include(field.type);
-  for (const Type::Variant& variant : type.variants) {
-    if (!variant.unit) include(variant.payload);
-  }
-  return height + 1;
+TypeTable::Extent TypeTable::ExtentOf(const Type& type) const {
+  Extent extent{0, AlignmentOf(type), SizeInBytemuck(type)};
+  ForEachPart(type, [&](TypeId part) { extent.height = std::max(extent.height, extents_[part].height); });
+  ++extent.height;
+  return extent;
+}
+
+absl::Status TypeTable::Spend(uint64_t bytes) {
+  spent_ += bytes;
+  if (spent_ <= kTableBytesMax) return absl::OkStatus();
+  return place_.Invalid(fmt::format("its types and what generics make of them take more than {} MiB", kTableBytesMax >> 20));
 }
 
 absl::StatusOr<TypeId> TypeTable::Add(Type type, const std::string& item) {
   if (types_.size() == kTypesMax) return place_.Invalid(fmt::format("the IDL has more than {} types", kTypesMax));
-  heights_.push_back(HeightOf(type));
+  extents_.push_back(ExtentOf(type));
   types_.push_back(std::move(type));
   items_.push_back(item);
   return static_cast<TypeId>(types_.size() - 1);
@@ -121,9 +119,10 @@ absl::StatusOr<TypeId> TypeTable::DefinedAs(const IdlType& type, Form form, cons
   if (const auto it = defined_.find(key); it != defined_.end()) {
     // Inside itself a Borsh type may occur behind something that can be empty; Measure finds out. Bytemuck has no such thing.
     if (form != Form::kBorsh && open_[key]) return Error(item, fmt::format("type {} contains itself", type.name));
-    if (depth_ + heights_[it->second] > kNestingMax) return Error(item, fmt::format("types are nested deeper than {}", kNestingMax));
+    if (depth_ + extents_[it->second].height > kNestingMax) return Error(item, fmt::format("types are nested deeper than {}", kNestingMax));
     return it->second;
   }
+  if (absl::Status status = Spend(key.first.size() + BytesOf(*def)); !status.ok()) return status;
   std::optional<stack::IdlTypeDef> bound;
   if (!type.args.empty() || !def->generics.empty()) {
     absl::StatusOr<stack::IdlTypeDef> made = BindGenerics(*def, type.args);
@@ -144,9 +143,12 @@ absl::StatusOr<TypeId> TypeTable::CompileDefined(const stack::IdlTypeDef& def, c
   const Form form = key.second;
   absl::StatusOr<Type> compiled = def.is_enum ? EnumOf(def, form) : FieldsOf(def.fields, def.is_tuple, form, item);
   open_[key] = false;
-  if (!compiled.ok()) return compiled.status();
+  if (!compiled.ok()) {
+    unfinished_.push_back(*id);
+    return compiled.status();
+  }
   compiled->packed = def.packed && form != Form::kBorsh;
-  heights_[*id] = HeightOf(*compiled);
+  extents_[*id] = ExtentOf(*compiled);
   types_[*id] = *std::move(compiled);
   return id;
 }
@@ -271,10 +273,10 @@ absl::StatusOr<Type> TypeTable::FieldsOf(const std::vector<stack::IdlField>& fie
     faults.Update(id.status());
     if (!id.ok()) continue;
     if (form == Form::kBytemuckUnsafe) {
-      const uint32_t alignment = AlignmentOf(*id);
-      most_aligned = std::max(most_aligned, alignment);
-      if (absl::Status status = AddPadding(alignment, item, &size, &out); !status.ok()) return status;
-      size += SizeInBytemuck(*id);  // 4096 sums of at most 2^40
+      const Extent part = extents_[*id];
+      most_aligned = std::max(most_aligned, part.alignment);
+      if (absl::Status status = AddPadding(part.alignment, item, &size, &out); !status.ok()) return status;
+      size += part.size;  // 4096 sums of at most 2^40
     }
     out.fields.push_back({SnakeCase(field.name), *id, field.name});
   }
