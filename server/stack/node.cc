@@ -67,6 +67,10 @@ std::string Node::Text() const {
 std::string Node::NonEmptyText() const {
   std::string text = Text();
   if (text.empty()) Fail("must not be empty");
+  if (text.size() > kNameBytesMax) {
+    Fail(fmt::format("has {} bytes, a name at most {}", text.size(), kNameBytesMax));
+    text.clear();
+  }
   return text;
 }
 

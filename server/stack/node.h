@@ -18,8 +18,11 @@
 
 namespace everstate::stack {
 
-// Keeps the order of the file and the last of several equal keys.
-using Json = nlohmann::ordered_json;
+// Keeps the last of several equal keys. Members are ascending by key: objects that keep the order of the file are searched from
+// the front, and a file of one large object would take hours to read.
+using Json = nlohmann::json;
+
+inline constexpr size_t kNameBytesMax = 512;  // of names and paths, which are copied into whatever is named after them
 
 // Node
 //   Owns:    its place; the JSON value must outlive it.
@@ -43,7 +46,7 @@ class Node {
   std::vector<std::pair<std::string, Node>> Members() const;  // of an object
 
   std::string Text() const;
-  std::string NonEmptyText() const;
+  std::string NonEmptyText() const;  // a name or path, of at most kNameBytesMax bytes
   std::string TextOr(std::string_view key, std::string_view fallback) const;
   bool Flag() const;
   bool FlagOr(std::string_view key, bool fallback) const;

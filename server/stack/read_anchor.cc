@@ -49,6 +49,10 @@ std::vector<uint8_t> ReadDiscriminant(const Node& node) {
 void ReadAccountNames(const std::vector<Node>& nodes, const std::string& group, IdlInstruction* instruction) {
   for (const Node& node : nodes) {
     const std::string name = group + node.At("name").NonEmptyText();
+    if (name.size() > kNameBytesMax) {
+      node.FailAt("name", fmt::format("with its groups has {} bytes, a name at most {}", name.size(), kNameBytesMax));
+      continue;
+    }
     if (node.Has("accounts")) {
       ReadAccountNames(node.ItemsOf("accounts"), name + ".", instruction);
       continue;

@@ -1,4 +1,6 @@
 // IDL files of Codama: a tree of nodes, each with its kind. What has no counterpart in the model is refused by its kind.
+#include <set>
+
 #include "absl/strings/escaping.h"
 #include "server/base/base58.h"
 #include "server/stack/read.h"
@@ -36,7 +38,12 @@ class CodamaReader {
     const Node program = root.At("program");
     idl_.name = program.At("name").NonEmptyText();
     idl_.program_id = program.At("publicKey").Text();
-    for (const Node& node : program.ItemsOf("definedTypes")) Define(node.At("name").NonEmptyText(), node.At("type"));
+    std::set<std::string> names;
+    for (const Node& node : program.ItemsOf("definedTypes")) {
+      const std::string name = node.At("name").NonEmptyText();
+      if (!names.insert(name).second) node.FailAt("name", "two types of an IDL must not have the same name");
+      Define(name, node.At("type"));
+    }
     for (const Node& node : program.ItemsOf("accounts")) Account(node);
     for (const Node& node : program.ItemsOf("instructions")) Instruction(node);
     for (const Node& node : program.ItemsOf("events")) Event(node);
@@ -149,6 +156,7 @@ class CodamaReader {
       const Literal literal = node.At("number").Constant();
       const uint64_t* value = std::get_if<uint64_t>(&literal.value);
       if (value == nullptr) return {};
+      if (bytes.size() < 8 && *value >> (8 * bytes.size()) != 0) node.FailAt("number", fmt::format("does not fit {} bytes", bytes.size()));
       for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(*value >> (8 * i));
       return bytes;
     }

@@ -36,7 +36,7 @@ absl::Status FileError(const std::string& file, int error) {
 absl::StatusOr<Json> ParseJson(const std::string& text, const std::string& file, std::string_view what) {
   if (text.size() > kFileBytesMax) {
     return absl::InvalidArgumentError(
-        fmt::format("{}: top level: {} bytes, {} has at most {}", file, text.size(), what, kFileBytesMax));
+        fmt::format("{}: top level: larger than {} bytes, which is the most that {} has", file, kFileBytesMax, what));
   }
   if (text.starts_with("\xef\xbb\xbf")) {
     return absl::InvalidArgumentError(fmt::format("{}: top level: begins with a byte order mark (RFC 8259 §8.1)", file));
