@@ -147,7 +147,9 @@ ExitCode Check(const CheckOptions& options) {
   }
   std::string text;
   if (options.json) {
-    text = (projection != nullptr ? StackJson(*projection) : FindingsJson(diagnostics)).dump(2) + "\n";
+    // The file's name may be any bytes.
+    const Json json = projection != nullptr ? StackJson(*projection) : FindingsJson(diagnostics);
+    text = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   } else if (projection != nullptr) {
     text = StackText(StackJson(*projection));
   } else {
@@ -155,6 +157,10 @@ ExitCode Check(const CheckOptions& options) {
       text += fmt::format("{}: {}\n", KindText(finding.kind), diagnostics.Text(finding));
   }
   std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    LogError(Room::kCli, "standard output cannot be written");
+    return ExitCode::kConfiguration;
+  }
   return projection != nullptr ? ExitCode::kOrderly : ExitCode::kConfiguration;
 }
 

@@ -106,11 +106,16 @@ class Decoder {
     line.Print();
   }
 
-  const idl::Program* Find(const uint8_t* id) const {
+  // Of this id the one that knows the bytes, as a stack may have several IDLs of one program; else the first.
+  template <typename Knows>
+  const idl::Program* Find(const uint8_t* id, Knows&& knows) const {
+    const idl::Program* first = nullptr;
     for (const ProgramRef& program : programs_) {
-      if (std::equal(program->program_id().begin(), program->program_id().end(), id)) return program.get();
+      if (!std::equal(program->program_id().begin(), program->program_id().end(), id)) continue;
+      if (knows(*program)) return program.get();
+      if (first == nullptr) first = program.get();
     }
-    return nullptr;
+    return first;
   }
 
   // The reason of an error line, in which `what` is the IDL's item.
@@ -119,7 +124,7 @@ class Decoder {
   }
 
   void Account(const AccountUpdate& account, Slot slot) const {
-    const idl::Program* program = Find(account.owner);
+    const idl::Program* program = Find(account.owner, [&](const idl::Program& p) { return p.MatchAccount(account.data) >= 0; });
     const bool closed = account.lamports == 0;
     if (program == nullptr && !closed && !programs_.empty()) return;
     const auto begin = [&](std::string_view kind) {
@@ -169,8 +174,11 @@ class Decoder {
     cpi_events_.clear();
     for (const InstructionUpdate& instruction : transaction.instructions) {
       Place place{slot, &transaction, &instruction, nullptr};
+      const auto knows = [&](const idl::Program& p) {
+        return p.MatchInstruction(instruction.data) >= 0 || p.MatchCpiEvent(instruction.data) >= 0;
+      };
       if (programs_.empty()) RawInstruction(place);
-      else if (const idl::Program* program = Find(instruction.program)) Instruction(*program, place);
+      else if (const idl::Program* program = Find(instruction.program, knows)) Instruction(*program, place);
     }
     if (!programs_.empty()) Logs(transaction, slot);
   }
@@ -272,7 +280,8 @@ class Decoder {
   void Logs(const TransactionUpdate& transaction, Slot slot) {
     log_.Begin(transaction.logs);
     for (idl::ProgramLog::Data data; log_.Next(&data);) {
-      const idl::Program* program = Find(data.program.data());
+      const idl::Program* program =
+          Find(data.program.data(), [&](const idl::Program& p) { return p.FindLogEvent(data.bytes).event >= 0; });
       if (program == nullptr) continue;
       const Place place{slot, &transaction, nullptr, &data};
       Event(*program, program->FindLogEvent(data.bytes), data.bytes, "log", place, TakeCpiEvent(*program, data.bytes));
@@ -322,12 +331,13 @@ absl::StatusOr<std::vector<ProgramRef>> LoadPrograms(const DecodeOptions& option
     if (!idl.ok()) return idl.status();
     idls.push_back(*std::move(idl));
   }
+  stack::Diagnostics diagnostics(options.stack.empty() ? options.idl : options.stack);
+  const stack::Place root(&diagnostics);
   std::vector<ProgramRef> programs;
-  for (const stack::Idl& idl : idls) {
-    auto program = idl::Program::Compile(idl);
-    if (!program.ok()) return program.status();
-    programs.push_back(*std::move(program));
+  for (size_t i = 0; i < idls.size(); ++i) {
+    programs.push_back(idl::Program::Compile(idls[i], options.stack.empty() ? root : root.At("idls", i)));
   }
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
   return programs;
 }
 
