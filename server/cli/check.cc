@@ -143,7 +143,8 @@ ExitCode Check(const CheckOptions& options) {
     diagnostics.Add({stack::Finding::Kind::kInvalid, "", std::move(rule)});
   } else {
     projection = vm::Projection::Compile(*stack, vm::Settings{}, &diagnostics);
-    if ((*stack)->hash_differs) LogWarn(Room::kCli, "{}: its content_hash is not the hash of its content", options.stack);
+    if ((*stack)->hash_differs)
+      LogWarn(Room::kCli, "{}: its content_hash is not the hash of its content", options.stack);
   }
   std::string text;
   if (options.json) {

@@ -96,7 +96,8 @@ size_t BytesOf(const std::vector<stack::IdlField>& fields) {
 
 size_t BytesOf(const IdlTypeDef& def) {
   size_t bytes = sizeof def + def.name.size() + BytesOf(def.fields);
-  for (const IdlTypeDef::Variant& variant : def.variants) bytes += sizeof variant + variant.name.size() + BytesOf(variant.fields);
+  for (const IdlTypeDef::Variant& variant : def.variants)
+    bytes += sizeof variant + variant.name.size() + BytesOf(variant.fields);
   if (def.alias) bytes += BytesOf(*def.alias);
   return bytes;
 }
@@ -114,7 +115,8 @@ std::string TypeText(const IdlType& type) {
 
 absl::StatusOr<IdlTypeDef> BindGenerics(const IdlTypeDef& def, const std::vector<IdlType>& args) {
   if (def.generics.size() != args.size()) {
-    return absl::InvalidArgumentError(fmt::format("type {} has {} generics, and {} are given", def.name, def.generics.size(), args.size()));
+    return absl::InvalidArgumentError(
+        fmt::format("type {} has {} generics, and {} are given", def.name, def.generics.size(), args.size()));
   }
   std::map<std::string, const IdlType*> bindings;
   for (size_t i = 0; i < args.size(); ++i) bindings[def.generics[i]] = &args[i];

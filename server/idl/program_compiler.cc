@@ -12,12 +12,15 @@ namespace everstate::idl {
 // ProgramCompiler: builds the tables of one IDL.
 class ProgramCompiler {
  public:
-  ProgramCompiler(const stack::Idl& idl, const stack::Place& place) : idl_(idl), place_(place), types_(idl, place), program_(new Program()) {}
+  ProgramCompiler(const stack::Idl& idl, const stack::Place& place)
+      : idl_(idl), place_(place), types_(idl, place), program_(new Program()) {}
 
   std::shared_ptr<const Program> Compile() {
     program_->name_ = idl_.name;
-    if (const auto id = DecodeBase58Key32(idl_.program_id)) program_->program_id_ = *id;
-    else if (!place_.At("address").Faulty()) (void)types_.Error("program_id", fmt::format("\"{}\" is not the base58 text of 32 bytes", idl_.program_id));
+    if (const auto id = DecodeBase58Key32(idl_.program_id))
+      program_->program_id_ = *id;
+    else if (!place_.At("address").Faulty())
+      (void)types_.Error("program_id", fmt::format("\"{}\" is not the base58 text of 32 bytes", idl_.program_id));
     Accounts();
     Instructions();
     Events();
@@ -33,9 +36,12 @@ class ProgramCompiler {
 
   static Form FormOf(stack::Serialization serialization) {
     switch (serialization) {
-      case stack::Serialization::kBorsh: return Form::kBorsh;
-      case stack::Serialization::kBytemuck: return Form::kBytemuck;
-      case stack::Serialization::kBytemuckUnsafe: return Form::kBytemuckUnsafe;
+      case stack::Serialization::kBorsh:
+        return Form::kBorsh;
+      case stack::Serialization::kBytemuck:
+        return Form::kBytemuck;
+      case stack::Serialization::kBytemuckUnsafe:
+        return Form::kBytemuckUnsafe;
     }
     return Form::kBorsh;
   }
@@ -72,8 +78,10 @@ class ProgramCompiler {
   bool Unread(std::string_view list, size_t index) const { return place_.At(list, index).Faulty(); }
 
   static void SetBody(const absl::StatusOr<TypeId>& compiled, TypeId* body, bool* faulty) {
-    if (compiled.ok()) *body = *compiled;
-    else *faulty = true;
+    if (compiled.ok())
+      *body = *compiled;
+    else
+      *faulty = true;
   }
 
   // With one-byte discriminants only the first byte is on the wire, whatever the IDL fills in.
@@ -93,7 +101,8 @@ class ProgramCompiler {
       layout.faulty = !IsNew(&names, layout.name, item);
       std::set<std::string> accounts;
       for (const std::string& account : layout.accounts) {
-        if (!accounts.insert(account).second) layout.faulty |= !types_.Error(item, fmt::format("has two accounts called {}", account)).ok();
+        if (!accounts.insert(account).second)
+          layout.faulty |= !types_.Error(item, fmt::format("has two accounts called {}", account)).ok();
       }
       SetBody(types_.Fields(instruction.args, false, Form::kBorsh, item), &layout.args, &layout.faulty);
       if (layout.discriminator.empty()) layout.faulty |= !types_.Error(item, "has no discriminator").ok();
@@ -121,13 +130,16 @@ class ProgramCompiler {
         if (!types_.NameUnread()) (void)types_.Error(item, "there is no type of its name");
         continue;
       }
-      SetBody(event.fields ? types_.Fields(*event.fields, false, Form::kBorsh, item) : types_.Defined(event.name, Form::kBorsh, item),
+      SetBody(event.fields ? types_.Fields(*event.fields, false, Form::kBorsh, item)
+                           : types_.Defined(event.name, Form::kBorsh, item),
               &layout.body, &layout.faulty);
     }
   }
 
-  void AddTo(std::vector<Program::Matcher>* matchers, const std::vector<uint8_t>& discriminator, size_t index, const std::string& item) {
-    auto it = std::find_if(matchers->begin(), matchers->end(), [&](const auto& m) { return m.length == discriminator.size(); });
+  void AddTo(std::vector<Program::Matcher>* matchers, const std::vector<uint8_t>& discriminator, size_t index,
+             const std::string& item) {
+    auto it = std::find_if(matchers->begin(), matchers->end(),
+                           [&](const auto& m) { return m.length == discriminator.size(); });
     if (it == matchers->end()) {
       matchers->push_back({discriminator.size(), {}});
       it = matchers->end() - 1;
@@ -139,7 +151,8 @@ class ProgramCompiler {
 
   void LeaveOutUnsound() {
     for (AccountLayout& layout : program_->accounts_) layout.faulty = layout.faulty || !types_.Sound(layout.body);
-    for (InstructionLayout& layout : program_->instructions_) layout.faulty = layout.faulty || !types_.Sound(layout.args);
+    for (InstructionLayout& layout : program_->instructions_)
+      layout.faulty = layout.faulty || !types_.Sound(layout.args);
     for (EventLayout& layout : program_->events_) layout.faulty = layout.faulty || !types_.Sound(layout.body);
   }
 
@@ -161,13 +174,15 @@ class ProgramCompiler {
     }
     for (size_t i = 0; i < program_->instructions_.size(); ++i) {
       const InstructionLayout& instruction = program_->instructions_[i];
-      if (!instruction.faulty) AddTo(&program_->instruction_matchers_, instruction.discriminator, i, "instructions." + instruction.written);
+      if (!instruction.faulty)
+        AddTo(&program_->instruction_matchers_, instruction.discriminator, i, "instructions." + instruction.written);
     }
     for (size_t i = 0; i < program_->events_.size(); ++i) {
       const EventLayout& event = program_->events_[i];
       if (!event.faulty) AddTo(&program_->event_matchers_, event.discriminator, i, "events." + event.name);
     }
-    for (auto* matchers : {&program_->account_matchers_, &program_->instruction_matchers_, &program_->event_matchers_}) {
+    for (auto* matchers :
+         {&program_->account_matchers_, &program_->instruction_matchers_, &program_->event_matchers_}) {
       std::sort(matchers->begin(), matchers->end(), [](const auto& a, const auto& b) { return a.length > b.length; });
     }
   }

@@ -13,13 +13,28 @@ constexpr uint64_t kHuge = uint64_t{1} << 40;  // sums stop here
 
 uint32_t SimpleSize(Kind kind) {
   switch (kind) {
-    case Kind::kU8: case Kind::kI8: case Kind::kBool: return 1;
-    case Kind::kU16: case Kind::kI16: return 2;
-    case Kind::kU32: case Kind::kI32: case Kind::kF32: return 4;
-    case Kind::kU64: case Kind::kI64: case Kind::kF64: return 8;
-    case Kind::kU128: case Kind::kI128: return 16;
-    case Kind::kPubkey: return 32;
-    default: return 0;
+    case Kind::kU8:
+    case Kind::kI8:
+    case Kind::kBool:
+      return 1;
+    case Kind::kU16:
+    case Kind::kI16:
+      return 2;
+    case Kind::kU32:
+    case Kind::kI32:
+    case Kind::kF32:
+      return 4;
+    case Kind::kU64:
+    case Kind::kI64:
+    case Kind::kF64:
+      return 8;
+    case Kind::kU128:
+    case Kind::kI128:
+      return 16;
+    case Kind::kPubkey:
+      return 32;
+    default:
+      return 0;
   }
 }
 
@@ -35,9 +50,12 @@ uint64_t Times(uint64_t a, uint64_t count) {
 // Natural alignment in bytes, as Rust has it on today's 64-bit targets (128-bit integers: 16).
 uint32_t TypeTable::AlignmentOf(const Type& type) const {
   switch (type.kind) {
-    case Kind::kPubkey: return 1;
-    case Kind::kArray: return extents_[type.element].alignment;
-    case Kind::kEnum: return type.prefix;
+    case Kind::kPubkey:
+      return 1;
+    case Kind::kArray:
+      return extents_[type.element].alignment;
+    case Kind::kEnum:
+      return type.prefix;
     case Kind::kStruct:
     case Kind::kTuple: {
       uint32_t most = 1;
@@ -45,34 +63,50 @@ uint32_t TypeTable::AlignmentOf(const Type& type) const {
       for (const Type::Field& field : type.fields) most = std::max(most, extents_[field.type].alignment);
       return most;
     }
-    default: return std::max(SimpleSize(type.kind), 1u);
+    default:
+      return std::max(SimpleSize(type.kind), 1u);
   }
 }
 
 uint64_t TypeTable::SizeInBytemuck(const Type& type) const {
   switch (type.kind) {
     case Kind::kByteArray:
-    case Kind::kPad: return type.count;
-    case Kind::kArray: return Times(extents_[type.element].size, type.count);
-    case Kind::kEnum: return type.prefix;
+    case Kind::kPad:
+      return type.count;
+    case Kind::kArray:
+      return Times(extents_[type.element].size, type.count);
+    case Kind::kEnum:
+      return type.prefix;
     case Kind::kStruct:
     case Kind::kTuple: {
       uint64_t size = 0;
       for (const Type::Field& field : type.fields) size = Sum(size, extents_[field.type].size);
       return size;
     }
-    default: return SimpleSize(type.kind);
+    default:
+      return SimpleSize(type.kind);
   }
 }
 
 // From what is known of the parts.
 uint64_t TypeTable::MinSizeOf(const Type& type) const {
   switch (type.kind) {
-    case Kind::kString: case Kind::kBytes: return 4;
-    case Kind::kText: case Kind::kBlob: case Kind::kVec: case Kind::kMap: case Kind::kOption: return type.prefix;
-    case Kind::kFixedOption: return Sum(type.prefix, min_sizes_[type.element]);
-    case Kind::kByteArray: case Kind::kPad: return type.count;
-    case Kind::kArray: return Times(min_sizes_[type.element], type.count);
+    case Kind::kString:
+    case Kind::kBytes:
+      return 4;
+    case Kind::kText:
+    case Kind::kBlob:
+    case Kind::kVec:
+    case Kind::kMap:
+    case Kind::kOption:
+      return type.prefix;
+    case Kind::kFixedOption:
+      return Sum(type.prefix, min_sizes_[type.element]);
+    case Kind::kByteArray:
+    case Kind::kPad:
+      return type.count;
+    case Kind::kArray:
+      return Times(min_sizes_[type.element], type.count);
     case Kind::kStruct:
     case Kind::kTuple: {
       uint64_t size = 0;
@@ -81,18 +115,29 @@ uint64_t TypeTable::MinSizeOf(const Type& type) const {
     }
     case Kind::kEnum: {
       uint64_t least = kEndless;
-      for (const Type::Variant& variant : type.variants) least = std::min(least, variant.unit ? 0 : min_sizes_[variant.payload]);
+      for (const Type::Variant& variant : type.variants)
+        least = std::min(least, variant.unit ? 0 : min_sizes_[variant.payload]);
       return Sum(type.prefix, least);
     }
-    default: return SimpleSize(type.kind);
+    default:
+      return SimpleSize(type.kind);
   }
 }
 
 bool TypeTable::VariesIn(const Type& type, const std::vector<bool>& varies) const {
   switch (type.kind) {
-    case Kind::kString: case Kind::kBytes: case Kind::kText: case Kind::kBlob: return true;
-    case Kind::kVec: case Kind::kMap: case Kind::kOption: return true;
-    case Kind::kArray: case Kind::kFixedOption: return varies[type.element];
+    case Kind::kString:
+    case Kind::kBytes:
+    case Kind::kText:
+    case Kind::kBlob:
+      return true;
+    case Kind::kVec:
+    case Kind::kMap:
+    case Kind::kOption:
+      return true;
+    case Kind::kArray:
+    case Kind::kFixedOption:
+      return varies[type.element];
     case Kind::kStruct:
     case Kind::kTuple:
       return std::any_of(type.fields.begin(), type.fields.end(), [&](const auto& field) { return varies[field.type]; });
@@ -102,13 +147,14 @@ bool TypeTable::VariesIn(const Type& type, const std::vector<bool>& varies) cons
         return size(variant) != size(type.variants.front()) || (!variant.unit && varies[variant.payload]);
       });
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
 void TypeTable::Measure() {
-  // Types may contain each other, so sizes begin as "endless" and are corrected until nothing changes: what is endless then
-  // has no value that ends. Whether sizes vary spreads from the parts in the same way.
+  // Types may contain each other, so sizes begin as "endless" and are corrected until nothing changes: what is endless
+  // then has no value that ends. Whether sizes vary spreads from the parts in the same way.
   min_sizes_.assign(types_.size(), kEndless);
   for (bool changed = true; changed;) {
     changed = false;
@@ -215,7 +261,8 @@ void TypeTable::MarkOpenEnds() {
 void TypeTable::CheckOpenEnd(TypeId id) {
   const Type& type = types_[id];
   bool wrong = type.kind == Kind::kMap && types_[type.map_value].open_ended;
-  if (type.kind == Kind::kMap || type.kind == Kind::kVec || type.kind == Kind::kArray) wrong |= types_[type.element].open_ended;
+  if (type.kind == Kind::kMap || type.kind == Kind::kVec || type.kind == Kind::kArray)
+    wrong |= types_[type.element].open_ended;
   for (size_t f = 0; f + 1 < type.fields.size(); ++f) wrong |= types_[type.fields[f].type].open_ended;
   if (wrong) Fault(id, "something goes on to the end of the data and is not the last there");
 }

@@ -20,8 +20,8 @@ inline constexpr uint64_t kTypeBytesMax = 16u << 20;  // more than an account ca
 // The types that a type is made of.
 template <typename F>
 void ForEachPart(const Type& type, F&& part) {
-  if (type.kind == Kind::kArray || type.kind == Kind::kVec || type.kind == Kind::kOption || type.kind == Kind::kFixedOption ||
-      type.kind == Kind::kMap) {
+  if (type.kind == Kind::kArray || type.kind == Kind::kVec || type.kind == Kind::kOption ||
+      type.kind == Kind::kFixedOption || type.kind == Kind::kMap) {
     part(type.element);
   }
   if (type.kind == Kind::kMap) part(type.map_value);
@@ -36,9 +36,9 @@ void ForEachPart(const Type& type, F&& part) {
 //   Errors:  findings of `place`'s items; what is answered then says only that there is one. The parts beside go on.
 class TypeTable {
  public:
-  // How the bytes of a type are laid out. Borsh: one part after the other. Bytemuck is a struct of Rust's repr(C) with natural
-  // alignment; where its safe form would need padding it must be packed, because safe bytemuck types have none. What says that
-  // it is packed has none either.
+  // How the bytes of a type are laid out. Borsh: one part after the other. Bytemuck is a struct of Rust's repr(C) with
+  // natural alignment; where its safe form would need padding it must be packed, because safe bytemuck types have none.
+  // What says that it is packed has none either.
   enum class Form : uint8_t { kBorsh, kBytemuck, kBytemuckUnsafe };
 
   TypeTable(const stack::Idl& idl, stack::Place place);
@@ -47,11 +47,13 @@ class TypeTable {
   static Form FormOf(const stack::IdlTypeDef& def);
 
   absl::StatusOr<TypeId> Defined(const std::string& name, Form form, const std::string& item);
-  absl::StatusOr<TypeId> Fields(const std::vector<stack::IdlField>& fields, bool tuple, Form form, const std::string& item);
+  absl::StatusOr<TypeId> Fields(const std::vector<stack::IdlField>& fields, bool tuple, Form form,
+                                const std::string& item);
 
   // Fills in min_size, fixed_size and open_ended. Once, when all types are there.
   void Measure();
-  // After Measure: neither the type nor anything in it has a finding of its sizes. Over another one a walk might not end.
+  // After Measure: neither the type nor anything in it has a finding of its sizes. Over another one a walk might not
+  // end.
   bool Sound(TypeId id) const { return sound_[id]; }
   std::vector<Type> Take() { return std::move(types_); }
   const Type& at(TypeId id) const { return types_[id]; }
@@ -62,13 +64,16 @@ class TypeTable {
 
  private:
   absl::StatusOr<TypeId> DefinedAs(const stack::IdlType& type, Form form, const std::string& item);
-  absl::StatusOr<TypeId> CompileDefined(const stack::IdlTypeDef& def, const std::pair<std::string, Form>& key, const std::string& item);
+  absl::StatusOr<TypeId> CompileDefined(const stack::IdlTypeDef& def, const std::pair<std::string, Form>& key,
+                                        const std::string& item);
   absl::StatusOr<TypeId> Written(const stack::IdlType& type, Form form, const std::string& item);
   absl::StatusOr<TypeId> WrittenInside(const stack::IdlType& type, Form form, const std::string& item);
   absl::StatusOr<TypeId> Listed(const stack::IdlType& type, Form form, const std::string& item);
-  absl::StatusOr<TypeId> Alias(const stack::IdlTypeDef& def, const std::pair<std::string, Form>& key, const std::string& item);
+  absl::StatusOr<TypeId> Alias(const stack::IdlTypeDef& def, const std::pair<std::string, Form>& key,
+                               const std::string& item);
   absl::StatusOr<Type> EnumOf(const stack::IdlTypeDef& def, Form form);
-  absl::StatusOr<Type> FieldsOf(const std::vector<stack::IdlField>& fields, bool tuple, Form form, const std::string& item);
+  absl::StatusOr<Type> FieldsOf(const std::vector<stack::IdlField>& fields, bool tuple, Form form,
+                                const std::string& item);
   absl::Status SortKeys(Type* type, const std::string& item);
   absl::Status AddPadding(uint32_t alignment, const std::string& item, uint64_t* size, Type* type);
   absl::StatusOr<TypeId> Simple(Kind kind);
@@ -76,8 +81,8 @@ class TypeTable {
   // Of all that the IDL's types and their copies with generics bound take.
   absl::Status Spend(uint64_t bytes);
 
-  // What is known of a type from its parts as soon as it is there. Each part is looked at once: a type can be inside of others
-  // in any number of ways. Of a Borsh type that is still being compiled, inside itself, it says nothing yet.
+  // What is known of a type from its parts as soon as it is there. Each part is looked at once: a type can be inside of
+  // others in any number of ways. Of a Borsh type that is still being compiled, inside itself, it says nothing yet.
   struct Extent {
     int height = 1;          // how many types are nested in it, itself included
     uint32_t alignment = 1;  // in bytemuck, in bytes
@@ -99,10 +104,10 @@ class TypeTable {
   const stack::Place place_;
   std::unordered_map<std::string, const stack::IdlTypeDef*> defs_;
   std::vector<Type> types_;
-  std::vector<Extent> extents_;         // by TypeId
-  std::vector<std::string> items_;      // by TypeId: where the type was first named, for messages
-  std::vector<uint64_t> min_sizes_;     // by TypeId
-  std::vector<bool> sound_;             // by TypeId
+  std::vector<Extent> extents_;      // by TypeId
+  std::vector<std::string> items_;   // by TypeId: where the type was first named, for messages
+  std::vector<uint64_t> min_sizes_;  // by TypeId
+  std::vector<bool> sound_;          // by TypeId
   uint64_t spent_ = 0;
   std::map<Kind, TypeId> simple_;
   std::map<std::pair<std::string, Form>, TypeId> defined_;

@@ -57,9 +57,11 @@ TEST(TypeTable, WhatGenericsMakeOfAnIdlIsBounded) {
     if (n % 1000 == 0) idl.types.push_back(StructDef("Uses" + std::to_string(n / 1000), {}));
     idl.types.back().fields.push_back({"use" + std::to_string(n), use});
   }
-  for (size_t i = 0; i < 60; ++i) idl.accounts[0].fields.push_back({"uses" + std::to_string(i), Named("Uses" + std::to_string(i))});
+  for (size_t i = 0; i < 60; ++i)
+    idl.accounts[0].fields.push_back({"uses" + std::to_string(i), Named("Uses" + std::to_string(i))});
   const auto refused = Program::Compile(idl);
-  EXPECT_EQ(refused.status().message(), "IDL test: top level: its types and what generics make of them take more than 64 MiB");
+  EXPECT_EQ(refused.status().message(),
+            "IDL test: top level: its types and what generics make of them take more than 64 MiB");
 }
 
 // What may be in a type whose name could not be read is not judged as if it were not there.
