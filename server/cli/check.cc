@@ -143,11 +143,14 @@ ExitCode Check(const CheckOptions& options) {
     diagnostics.Add({stack::Finding::Kind::kInvalid, "", std::move(rule)});
   } else {
     projection = vm::Projection::Compile(*stack, vm::Settings{}, &diagnostics);
-    if ((*stack)->hash_differs) LogWarn(Room::kCli, "{}: its content_hash is not the hash of its content", options.stack);
+    if ((*stack)->hash_differs)
+      LogWarn(Room::kCli, "{}: its content_hash is not the hash of its content", options.stack);
   }
   std::string text;
   if (options.json) {
-    text = (projection != nullptr ? StackJson(*projection) : FindingsJson(diagnostics)).dump(2) + "\n";
+    // The file's name may be any bytes.
+    const Json json = projection != nullptr ? StackJson(*projection) : FindingsJson(diagnostics);
+    text = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   } else if (projection != nullptr) {
     text = StackText(StackJson(*projection));
   } else {
@@ -155,6 +158,10 @@ ExitCode Check(const CheckOptions& options) {
       text += fmt::format("{}: {}\n", KindText(finding.kind), diagnostics.Text(finding));
   }
   std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    LogError(Room::kCli, "standard output cannot be written");
+    return ExitCode::kConfiguration;
+  }
   return projection != nullptr ? ExitCode::kOrderly : ExitCode::kConfiguration;
 }
 

@@ -67,11 +67,10 @@ class Line {
   std::vector<std::pair<std::string_view, std::string>> members_;
 };
 
-// Decoder: prints the lines of one message after the other.
+// Decoder: prints the lines of one message after the other; without programs everything as the bytes it is.
 //   Thread: one.
 class Decoder {
  public:
-  // Without programs everything is printed as the bytes it is.
   explicit Decoder(std::vector<ProgramRef> programs) : programs_(std::move(programs)) {}
 
   void Message(const RecordedMessage& message) {
@@ -90,8 +89,8 @@ class Decoder {
   struct Place {
     Slot slot = 0;
     const TransactionUpdate* transaction = nullptr;
-    const InstructionUpdate* instruction = nullptr;     // of what an instruction carries
-    const idl::ProgramLog::Data* logged = nullptr;      // of what the log carries
+    const InstructionUpdate* instruction = nullptr;  // of what an instruction carries
+    const idl::ProgramLog::Data* logged = nullptr;   // of what the log carries
   };
   struct CpiEvent {
     const idl::Program* program = nullptr;
@@ -106,20 +105,27 @@ class Decoder {
     line.Print();
   }
 
-  const idl::Program* Find(const uint8_t* id) const {
+  // Of this id the one that knows the bytes, as a stack may have several IDLs of one program; else the first.
+  template <typename Knows>
+  const idl::Program* Find(const uint8_t* id, Knows&& knows) const {
+    const idl::Program* first = nullptr;
     for (const ProgramRef& program : programs_) {
-      if (std::equal(program->program_id().begin(), program->program_id().end(), id)) return program.get();
+      if (!std::equal(program->program_id().begin(), program->program_id().end(), id)) continue;
+      if (knows(*program)) return program.get();
+      if (first == nullptr) first = program.get();
     }
-    return nullptr;
+    return first;
   }
 
   // The reason of an error line, in which `what` is the IDL's item.
   static void AddReason(const std::string& what, const idl::DecodeResult& result, size_t body_bytes, Line* line) {
-    line->Add("reason", Quoted(fmt::format("{}: {} at byte {} of {}", what, idl::Name(result.error), result.offset, body_bytes)));
+    line->Add("reason",
+              Quoted(fmt::format("{}: {} at byte {} of {}", what, idl::Name(result.error), result.offset, body_bytes)));
   }
 
   void Account(const AccountUpdate& account, Slot slot) const {
-    const idl::Program* program = Find(account.owner);
+    const idl::Program* program =
+        Find(account.owner, [&](const idl::Program& p) { return p.MatchAccount(account.data) >= 0; });
     const bool closed = account.lamports == 0;
     if (program == nullptr && !closed && !programs_.empty()) return;
     const auto begin = [&](std::string_view kind) {
@@ -132,8 +138,10 @@ class Decoder {
       return line;
     };
     Line line = begin("account");
-    if (programs_.empty()) line.Add("data", Base64(account.data));
-    else line.Add("type", closed ? "\"closed\"" : "null");
+    if (programs_.empty())
+      line.Add("data", Base64(account.data));
+    else
+      line.Add("type", closed ? "\"closed\"" : "null");
     const int index = program == nullptr || closed ? -1 : program->MatchAccount(account.data);
     if (index < 0) return line.Print();
     const idl::AccountLayout& layout = program->accounts()[static_cast<size_t>(index)];
@@ -157,8 +165,9 @@ class Decoder {
     Line line("transaction", slot);
     std::string keys;
     for (const uint8_t* key : transaction.keys) keys += (keys.empty() ? "" : ",") + Key(key);
-    const size_t outer = static_cast<size_t>(std::count_if(transaction.instructions.begin(), transaction.instructions.end(),
-                                                           [](const InstructionUpdate& i) { return i.inner < 0; }));
+    const size_t outer =
+        static_cast<size_t>(std::count_if(transaction.instructions.begin(), transaction.instructions.end(),
+                                          [](const InstructionUpdate& i) { return i.inner < 0; }));
     line.Add("failed", std::string(Flag(transaction.failed)));
     line.Add("inner", std::to_string(transaction.instructions.size() - outer));
     line.Add("keys", "[" + keys + "]");
@@ -169,8 +178,13 @@ class Decoder {
     cpi_events_.clear();
     for (const InstructionUpdate& instruction : transaction.instructions) {
       Place place{slot, &transaction, &instruction, nullptr};
-      if (programs_.empty()) RawInstruction(place);
-      else if (const idl::Program* program = Find(instruction.program)) Instruction(*program, place);
+      const auto knows = [&](const idl::Program& p) {
+        return p.MatchInstruction(instruction.data) >= 0 || p.MatchCpiEvent(instruction.data) >= 0;
+      };
+      if (programs_.empty())
+        RawInstruction(place);
+      else if (const idl::Program* program = Find(instruction.program, knows))
+        Instruction(*program, place);
     }
     if (!programs_.empty()) Logs(transaction, slot);
   }
@@ -183,7 +197,8 @@ class Decoder {
     line.Add("txIndex", std::to_string(place.transaction->index));
     if (const InstructionUpdate* instruction = place.instruction; instruction != nullptr) {
       const bool inner = instruction->inner >= 0;
-      line.Add("path", inner ? fmt::format("[{},{}]", instruction->outer, instruction->inner) : fmt::format("[{}]", instruction->outer));
+      line.Add("path", inner ? fmt::format("[{},{}]", instruction->outer, instruction->inner)
+                             : fmt::format("[{}]", instruction->outer));
       if (inner) line.Add("stackHeight", std::to_string(instruction->height));
     } else {
       line.Add("logLine", std::to_string(place.logged->line));
@@ -234,7 +249,8 @@ class Decoder {
     line.Add("name", Quoted(layout.written));
     line.Add("accounts", AccountsJson(layout, place));
     if (instruction.accounts.size() != layout.accounts.size()) {
-      line.Add("accountCountDiff", std::to_string(static_cast<int64_t>(instruction.accounts.size()) - static_cast<int64_t>(layout.accounts.size())));
+      line.Add("accountCountDiff", std::to_string(static_cast<int64_t>(instruction.accounts.size()) -
+                                                  static_cast<int64_t>(layout.accounts.size())));
     }
     if (error) {
       line.Add("of", "\"instruction\"");
@@ -250,7 +266,8 @@ class Decoder {
   }
 
   static bool HasCpiEventTag(std::span<const uint8_t> data) {
-    return data.size() >= idl::kCpiEventTag.size() && std::equal(idl::kCpiEventTag.begin(), idl::kCpiEventTag.end(), data.begin());
+    return data.size() >= idl::kCpiEventTag.size() &&
+           std::equal(idl::kCpiEventTag.begin(), idl::kCpiEventTag.end(), data.begin());
   }
 
   void CpiEventOf(const idl::Program& program, const Place& place) {
@@ -262,7 +279,8 @@ class Decoder {
   // Some programs write an event both ways; it is one event, and the line of the log says so.
   bool TakeCpiEvent(const idl::Program& program, std::span<const uint8_t> bytes) {
     const auto it = std::find_if(cpi_events_.begin(), cpi_events_.end(), [&](const CpiEvent& event) {
-      return event.program == &program && std::equal(event.bytes.begin(), event.bytes.end(), bytes.begin(), bytes.end());
+      return event.program == &program &&
+             std::equal(event.bytes.begin(), event.bytes.end(), bytes.begin(), bytes.end());
     });
     if (it == cpi_events_.end()) return false;
     cpi_events_.erase(it);
@@ -272,15 +290,16 @@ class Decoder {
   void Logs(const TransactionUpdate& transaction, Slot slot) {
     log_.Begin(transaction.logs);
     for (idl::ProgramLog::Data data; log_.Next(&data);) {
-      const idl::Program* program = Find(data.program.data());
+      const idl::Program* program =
+          Find(data.program.data(), [&](const idl::Program& p) { return p.FindLogEvent(data.bytes).event >= 0; });
       if (program == nullptr) continue;
       const Place place{slot, &transaction, nullptr, &data};
       Event(*program, program->FindLogEvent(data.bytes), data.bytes, "log", place, TakeCpiEvent(*program, data.bytes));
     }
   }
 
-  static void Event(const idl::Program& program, const idl::EventMatch& match, std::span<const uint8_t> bytes, std::string_view source,
-                    const Place& place, bool duplicate) {
+  static void Event(const idl::Program& program, const idl::EventMatch& match, std::span<const uint8_t> bytes,
+                    std::string_view source, const Place& place, bool duplicate) {
     std::string name = "null", data;
     idl::BodyJson json;
     size_t body_bytes = 0;
@@ -322,12 +341,13 @@ absl::StatusOr<std::vector<ProgramRef>> LoadPrograms(const DecodeOptions& option
     if (!idl.ok()) return idl.status();
     idls.push_back(*std::move(idl));
   }
+  stack::Diagnostics diagnostics(options.stack.empty() ? options.idl : options.stack);
+  const stack::Place root(&diagnostics);
   std::vector<ProgramRef> programs;
-  for (const stack::Idl& idl : idls) {
-    auto program = idl::Program::Compile(idl);
-    if (!program.ok()) return program.status();
-    programs.push_back(*std::move(program));
+  for (size_t i = 0; i < idls.size(); ++i) {
+    programs.push_back(idl::Program::Compile(idls[i], options.stack.empty() ? root : root.At("idls", i)));
   }
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
   return programs;
 }
 
@@ -347,7 +367,8 @@ absl::Status Decode(const DecodeOptions& options) {
     decoder.Message(**message);
     if (std::ferror(stdout) != 0) break;
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return absl::UnavailableError("standard output cannot be written");
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    return absl::UnavailableError("standard output cannot be written");
   return absl::OkStatus();
 }
 
@@ -355,12 +376,18 @@ absl::Status Decode(const DecodeOptions& options) {
 
 void AddDecodeCommand(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<DecodeOptions>();
-  CLI::App* decode = app.add_subcommand("decode", "Print what a recording holds as JSON lines: accounts, transactions, instructions, events");
+  CLI::App* decode = app.add_subcommand(
+      "decode", "Print what a recording holds as JSON lines: accounts, transactions, instructions, events");
   auto* stack = decode->add_option("--stack", options->stack, "Decode with this stack's IDLs")->type_name("FILE");
-  auto* idl = decode->add_option("--idl", options->idl, "Decode with this IDL: Anchor's old or new form, Steel's or Codama's");
+  auto* idl =
+      decode->add_option("--idl", options->idl, "Decode with this IDL: Anchor's old or new form, Steel's or Codama's");
   idl->type_name("FILE")->excludes(stack);
-  decode->add_option("--program", options->program, "Program id, instead of the one that the IDL says")->needs(idl)->type_name("ID");
-  decode->add_flag("--raw", options->raw, "Decode nothing: all accounts and instructions as base64")->excludes(stack)->excludes(idl);
+  decode->add_option("--program", options->program, "Program id, instead of the one that the IDL says")
+      ->needs(idl)
+      ->type_name("ID");
+  decode->add_flag("--raw", options->raw, "Decode nothing: all accounts and instructions as base64")
+      ->excludes(stack)
+      ->excludes(idl);
   decode->add_option("RECORDING", options->recording, "A recording (*.updates)")->required();
   decode->callback([options, exit_code] {
     if (absl::Status status = Decode(*options); !status.ok()) {

@@ -31,7 +31,10 @@ std::string_view Arena::Copy(std::string_view bytes) {
   return {reinterpret_cast<const char*>(out), bytes.size()};
 }
 
+// What only a large value needed is not kept: values that grow from block to block would leave a chunk of each size
+// behind.
 void Arena::Clear() {
+  std::erase_if(chunks_, [](const Chunk& chunk) { return chunk.size > kChunkBytes; });
   chunk_ = 0;
   used_ = 0;
 }

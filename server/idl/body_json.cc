@@ -25,7 +25,9 @@ std::string DecimalText(Uint128 value) {
   return text;
 }
 
-bool IsWide(Kind kind) { return kind == Kind::kU64 || kind == Kind::kI64 || kind == Kind::kU128 || kind == Kind::kI128; }
+bool IsWide(Kind kind) {
+  return kind == Kind::kU64 || kind == Kind::kI64 || kind == Kind::kU128 || kind == Kind::kI128;
+}
 
 // Integers without quotes, floats, text and keys with them.
 std::string Integer(const Value& value) {
@@ -64,12 +66,18 @@ bool BodyReader::WriteSimple(Kind kind, TypeId id, std::string* out) {
   Value value;
   if (!ReadSimple(kind, id, &value)) return false;
   switch (kind) {
-    case Kind::kBool: *out += value.tag == ValueTag::kTrue ? "true" : "false"; break;
-    case Kind::kF32: case Kind::kF64:
-      if (value.tag == ValueTag::kFloat && std::isfinite(value.real)) fmt::format_to(std::back_inserter(*out), "{}", value.real);
-      else *out += "null";
+    case Kind::kBool:
+      *out += value.tag == ValueTag::kTrue ? "true" : "false";
       break;
-    case Kind::kString: case Kind::kText:
+    case Kind::kF32:
+    case Kind::kF64:
+      if (value.tag == ValueTag::kFloat && std::isfinite(value.real))
+        fmt::format_to(std::back_inserter(*out), "{}", value.real);
+      else
+        *out += "null";
+      break;
+    case Kind::kString:
+    case Kind::kText:
       AppendText({reinterpret_cast<const char*>(value.data), value.size}, out);
       break;
     case Kind::kPubkey:
@@ -77,7 +85,11 @@ bool BodyReader::WriteSimple(Kind kind, TypeId id, std::string* out) {
       *out += EncodeBase58({value.data, 32});
       *out += '"';
       break;
-    case Kind::kBytes: case Kind::kBlob: case Kind::kByteArray: AppendBytes(value.data, value.size, out); break;
+    case Kind::kBytes:
+    case Kind::kBlob:
+    case Kind::kByteArray:
+      AppendBytes(value.data, value.size, out);
+      break;
     default:
       if (IsWide(kind)) *out += '"';
       *out += Integer(value);
@@ -100,10 +112,14 @@ bool BodyReader::WriteJson(TypeId id, std::string* out, int depth) {
       return type.kind == Kind::kOption || Pass(type.element, depth + 1);
     }
     case Kind::kArray:
-    case Kind::kVec: return WriteElements(type, out, depth);
-    case Kind::kMap: return WriteMap(type, out, depth);
-    case Kind::kStruct: return WriteStruct(type, out, depth);
-    case Kind::kTuple: return WriteTuple(type, out, depth);
+    case Kind::kVec:
+      return WriteElements(type, out, depth);
+    case Kind::kMap:
+      return WriteMap(type, out, depth);
+    case Kind::kStruct:
+      return WriteStruct(type, out, depth);
+    case Kind::kTuple:
+      return WriteTuple(type, out, depth);
     case Kind::kEnum: {
       const Type::Variant* variant = nullptr;
       if (!ReadVariant(type, &variant)) return false;
@@ -115,14 +131,16 @@ bool BodyReader::WriteJson(TypeId id, std::string* out, int depth) {
       *out += '}';
       return true;
     }
-    default: return Fail(DecodeError::kTooLarge);  // padding has no value
+    default:
+      return Fail(DecodeError::kTooLarge);  // padding has no value
   }
 }
 
 bool BodyReader::WriteElements(const Type& type, std::string* out, int depth) {
   const bool to_the_end = type.kind == Kind::kVec && type.prefix == 0;
   uint32_t count = type.count;
-  if (type.kind == Kind::kVec && !to_the_end && !LoadCount(type.prefix, (*types_)[type.element].min_size, &count)) return false;
+  if (type.kind == Kind::kVec && !to_the_end && !LoadCount(type.prefix, (*types_)[type.element].min_size, &count))
+    return false;
   *out += '[';
   for (uint32_t i = 0; to_the_end ? left() > 0 : i < count; ++i) {
     if (i > 0) *out += ',';
@@ -134,9 +152,11 @@ bool BodyReader::WriteElements(const Type& type, std::string* out, int depth) {
 
 bool BodyReader::WriteMap(const Type& type, std::string* out, int depth) {
   uint32_t count = 0;
-  if (!LoadCount(type.prefix, uint64_t{(*types_)[type.element].min_size} + (*types_)[type.map_value].min_size, &count)) return false;
+  if (!LoadCount(type.prefix, uint64_t{(*types_)[type.element].min_size} + (*types_)[type.map_value].min_size, &count))
+    return false;
   const Kind key_kind = (*types_)[type.element].kind;
-  const bool object = IsSimple(key_kind) && key_kind != Kind::kBytes && key_kind != Kind::kBlob && key_kind != Kind::kByteArray;
+  const bool object =
+      IsSimple(key_kind) && key_kind != Kind::kBytes && key_kind != Kind::kBlob && key_kind != Kind::kByteArray;
   *out += object ? '{' : '[';
   for (uint32_t i = 0; i < count; ++i) {
     if (i > 0) *out += ',';
@@ -191,13 +211,17 @@ bool BodyReader::WriteTuple(const Type& type, std::string* out, int depth) {
   return true;
 }
 
-BodyJson AppendBodyJson(const Program& program, TypeId body, std::span<const uint8_t> bytes, bool pad_with_zeros, std::string* out) {
+BodyJson AppendBodyJson(const Program& program, TypeId body, std::span<const uint8_t> bytes, bool pad_with_zeros,
+                        std::string* out) {
   const auto write = [&](std::span<const uint8_t> from) {
     BodyReader reader(program.types(), from);
     std::string text;
     BodyJson json;
-    if (reader.WriteJson(body, &text)) *out += text;
-    else json.result = {reader.error(), reader.offset(), false};
+    const bool read = reader.WriteJson(body, &text);
+    if (read && text.size() <= kJsonBytesMax)
+      *out += text;
+    else
+      json.result = {read ? DecodeError::kTooLarge : reader.error(), reader.offset(), false};
     json.bytes = reader.offset();
     return json;
   };

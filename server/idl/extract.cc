@@ -9,30 +9,37 @@ namespace everstate::idl {
 
 std::string_view Name(DecodeError e) {
   switch (e) {
-    case DecodeError::kNone: return "none";
-    case DecodeError::kTooShort: return "too short";
-    case DecodeError::kBadBool: return "a bool that is neither 0 nor 1";
-    case DecodeError::kBadOptionTag: return "an option tag that is neither 0 nor 1";
-    case DecodeError::kBadEnumIndex: return "an enum index out of range";
-    case DecodeError::kBadUtf8: return "a string that is not UTF-8";
-    case DecodeError::kTooLarge: return "elements without bytes, or nesting too deep";
+    case DecodeError::kNone:
+      return "none";
+    case DecodeError::kTooShort:
+      return "too short";
+    case DecodeError::kBadBool:
+      return "a bool that is neither 0 nor 1";
+    case DecodeError::kBadOptionTag:
+      return "an option tag that is neither 0 nor 1";
+    case DecodeError::kBadEnumIndex:
+      return "an enum index out of range";
+    case DecodeError::kBadUtf8:
+      return "a string that is not UTF-8";
+    case DecodeError::kTooLarge:
+      return "elements without bytes, nesting too deep, or more than 64 MiB of values";
   }
   return "unknown";
 }
 
 namespace {
 
-// In zeros every length is 0 and every option is none, so what the layout needs at least is enough, unless a length that is there
-// promises more.
+// In zeros every length is 0 and every option is none, so what the layout needs at least is enough, unless a length or
+// a variant asks for more; then it stays too short.
 size_t ZerosFor(uint32_t min_size) {
   constexpr size_t kZerosMin = 256;
   return std::max<size_t>(kZerosMin, min_size);
 }
 
-// One value into a register. Composites are encoded in `scratch` and kept in the arena; what else a value points to is in the
-// body or in the program.
-bool ReadValue(const std::vector<Type>& types, Kind kind, TypeId id, const BodyReader::Shapes& shapes, BodyReader* reader,
-               Arena* arena, std::string* scratch, Value* out) {
+// One value into a register. Composites are encoded in `scratch` and kept in the arena; what else a value points to is
+// in the body or in the program.
+bool ReadValue(const std::vector<Type>& types, Kind kind, TypeId id, const BodyReader::Shapes& shapes,
+               BodyReader* reader, Arena* arena, std::string* scratch, Value* out) {
   while (kind == Kind::kOption || kind == Kind::kFixedOption) {
     bool some = false;
     if (!reader->ReadOptionTag(types[id], &some)) return false;
@@ -83,10 +90,17 @@ DecodeResult Plan::RunOnce(std::span<const uint8_t> body, Arena* arena, Value* r
     bool ok = reader.PassBytes(step.skip);
     if (!ok) return {reader.error(), reader.offset(), false};
     switch (step.op) {
-      case Step::Op::kReadSimple: ok = reader.ReadSimple(step.kind, step.type, &registers[step.reg]); break;
-      case Step::Op::kRead: ok = read(step, &reader); break;
-      case Step::Op::kPass: ok = reader.Pass(step.type); break;
-      case Step::Op::kEnd: break;
+      case Step::Op::kReadSimple:
+        ok = reader.ReadSimple(step.kind, step.type, &registers[step.reg]);
+        break;
+      case Step::Op::kRead:
+        ok = read(step, &reader);
+        break;
+      case Step::Op::kPass:
+        ok = reader.Pass(step.type);
+        break;
+      case Step::Op::kEnd:
+        break;
       case Step::Op::kPeek: {
         BodyReader ahead = reader;
         if (!read(step, &ahead)) return {ahead.error(), ahead.offset(), false};

@@ -13,7 +13,7 @@
 
 namespace everstate::idl {
 
-// Arena: memory for values made while a block runs. Addresses stay; all is given back at once by Clear, which keeps the memory.
+// Arena: memory for values made while a block runs. Addresses stay; all is given back at once by Clear, which keeps what small ones need.
 //   Thread: one.
 class Arena {
  public:

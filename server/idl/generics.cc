@@ -80,7 +80,27 @@ class Binder {
   size_t parts_ = 0;
 };
 
+size_t BytesOf(const IdlType& type) {
+  size_t bytes = sizeof type + type.name.size();
+  for (const IdlType& arg : type.args) bytes += BytesOf(arg);
+  return bytes;
+}
+
+size_t BytesOf(const std::vector<stack::IdlField>& fields) {
+  size_t bytes = 0;
+  for (const stack::IdlField& field : fields) bytes += sizeof field + field.name.size() + BytesOf(field.type);
+  return bytes;
+}
+
 }  // namespace
+
+size_t BytesOf(const IdlTypeDef& def) {
+  size_t bytes = sizeof def + def.name.size() + BytesOf(def.fields);
+  for (const IdlTypeDef::Variant& variant : def.variants)
+    bytes += sizeof variant + variant.name.size() + BytesOf(variant.fields);
+  if (def.alias) bytes += BytesOf(*def.alias);
+  return bytes;
+}
 
 std::string TypeText(const IdlType& type) {
   std::string text = fmt::format("{}:{}:{}:{}:{}", static_cast<int>(type.kind), type.name, type.count,
@@ -95,7 +115,8 @@ std::string TypeText(const IdlType& type) {
 
 absl::StatusOr<IdlTypeDef> BindGenerics(const IdlTypeDef& def, const std::vector<IdlType>& args) {
   if (def.generics.size() != args.size()) {
-    return absl::InvalidArgumentError(fmt::format("type {} has {} generics, and {} are given", def.name, def.generics.size(), args.size()));
+    return absl::InvalidArgumentError(
+        fmt::format("type {} has {} generics, and {} are given", def.name, def.generics.size(), args.size()));
   }
   std::map<std::string, const IdlType*> bindings;
   for (size_t i = 0; i < args.size(); ++i) bindings[def.generics[i]] = &args[i];

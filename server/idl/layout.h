@@ -106,13 +106,13 @@ inline constexpr std::array<uint8_t, 8> kCpiEventTag = {0xe4, 0x45, 0xa5, 0x2e, 
 //   Thread:  immutable, any thread.
 class Program {
  public:
-  // What the IDL's layouts are, and findings of items of `idl` ("types.Mint.supply"): an unknown defined type, a type that contains itself without end, two
-  // fields of a struct with one JSON key, two accounts, instructions or events that the bytes cannot tell apart (same
-  // discriminator, or empty discriminators with equal lengths), an account with an empty discriminator whose layout is not of
-  // fixed size, an event without a type of its name, a bytemuck type with a part of no fixed size, a type beyond 16 MiB or
-  // nested deeper than 64 or with more than 4096 fields, an array of elements without bytes, more than 65,536 types, a generic
-  // that is not bound, a value to the end of the body that is not the last one. With findings the program is good for its
-  // names and for finding more of them only.
+  // What the IDL's layouts are, and findings of items of `idl` ("types.Mint.supply"): an unknown type, one that contains itself without
+  // end, one beyond 16 MiB, nested deeper than 64 or with more than 4096 fields, two fields with one JSON key, two accounts, instructions
+  // or events of one name or discriminator (or none and equal lengths), two accounts of an instruction with one name, an account without
+  // discriminator and fixed size, an event without type, a bytemuck type with a part of no fixed size, a fixed option of such a value, an
+  // array of elements without bytes, more than 65,536 types or 64 MiB of them, a generic that is not bound, a value to the end of the
+  // body that is not the last one. All at once; an item is faulty when it or a part of it has one. With findings the program is good for
+  // its names and for finding more of them only.
   static std::shared_ptr<const Program> Compile(const stack::Idl& idl, const stack::Place& place);
   // The same for whoever wants a sound program or none. Errors: InvalidArgument naming IDL, item and rule of each finding.
   static absl::StatusOr<std::shared_ptr<const Program>> Compile(const stack::Idl& idl);

@@ -7,6 +7,12 @@
 #include "server/idl/extract.h"
 
 namespace everstate::idl {
+namespace {
+
+// Structs of structs could become any number of steps; what is beyond is passed over one value at a time.
+constexpr size_t kPassStepsMax = 4096;
+
+}  // namespace
 
 // PlanCompiler: turns wanted paths into one walk over the body.
 class PlanCompiler {
@@ -31,7 +37,8 @@ class PlanCompiler {
     return wanted.path.empty() ? "the whole body" : fmt::format("field {}", fmt::join(wanted.path, "."));
   }
 
-  // Emits the steps over one value. The paths in `wanted` all lead to or into it; their first `level` segments are used up.
+  // Emits the steps over one value. The paths in `wanted` all lead to or into it; their first `level` segments are used
+  // up.
   absl::Status Walk(TypeId id, const std::vector<Plan::Wanted>& wanted, size_t level) {
     const Type& type = types_[id];
     std::vector<std::vector<Plan::Wanted>> by_field(type.fields.size());
@@ -95,7 +102,7 @@ class PlanCompiler {
     const Type& type = types_[id];
     if (type.fixed_size) {
       skip_ += *type.fixed_size;
-    } else if (type.kind == Kind::kStruct || type.kind == Kind::kTuple) {
+    } else if ((type.kind == Kind::kStruct || type.kind == Kind::kTuple) && plan_.steps_.size() < kPassStepsMax) {
       // The fixed parts at its ends join those around it. A struct that contains itself does so behind other kinds.
       for (const Type::Field& field : type.fields) Pass(field.type);
     } else {
@@ -113,7 +120,8 @@ class PlanCompiler {
       case Kind::kOption:
       case Kind::kFixedOption:
       case Kind::kVec:
-      case Kind::kArray: return GiveShapes(type.element, wanted);
+      case Kind::kArray:
+        return GiveShapes(type.element, wanted);
       case Kind::kStruct: {
         std::vector<std::string> keys;
         for (const uint16_t f : type.by_key) keys.push_back(type.fields[f].name);
@@ -127,7 +135,8 @@ class PlanCompiler {
           if (absl::Status status = GiveShapes(variant.payload, wanted); !status.ok()) return status;
         }
         break;
-      default: break;
+      default:
+        break;
     }
     for (const Type::Field& field : type.fields) {
       if (absl::Status status = GiveShapes(field.type, wanted); !status.ok()) return status;
@@ -142,7 +151,8 @@ class PlanCompiler {
   std::set<TypeId> shaped_;
 };
 
-absl::StatusOr<Plan> Plan::Compile(std::shared_ptr<const Program> program, TypeId body, std::vector<Wanted> wanted, ShapeTable* shapes) {
+absl::StatusOr<Plan> Plan::Compile(std::shared_ptr<const Program> program, TypeId body, std::vector<Wanted> wanted,
+                                   ShapeTable* shapes) {
   return PlanCompiler(std::move(program), shapes).Compile(body, std::move(wanted));
 }
 

@@ -11,10 +11,16 @@ absl::StatusOr<Idl> ParseIdl(const std::string& text, const std::string& file, c
   if (!root.IsObject()) root.Fail("an IDL is an object");
   const bool codama = root.Has("kind") && root.Has("program");
   Idl idl = codama ? ReadCodamaIdl(root) : ReadAnchorIdl(root);
-  if (!program_id.empty()) idl.program_id = program_id;
-  if (idl.program_id.empty()) root.FailAt("address", "does not say the program's id, and nobody else does");
-  else if (!DecodeBase58Key32(idl.program_id)) {
-    root.FailAt("address", fmt::format("the program id \"{}\" is not the base58 text of 32 bytes", idl.program_id));
+  const std::string_view rule = "is not the base58 text of 32 bytes";
+  if (!program_id.empty()) {
+    idl.program_id = program_id;
+    if (!DecodeBase58Key32(program_id))
+      root.Fail(fmt::format("the program id given for it, \"{}\", {}", program_id, rule));
+  } else if (idl.program_id.empty()) {
+    root.FailAt("address", "does not say the program's id, and nobody else does");
+  } else if (!DecodeBase58Key32(idl.program_id)) {
+    root.FailAt(codama ? "program.publicKey" : "address",
+                fmt::format("the program id \"{}\" {}", idl.program_id, rule));
   }
   if (!diagnostics.ok()) return diagnostics.ToStatus();
   return idl;

@@ -67,6 +67,10 @@ std::string Node::Text() const {
 std::string Node::NonEmptyText() const {
   std::string text = Text();
   if (text.empty()) Fail("must not be empty");
+  if (text.size() > kNameBytesMax) {
+    Fail(fmt::format("has {} bytes, a name at most {}", text.size(), kNameBytesMax));
+    text.clear();
+  }
   return text;
 }
 
@@ -94,7 +98,8 @@ uint64_t Node::Natural(uint64_t max) const {
 
 int64_t Node::Integer() const {
   if (value_->is_number_unsigned()) {
-    if (value_->get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX)) return static_cast<int64_t>(value_->get<uint64_t>());
+    if (value_->get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX))
+      return static_cast<int64_t>(value_->get<uint64_t>());
   } else if (value_->is_number_integer()) {
     return value_->get<int64_t>();
   }
@@ -111,16 +116,26 @@ std::vector<uint8_t> Node::Bytes() const {
 Literal Node::Constant() const {
   Literal literal;
   switch (value_->type()) {
-    case Json::value_t::boolean: literal.value = value_->get<bool>(); break;
-    case Json::value_t::number_unsigned: literal.value = value_->get<uint64_t>(); break;
+    case Json::value_t::boolean:
+      literal.value = value_->get<bool>();
+      break;
+    case Json::value_t::number_unsigned:
+      literal.value = value_->get<uint64_t>();
+      break;
     case Json::value_t::number_integer: {
       int64_t number = value_->get<int64_t>();  // "-0" comes this way too
-      if (number < 0) literal.value = number;
-      else literal.value = static_cast<uint64_t>(number);
+      if (number < 0)
+        literal.value = number;
+      else
+        literal.value = static_cast<uint64_t>(number);
       break;
     }
-    case Json::value_t::number_float: literal.value = value_->get<double>(); break;
-    case Json::value_t::string: literal.value = value_->get<std::string>(); break;
+    case Json::value_t::number_float:
+      literal.value = value_->get<double>();
+      break;
+    case Json::value_t::string:
+      literal.value = value_->get<std::string>();
+      break;
     case Json::value_t::array: {
       Literal::Array array;
       for (const Node& item : Items()) array.push_back(item.Constant());
@@ -134,7 +149,8 @@ Literal Node::Constant() const {
       literal.value = std::move(object);
       break;
     }
-    default: break;  // null
+    default:
+      break;  // null
   }
   return literal;
 }

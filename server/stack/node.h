@@ -18,12 +18,16 @@
 
 namespace everstate::stack {
 
-// Keeps the order of the file and the last of several equal keys.
-using Json = nlohmann::ordered_json;
+// Keeps the last of several equal keys. Members are ascending by key: objects that keep the order of the file are
+// searched from the front, and a file of one large object would take hours to read.
+using Json = nlohmann::json;
+
+inline constexpr size_t kNameBytesMax = 512;  // of names and paths, which are copied into whatever is named after them
 
 // Node
 //   Owns:    its place; the JSON value must outlive it.
-//   Errors:  findings of its place; the answer is then an empty value, and reading goes on. What was read of a file with findings
+//   Errors:  findings of its place; the answer is then an empty value, and reading goes on. What was read of a file
+//   with findings
 //            may be looked at to find more of them, and is no good for anything else.
 class Node {
  public:
@@ -36,14 +40,14 @@ class Node {
   bool Has(std::string_view key) const { return IsObject() && value_->contains(key); }
   const Place& place() const { return place_; }
 
-  Node At(std::string_view key) const;                    // a member that must be there (it may be null)
-  std::optional<Node> Maybe(std::string_view key) const;  // empty when missing or null
-  std::vector<Node> Items() const;                        // elements of an array
-  std::vector<Node> ItemsOf(std::string_view key) const;  // of an optional member; none when missing or null
+  Node At(std::string_view key) const;                        // a member that must be there (it may be null)
+  std::optional<Node> Maybe(std::string_view key) const;      // empty when missing or null
+  std::vector<Node> Items() const;                            // elements of an array
+  std::vector<Node> ItemsOf(std::string_view key) const;      // of an optional member; none when missing or null
   std::vector<std::pair<std::string, Node>> Members() const;  // of an object
 
   std::string Text() const;
-  std::string NonEmptyText() const;
+  std::string NonEmptyText() const;  // a name or path, of at most kNameBytesMax bytes
   std::string TextOr(std::string_view key, std::string_view fallback) const;
   bool Flag() const;
   bool FlagOr(std::string_view key, bool fallback) const;

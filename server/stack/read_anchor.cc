@@ -11,8 +11,8 @@ namespace {
 bool IsUpper(char c) { return c >= 'A' && c <= 'Z'; }
 bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
 
-// The Rust name of an instruction that the old form writes in camelCase: words begin at a capital letter behind another kind of
-// letter, or before a small one ("initializeMint2" -> "initialize_mint2", "setURIOf" -> "set_uri_of").
+// The Rust name of an instruction that the old form writes in camelCase: words begin at a capital letter behind another
+// kind of letter, or before a small one ("initializeMint2" -> "initialize_mint2", "setURIOf" -> "set_uri_of").
 std::string RustName(const std::string& camel) {
   std::string out;
   for (size_t i = 0; i < camel.size(); ++i) {
@@ -49,6 +49,10 @@ std::vector<uint8_t> ReadDiscriminant(const Node& node) {
 void ReadAccountNames(const std::vector<Node>& nodes, const std::string& group, IdlInstruction* instruction) {
   for (const Node& node : nodes) {
     const std::string name = group + node.At("name").NonEmptyText();
+    if (name.size() > kNameBytesMax) {
+      node.FailAt("name", fmt::format("with its groups has {} bytes, a name at most {}", name.size(), kNameBytesMax));
+      continue;
+    }
     if (node.Has("accounts")) {
       ReadAccountNames(node.ItemsOf("accounts"), name + ".", instruction);
       continue;
@@ -62,8 +66,10 @@ IdlInstruction ReadInstruction(const Node& node) {
   IdlInstruction instruction;
   instruction.name = node.At("name").NonEmptyText();
   std::optional<Node> discriminant = node.Maybe("discriminant");
-  if (discriminant && !node.Has("discriminator")) instruction.discriminator = ReadDiscriminant(*discriminant);
-  else instruction.discriminator = DiscriminatorOr(node, "global:" + RustName(instruction.name));
+  if (discriminant && !node.Has("discriminator"))
+    instruction.discriminator = ReadDiscriminant(*discriminant);
+  else
+    instruction.discriminator = DiscriminatorOr(node, "global:" + RustName(instruction.name));
   if (instruction.discriminator.empty()) node.FailAt("discriminator", "an instruction needs a discriminator");
   ReadAccountNames(node.ItemsOf("accounts"), "", &instruction);
   instruction.args = ReadNamedFields(node.ItemsOf("args"));
@@ -76,7 +82,8 @@ Names ReadTypes(const Node& root, Idl* idl) {
   Names names;
   for (const Node& node : root.ItemsOf("types")) {
     idl->types.push_back(ReadTypeDef(node));
-    if (!names.insert(idl->types.back().name).second) node.At("name").Fail("two types of an IDL must not have the same name");
+    if (!names.insert(idl->types.back().name).second)
+      node.At("name").Fail("two types of an IDL must not have the same name");
   }
   return names;
 }
@@ -116,8 +123,9 @@ Idl ReadAnchorIdl(const Node& root) {
   ReadAccounts(root, ReadTypes(root, &idl), &idl);
   for (const Node& node : root.At("instructions").Items()) idl.instructions.push_back(ReadInstruction(node));
   ReadEvents(root, &idl);
-  const bool one_byte = !idl.instructions.empty() && std::all_of(idl.instructions.begin(), idl.instructions.end(),
-                                                                [](const auto& i) { return i.discriminator.size() == 1; });
+  const bool one_byte =
+      !idl.instructions.empty() && std::all_of(idl.instructions.begin(), idl.instructions.end(),
+                                               [](const auto& i) { return i.discriminator.size() == 1; });
   idl.discriminant_size = one_byte ? 1 : 8;
   return idl;
 }

@@ -1,4 +1,7 @@
-// IDL files of Codama: a tree of nodes, each with its kind. What has no counterpart in the model is refused by its kind.
+// IDL files of Codama: a tree of nodes, each with its kind. What has no counterpart in the model is refused by its
+// kind.
+#include <set>
+
 #include "absl/strings/escaping.h"
 #include "server/base/base58.h"
 #include "server/stack/read.h"
@@ -8,19 +11,31 @@ namespace {
 
 using Kind = IdlType::Kind;
 
-constexpr Word<Kind> kNumbers[] = {{"u8", Kind::kU8},   {"u16", Kind::kU16},   {"u32", Kind::kU32}, {"u64", Kind::kU64},
-                                   {"u128", Kind::kU128}, {"i8", Kind::kI8},   {"i16", Kind::kI16}, {"i32", Kind::kI32},
-                                   {"i64", Kind::kI64}, {"i128", Kind::kI128}, {"f32", Kind::kF32}, {"f64", Kind::kF64}};
+constexpr Word<Kind> kNumbers[] = {{"u8", Kind::kU8},     {"u16", Kind::kU16},   {"u32", Kind::kU32},
+                                   {"u64", Kind::kU64},   {"u128", Kind::kU128}, {"i8", Kind::kI8},
+                                   {"i16", Kind::kI16},   {"i32", Kind::kI32},   {"i64", Kind::kI64},
+                                   {"i128", Kind::kI128}, {"f32", Kind::kF32},   {"f64", Kind::kF64}};
 
 std::string KindOf(const Node& node) { return node.At("kind").NonEmptyText(); }
 
 uint8_t BytesOf(Kind number) {
   switch (number) {
-    case Kind::kU8: case Kind::kI8: return 1;
-    case Kind::kU16: case Kind::kI16: return 2;
-    case Kind::kU32: case Kind::kI32: case Kind::kF32: return 4;
-    case Kind::kU64: case Kind::kI64: case Kind::kF64: return 8;
-    default: return 16;
+    case Kind::kU8:
+    case Kind::kI8:
+      return 1;
+    case Kind::kU16:
+    case Kind::kI16:
+      return 2;
+    case Kind::kU32:
+    case Kind::kI32:
+    case Kind::kF32:
+      return 4;
+    case Kind::kU64:
+    case Kind::kI64:
+    case Kind::kF64:
+      return 8;
+    default:
+      return 16;
   }
 }
 
@@ -36,7 +51,12 @@ class CodamaReader {
     const Node program = root.At("program");
     idl_.name = program.At("name").NonEmptyText();
     idl_.program_id = program.At("publicKey").Text();
-    for (const Node& node : program.ItemsOf("definedTypes")) Define(node.At("name").NonEmptyText(), node.At("type"));
+    std::set<std::string> names;
+    for (const Node& node : program.ItemsOf("definedTypes")) {
+      const std::string name = node.At("name").NonEmptyText();
+      if (!names.insert(name).second) node.FailAt("name", "two types of an IDL must not have the same name");
+      Define(name, node.At("type"));
+    }
     for (const Node& node : program.ItemsOf("accounts")) Account(node);
     for (const Node& node : program.ItemsOf("instructions")) Instruction(node);
     for (const Node& node : program.ItemsOf("events")) Event(node);
@@ -107,7 +127,8 @@ class CodamaReader {
     if (std::optional<Node> size = node.Maybe("size")) def->tag_bytes = PrefixBytes(*size);
     for (const Node& variant : node.At("variants").Items()) {
       IdlTypeDef::Variant out{variant.At("name").NonEmptyText(), {}};
-      if (std::optional<Node> number = variant.Maybe("discriminator"); number && number->Natural(UINT32_MAX) != def->variants.size()) {
+      if (std::optional<Node> number = variant.Maybe("discriminator");
+          number && number->Natural(UINT32_MAX) != def->variants.size()) {
         number->Fail("variants are numbered from 0 here");
       }
       const std::string kind = KindOf(variant);
@@ -115,7 +136,8 @@ class CodamaReader {
         for (Member& member : Members(Struct(variant.At("struct")))) out.fields.push_back(std::move(member.field));
       } else if (kind == "enumTupleVariantTypeNode") {
         const Node tuple = variant.At("tuple");
-        if (KindOf(tuple) != "tupleTypeNode") tuple.Fail(fmt::format("{} where only a tupleTypeNode can be", KindOf(tuple)));
+        if (KindOf(tuple) != "tupleTypeNode")
+          tuple.Fail(fmt::format("{} where only a tupleTypeNode can be", KindOf(tuple)));
         for (const Node& item : tuple.ItemsOf("items")) out.fields.push_back({"", Type(item)});
       } else if (kind != "enumEmptyVariantTypeNode") {
         variant.Fail(fmt::format("{} is not supported", kind));
@@ -143,12 +165,15 @@ class CodamaReader {
   // A constant as bytes; empty when it is of a kind that no discriminator has.
   std::vector<uint8_t> Constant(const Node& node, const IdlType& type) {
     const std::string kind = KindOf(node);
-    if (kind == "numberValueNode" && type.kind <= Kind::kI64 && type.kind != Kind::kU128 && node.At("number").IsNumber()) {
+    if (kind == "numberValueNode" && type.kind <= Kind::kI64 && type.kind != Kind::kU128 &&
+        node.At("number").IsNumber()) {
       // Only small natural numbers discriminate; another default says nothing about that.
       std::vector<uint8_t> bytes(BytesOf(type.kind));
       const Literal literal = node.At("number").Constant();
       const uint64_t* value = std::get_if<uint64_t>(&literal.value);
       if (value == nullptr) return {};
+      if (bytes.size() < 8 && *value >> (8 * bytes.size()) != 0)
+        node.FailAt("number", fmt::format("does not fit {} bytes", bytes.size()));
       for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(*value >> (8 * i));
       return bytes;
     }
@@ -176,7 +201,8 @@ class CodamaReader {
     if (kind == "numberTypeNode") return Number(node);
     if (kind == "publicKeyTypeNode") return Named(Kind::kPubkey);
     if (kind == "booleanTypeNode") {
-      if (std::optional<Node> size = node.Maybe("size"); size && PrefixBytes(*size) != 1) size->Fail("a bool has one byte here");
+      if (std::optional<Node> size = node.Maybe("size"); size && PrefixBytes(*size) != 1)
+        size->Fail("a bool has one byte here");
       return Named(Kind::kBool);
     }
     if (kind == "stringTypeNode" || kind == "bytesTypeNode") return ToTheEnd(node, kind);
@@ -191,7 +217,8 @@ class CodamaReader {
       type.name = node.At("name").NonEmptyText();
       return type;
     }
-    if (kind == "dateTimeTypeNode" || kind == "amountTypeNode" || kind == "solAmountTypeNode") return Number(node.At("number"));
+    if (kind == "dateTimeTypeNode" || kind == "amountTypeNode" || kind == "solAmountTypeNode")
+      return Number(node.At("number"));
     node.Fail(fmt::format("{} is not supported", kind));
     return {};
   }
@@ -199,14 +226,16 @@ class CodamaReader {
   IdlType ToTheEnd(const Node& node, const std::string& kind) {
     IdlType type = Named(kind == "bytesTypeNode" ? Kind::kBytes : Kind::kString);
     type.prefix_bytes = uint8_t{0};
-    if (type.kind == Kind::kString && node.TextOr("encoding", "utf8") != "utf8") node.At("encoding").Fail("a string is utf8 here");
+    if (type.kind == Kind::kString && node.TextOr("encoding", "utf8") != "utf8")
+      node.At("encoding").Fail("a string is utf8 here");
     return type;
   }
 
   IdlType SizePrefixed(const Node& node) {
     const Node inner = node.At("type");
     const std::string kind = KindOf(inner);
-    if (kind != "stringTypeNode" && kind != "bytesTypeNode") inner.Fail(fmt::format("{} with a length in front is not supported", kind));
+    if (kind != "stringTypeNode" && kind != "bytesTypeNode")
+      inner.Fail(fmt::format("{} with a length in front is not supported", kind));
     IdlType type = ToTheEnd(inner, kind);
     type.prefix_bytes = PrefixBytes(node.At("prefix"));
     return type;
@@ -257,12 +286,15 @@ class CodamaReader {
       const std::string kind = KindOf(node);
       if (kind == "sizeDiscriminatorNode") continue;  // what has nothing else is known by its layout's length
       std::optional<Node> offset = node.Maybe("offset");
-      if ((offset ? offset->Natural(UINT32_MAX) : 0) != out.size()) node.Fail("a discriminator must be at the beginning");
+      if ((offset ? offset->Natural(UINT32_MAX) : 0) != out.size())
+        node.Fail("a discriminator must be at the beginning");
       std::vector<uint8_t> bytes;
       if (kind == "fieldDiscriminatorNode") {
         const std::string name = node.At("name").NonEmptyText();
-        if (members->empty() || members->front().field.name != name) node.Fail(fmt::format("{} is not the first field", name));
-        else bytes = members->front().constant;
+        if (members->empty() || members->front().field.name != name)
+          node.Fail(fmt::format("{} is not the first field", name));
+        else
+          bytes = members->front().constant;
       } else if (kind == "constantDiscriminatorNode") {
         const Node constant = node.At("constant");
         bytes = Constant(constant.At("value"), Type(constant.At("type")));
@@ -271,8 +303,10 @@ class CodamaReader {
       }
       if (bytes.empty()) node.Fail("a discriminator needs a constant");
       const bool is_member = !members->empty() && members->front().constant == bytes;
-      if (is_member) members->erase(members->begin());
-      else if (!body_begins_after) node.Fail("a constant that is no field is not supported");
+      if (is_member)
+        members->erase(members->begin());
+      else if (!body_begins_after)
+        node.Fail("a constant that is no field is not supported");
       out.insert(out.end(), bytes.begin(), bytes.end());
     }
     return out;

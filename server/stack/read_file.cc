@@ -14,7 +14,8 @@ namespace {
 constexpr size_t kFileBytesMax = 64u << 20;
 constexpr size_t kDepthMax = 128;
 
-// The parser's own words, without its error number, and without the bytes of the file that it quotes when they are no text.
+// The parser's own words, without its error number, and without the bytes of the file that it quotes when they are no
+// text.
 std::string ParserMessage(std::string_view what) {
   if (size_t end = what.find("] "); end != std::string_view::npos) what.remove_prefix(end + 2);
   std::string message(what.substr(0, 200));
@@ -36,10 +37,11 @@ absl::Status FileError(const std::string& file, int error) {
 absl::StatusOr<Json> ParseJson(const std::string& text, const std::string& file, std::string_view what) {
   if (text.size() > kFileBytesMax) {
     return absl::InvalidArgumentError(
-        fmt::format("{}: top level: {} bytes, {} has at most {}", file, text.size(), what, kFileBytesMax));
+        fmt::format("{}: top level: larger than {} bytes, which is the most that {} has", file, kFileBytesMax, what));
   }
   if (text.starts_with("\xef\xbb\xbf")) {
-    return absl::InvalidArgumentError(fmt::format("{}: top level: begins with a byte order mark (RFC 8259 §8.1)", file));
+    return absl::InvalidArgumentError(
+        fmt::format("{}: top level: begins with a byte order mark (RFC 8259 §8.1)", file));
   }
   if (size_t depth = JsonDepth(text); depth > kDepthMax) {
     return absl::InvalidArgumentError(

@@ -2,6 +2,7 @@
 """`everstate check`: what a stack is, or everything that is wrong with it at once; and that `serve` says the same."""
 
 import json
+import os
 import subprocess
 import unittest
 
@@ -24,13 +25,20 @@ def plant(stack):
     first["handlers"][0]["mappings"][2]["population"] = "Sometimes"
     first["handlers"][1]["mappings"][1]["source"]["FromSource"]["path"]["segments"] = ["data", "nothing"]
     second["resolver_specs"] = [{"resolver": "token", "input_value": "a", "extracts": [{"target_path": "meta"}]}]
-    stack["idls"][0]["instructions"][7]["args"][0]["type"] = "Missing"
+    idl = stack["idls"][0]
+    idl["instructions"][7]["args"][0]["type"] = "Missing"
+    # Two of the sizes of types, in what nobody else uses.
+    idl["events"] = [{"name": name, "discriminator": [i] * 8} for i, name in enumerate(("Endless", "Large"))]
+    for name, type in (("Endless", {"defined": "Endless"}), ("Large", {"array": ["u64", 3 << 20]})):
+        idl["types"].append({"name": name, "type": {"kind": "struct", "fields": [{"name": "inside", "type": type}]}})
     return {
         "ast_version": "invalid",
         "entities[0].handlers[0].mappings[2].population": "invalid",
         "entities[0].handlers[1].mappings[1].source.FromSource.path": "invalid",
         "entities[1].resolver_specs[0]": "unsupported",
         "idls[0].instructions.mint_to.amount": "invalid",
+        "idls[0].types.Endless": "invalid",
+        "idls[0].types.Large.inside": "invalid",
     }
 
 
@@ -90,6 +98,21 @@ class CheckTest(harness.EndToEndTest):
             self.assertIn(words, text)
             findings = json.loads(check("--json", file)[1])["findings"]
             self.assertEqual([(f["path"], f["kind"]) for f in findings], [("", "invalid")])
+
+    def test_a_file_may_have_any_name(self):
+        for content, code in ((STACK.read_bytes(), 0), (b"{", 2)):
+            file = os.path.join(os.fsencode(self.folder), b"\xff.json")
+            with open(file, "wb") as out:
+                out.write(content)
+            done = subprocess.run([EVERSTATE, "check", "--json", file], capture_output=True, timeout=60)
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertTrue(json.loads(done.stdout)["file"].endswith("\ufffd.json"))
+
+    def test_what_could_not_be_written_is_no_success(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([EVERSTATE, "check", STACK], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("standard output cannot be written", done.stderr)
 
     def test_real_stacks_check_or_name_what_is_not_supported(self):
         for name in ("SplStream", "PumpStream", "OreStream"):

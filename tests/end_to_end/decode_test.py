@@ -216,6 +216,39 @@ class Command(unittest.TestCase):
         self.assertIn("cut.updates", result.stderr)
         self.assertTrue(result.stdout and whole.stdout.startswith(result.stdout))
 
+    def test_all_that_is_wrong_with_a_stacks_idls_is_named_with_its_place(self):
+        stack = json.loads(STACK.read_text())
+        other = copy.deepcopy(stack["idls"][0])
+        other["name"] = "other"
+        for idl in (stack["idls"][0], other):
+            idl["instructions"][7]["args"][0]["type"] = "Missing"
+        stack["idls"].append(other)
+        stack["program_ids"].append(stack["program_ids"][0])
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "faulty.stack.json"
+            file.write_text(json.dumps(stack))
+            result = run("--stack", file, RECORDING)
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+            for i in range(2):
+                self.assertIn(f"{file}: idls[{i}].instructions.mint_to.amount: type Missing is not defined", result.stderr)
+            # The same of a file of its own.
+            file = Path(folder) / "faulty.json"
+            file.write_text(json.dumps(dict(other, address=stack["program_ids"][0])))
+            self.assertIn(f"{file}: instructions.mint_to.amount: type Missing is not defined", run("--idl", file, RECORDING).stderr)
+
+    def test_several_idls_of_one_program_add_up(self):
+        stack = json.loads(STACK.read_text())
+        whole = stack["idls"][0]
+        half = dict(whole, name="half", instructions=whole["instructions"][:4], accounts=[], events=[])
+        stack["idls"], stack["program_ids"] = [half, whole], stack["program_ids"] * 2
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "two.stack.json"
+            file.write_text(json.dumps(stack))
+            lines = decode("--stack", file, RECORDING)
+        expected = decode("--stack", STACK, RECORDING)
+        self.assertEqual([dict(line, program=None) for line in lines], [dict(line, program=None) for line in expected])
+        self.assertEqual({line.get("program") for line in lines}, {None, "half", whole["name"]})
+
     def test_what_it_needs_to_know_is_named(self):
         for args, words in (((RECORDING,), "one of --stack, --idl and --raw"),
                             (("--idl", "nowhere.json", RECORDING), "nowhere.json"),

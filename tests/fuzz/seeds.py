@@ -243,7 +243,32 @@ def blocks():
     yield bytes([1 << 5, 1, 2, 1, 1, 1]) + struct.pack("<H", len(data)) + data
 
 
+def doubling(depth, leaf, **more):
+    """Types that hold the next one twice each: few words, and 2^depth values."""
+    return [dict(name=f"T{i}", type={"kind": "struct", "fields": [
+        {"name": name, "type": {"defined": {"name": f"T{i + 1}"}} if i + 1 < depth else leaf} for name in "ab"]}, **more) for i in range(depth)]
+
+
+def large_idls():
+    """Few words that multiply."""
+    def idl(types, argument, **more):
+        return text({"address": TOKEN, "metadata": {"name": "n"}, "types": types, **more, "instructions": [
+            {"name": "i", "discriminator": [1], "accounts": [], "args": [{"name": "x", "type": argument}]}]})
+    first = {"defined": {"name": "T0"}}
+    yield "bytemuck-doubling", idl(doubling(60, "u8", serialization="bytemuckunsafe"), "u8", accounts=[{"name": "T0", "discriminator": [1]}])
+    yield "plan-doubling", idl(doubling(20, {"option": "u8"}), first)
+    generic = {"generic": "T"}
+    def of(name, *types):
+        return {"defined": {"name": name, "generics": [{"kind": "type", "type": type} for type in types]}}
+    def struct(name, types):
+        return {"name": name, "generics": [{"kind": "type", "name": "T"}],
+                "type": {"kind": "struct", "fields": [{"name": f"f{i}", "type": type} for i, type in enumerate(types)]}}
+    yield "generics-branching", idl([struct("G", [of("G", {"vec": generic}), of("G", {"option": generic})])], of("G", "u8"))
+    yield "generics-doubling", idl([struct("G", [of("G", of("P", generic)), generic]), struct("P", [generic, generic])], of("G", "u8"))
+
+
 def idls():
+    yield from (idl for _, idl in large_idls())
     for file in sorted((HERE / "idls").glob("*.json")):
         idl = json.loads(file.read_text())
         yield text(idl)

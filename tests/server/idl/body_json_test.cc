@@ -213,7 +213,15 @@ TEST(BodyJson, WhatWouldFillAllMemoryIsRefused) {
   more.erase(more.begin());
   const stack::Idl idl = BodyIdl({{"x", Of(TypeKind::kVec, {Named("More")})}},
                                  {StructDef("Nothing", {}), StructDef("Many", many), StructDef("More", more)});
-  EXPECT_EQ(Write(idl, Bytes({5, 0, 0, 0, 1, 2, 3, 4, 5})).text, "elements without bytes, or nesting too deep");
+  EXPECT_EQ(Write(idl, Bytes({5, 0, 0, 0, 1, 2, 3, 4, 5})).text, "elements without bytes, nesting too deep, or more than 64 MiB of values");
+}
+
+TEST(BodyJson, ATextIsNeverLargerThanItsBound) {
+  const std::string bytes(20 << 20, '\xff');  // four characters each
+  stack::IdlType rest = Plain(TypeKind::kBytes);
+  const Written written = Write(BodyIdl({{"x", Prefixed(rest, 0)}}), bytes);
+  EXPECT_EQ(written.json.result.error, DecodeError::kTooLarge);
+  EXPECT_EQ(written.text, Name(DecodeError::kTooLarge));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <cstddef>
 #include <cstring>
@@ -160,7 +161,7 @@ TEST(Plan, TypesMayContainThemselvesBehindAList) {
             Json::parse(R"({"v":1,"c":[{"v":2,"c":[]},{"v":3,"c":[]}]})"));
   std::string deep;
   for (int i = 0; i < 1000; ++i) deep += Bytes({1, 1, 0, 0, 0});
-  EXPECT_EQ(ReadBody(idl, {"t"}, deep), "elements without bytes, or nesting too deep");
+  EXPECT_EQ(ReadBody(idl, {"t"}, deep), "elements without bytes, nesting too deep, or more than 64 MiB of values");
 }
 
 TEST(Plan, FloatsThatAreNoNumbersAreNull) {
@@ -226,6 +227,21 @@ TEST(Bytemuck, UnsafeHasNaturalAlignment) {
 TEST(Bytemuck, SafeHasNoPadding) {
   const auto program = Compile(NaturalIdl(stack::Serialization::kBytemuck));
   EXPECT_EQ(program->types()[program->accounts()[0].body].fixed_size, 1u + 8 + 6 + 2 * 5 + 32 + 16 + 1);
+}
+
+// An account that grows from block to block needs a little more each time.
+TEST(Arena, ValuesThatGrowLeaveNothingBehind) {
+  const auto held = [] {
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  Arena arena;
+  const size_t before = held();
+  for (size_t round = 0; round < 1000; ++round) {
+    arena.Clear();
+    (void)arena.Allocate((200 << 10) + (round << 10));
+  }
+  EXPECT_LT(held() - before, size_t{8} << 20);
 }
 
 TEST(Arena, KeepsAddressesAndMemory) {

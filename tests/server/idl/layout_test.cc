@@ -130,7 +130,29 @@ TEST(Refused, WhatTheBytesCannotTellApart) {
   instruction.name = "i";
   instruction.discriminator = {1};
   idl.instructions = {instruction, instruction};
-  ExpectRefused(idl, "instructions.i", "discriminator of another");
+  idl.instructions[1].name = "j";
+  ExpectRefused(idl, "instructions.j", "discriminator of another");
+}
+
+// A stack asks for all of these by name.
+TEST(Refused, WhatNamesCannotTellApart) {
+  stack::Idl idl = EmptyIdl();
+  idl.accounts = {Account("A", {1}), Account("A", {2})};
+  ExpectRefused(idl, "accounts.A", "has the name of another one");
+  idl.accounts.clear();
+  stack::IdlInstruction instruction;
+  instruction.name = "claim_sol";
+  instruction.discriminator = {1};
+  idl.instructions = {instruction, instruction};
+  idl.instructions[1].name = "claimSol";
+  idl.instructions[1].discriminator = {2};
+  ExpectRefused(idl, "instructions.claimSol", "has the name of another one");
+  idl.instructions.resize(1);
+  idl.instructions[0].accounts = {"payer", "mint", "payer"};
+  ExpectRefused(idl, "instructions.claim_sol", "has two accounts called payer");
+  idl.instructions.clear();
+  idl.events = {{"E", {1}, std::vector<stack::IdlField>()}, {"E", {2}, std::vector<stack::IdlField>()}};
+  ExpectRefused(idl, "events.E", "has the name of another one");
 }
 
 TEST(Refused, TypesThatCannotBe) {

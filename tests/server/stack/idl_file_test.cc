@@ -96,7 +96,9 @@ TEST(AnchorFile, ErrorsNameFilePathAndRule) {
   EXPECT_THAT(ErrorOf("[]"), HasSubstr("t.json: top level: an IDL is an object"));
   EXPECT_THAT(ErrorOf("{}"), HasSubstr("t.json: instructions: is required and missing"));
   EXPECT_THAT(std::string(ParseIdl(R"({"instructions":[]})", "t.json", "").status().message()), HasSubstr("does not say the program's id"));
-  EXPECT_THAT(std::string(ParseIdl(R"({"instructions":[]})", "t.json", "0OIl").status().message()), HasSubstr("\"0OIl\" is not the base58 text"));
+  EXPECT_THAT(std::string(ParseIdl(R"({"instructions":[]})", "t.json", "0OIl").status().message()), HasSubstr("t.json: top level: the program id given for it, \"0OIl\", is not the base58 text"));
+  EXPECT_THAT(std::string(ParseIdl(R"({"instructions":[],"address":"0OIl"})", "t.json", "").status().message()),
+              HasSubstr("t.json: address: the program id \"0OIl\" is not the base58 text"));
   EXPECT_THAT(ErrorOf(R"({"instructions":[],"types":[{"name":"A","type":{"kind":"union"}}]})"),
               HasSubstr("types[0].type.kind: \"union\" is not one of struct, enum, type, alias"));
   EXPECT_THAT(ErrorOf(R"({"instructions":[{"name":"a","args":[{"name":"x","type":{"tuple":["u8"]}}]}]})"),
@@ -112,6 +114,12 @@ std::string Codama(const std::string& type, const std::string& discriminators = 
     {"kind":"instructionNode","name":"go","accounts":[{"name":"a","isOptional":true}],"discriminators":)" + discriminators + R"(,"arguments":[
       {"name":"d","type":{"kind":"numberTypeNode","format":"u16","endian":"le"},"defaultValue":{"kind":"numberValueNode","number":258}},
       {"name":"x","type":)" + type + "}]}]}}";
+}
+
+TEST(AnchorFile, NamesOfAccountsInGroupsAreBounded) {
+  std::string group = R"({"name":"a"})";
+  for (int i = 0; i < 60; ++i) group = R"({"name":"a_group_of_accounts","accounts":[)" + group + "]}";
+  EXPECT_THAT(ErrorOf(R"({"instructions":[{"name":"i","args":[],"accounts":[)" + group + "]}]}"), HasSubstr("with its groups has 519 bytes, a name at most 512"));
 }
 
 TEST(CodamaFile, NodesBecomeTypes) {
@@ -140,6 +148,14 @@ TEST(CodamaFile, WhatTheModelCannotSayIsRefusedByItsKind) {
   EXPECT_THAT(ErrorOf(Codama(R"({"kind":"publicKeyTypeNode"})", "[]")), HasSubstr("an instruction needs a discriminator"));
   EXPECT_THAT(ErrorOf(Codama(R"({"kind":"publicKeyTypeNode"})", R"([{"kind":"fieldDiscriminatorNode","name":"x","offset":0}])")),
               HasSubstr("discriminators[0]: x is not the first field"));
+  std::string large = Codama(R"({"kind":"publicKeyTypeNode"})");
+  large.replace(large.find(":258}"), 4, ":65536");
+  EXPECT_THAT(ErrorOf(large), HasSubstr("arguments[0].defaultValue.number: does not fit 2 bytes"));
+  EXPECT_THAT(ErrorOf(R"({"kind":"rootNode","program":{"name":"c","publicKey":"0","definedTypes":[
+    {"name":"t","type":{"kind":"publicKeyTypeNode"}},{"name":"t","type":{"kind":"booleanTypeNode"}}]}})"),
+              HasSubstr("t.json: program.definedTypes[1].name: two types of an IDL must not have the same name"));
+  EXPECT_THAT(std::string(ParseIdl(R"({"kind":"rootNode","program":{"name":"c","publicKey":"0"}})", "t.json", "").status().message()),
+              HasSubstr("t.json: program.publicKey: the program id \"0\" is not the base58 text"));
   EXPECT_THAT(ErrorOf(Codama(R"({"kind":"publicKeyTypeNode"})", R"([{"kind":"fieldDiscriminatorNode","name":"d","offset":4}])")),
               HasSubstr("a discriminator must be at the beginning"));
 }

@@ -123,10 +123,21 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(StackLimits, DepthAndSizeAndMarks) {
   const std::string deep = std::string(200, '[') + std::string(200, ']');
   EXPECT_THAT(std::string(ParseStack(deep, "f").status().message()), HasSubstr("200 levels"));
-  EXPECT_THAT(std::string(ParseStack(std::string(100'000'000, ' '), "f").status().message()), HasSubstr("100000000 bytes"));
+  EXPECT_THAT(std::string(ParseStack(std::string(100'000'000, ' '), "f").status().message()), HasSubstr("larger than 67108864 bytes, which is the most that a stack has"));
   EXPECT_THAT(std::string(ParseStack("\xef\xbb\xbf{}", "f").status().message()), HasSubstr("byte order mark"));
   EXPECT_THAT(std::string(ParseStack("{\"a\": \x80}", "f").status().message()), HasSubstr("is not JSON"));
   EXPECT_THAT(std::string(ParseStack("[]", "f").status().message()), HasSubstr("must be an object"));
+  EXPECT_THAT(std::string(ParseStack("{\"stack_name\":\"" + std::string(513, 'n') + "\"}", "f").status().message()),
+              HasSubstr("f: stack_name: has 513 bytes, a name at most 512"));
+}
+
+// Reading takes time in proportion to the file, also when it is one object of many members.
+TEST(StackLimits, AWideObjectIsReadLikeAnyOther) {
+  std::string text = "{\"stack_name\":\"Wide\",\"entities\":[]";
+  for (int i = 0; i < 300'000; ++i) text += ",\"member" + std::to_string(i) + "\":0";
+  const auto stack = ParseStack(text + ",\"stack_name\":\"Last\"}", "f");
+  ASSERT_TRUE(stack.ok()) << stack.status();
+  EXPECT_EQ((*stack)->name, "Last");
 }
 
 }  // namespace
