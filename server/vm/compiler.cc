@@ -6,6 +6,12 @@
 #include "server/vm/expression.h"
 
 namespace everstate::vm {
+namespace {
+
+// What the program numbers with 16 bits: IDLs, their layouts, an instruction's accounts, an entity's indexes.
+constexpr size_t kNumberMax = std::numeric_limits<uint16_t>::max();
+
+}  // namespace
 
 Compiler::Compiler(const stack::Stack& stack, stack::Diagnostics* diagnostics)
     : stack_(stack),
@@ -15,6 +21,10 @@ Compiler::Compiler(const stack::Stack& stack, stack::Diagnostics* diagnostics)
       constants_(program_.get(), &shapes_) {}
 
 std::unique_ptr<Program> Compiler::Compile() {
+  if (stack_.idls.size() > kNumberMax) {
+    (void)root_.At("idls").Unsupported("a stack of more than 65,535 IDLs");
+    return nullptr;
+  }
   CompileIdls();
   std::vector<Working> entities(stack_.entities.size());
   for (size_t i = 0; i < entities.size(); ++i) {
@@ -28,7 +38,13 @@ std::unique_ptr<Program> Compiler::Compile() {
 
 void Compiler::CompileIdls() {
   for (size_t i = 0; i < stack_.idls.size(); ++i) {
-    auto layouts = idl::Program::Compile(stack_.idls[i], root_.At("idls", i));
+    const Place place = root_.At("idls", i);
+    auto layouts = idl::Program::Compile(stack_.idls[i], place);
+    const bool accounts = std::any_of(layouts->instructions().begin(), layouts->instructions().end(),
+                                      [](const auto& layout) { return layout.accounts.size() > kNumberMax; });
+    if (accounts || layouts->accounts().size() > kNumberMax || layouts->instructions().size() > kNumberMax ||
+        layouts->events().size() > kNumberMax)
+      (void)place.Unsupported("an IDL with a list of more than 65,535 names");
     auto none = [](size_t n) { return std::vector<int>(n, -1); };
     program_->idls.push_back({layouts, none(layouts->accounts().size()), none(layouts->instructions().size()),
                               none(layouts->events().size())});
@@ -122,6 +138,8 @@ void Compiler::Refusals(Working* entity, const Place& place) const {
     if (!spec.lookup_indexes[i].temporal_field) continue;
     (void)place.At("identity.lookup_indexes", i).At("temporal_field").Unsupported("a temporal index");
   }
+  if (spec.lookup_indexes.size() > kNumberMax)
+    (void)place.At("identity.lookup_indexes").Unsupported("an entity of more than 65,535 lookup indexes");
 }
 
 bool Compiler::Working::Indexes(const std::string& path) const {
@@ -232,19 +250,31 @@ std::vector<ViewDef> Compiler::Views() const {
   return views;
 }
 
+// Whether the numbers of all that was compiled fit; with a finding when they do not.
+bool Compiler::Numbered() {
+  auto too_many = [](size_t n) { return n > static_cast<size_t>(std::numeric_limits<int16_t>::max()); };
+  bool much = too_many(program_->constants.size()) || too_many(program_->conditions.size()) ||
+              too_many(program_->builds.size()) || too_many(program_->names.size());
+  for (const EventCompiler& event : events_) {
+    const EventCode& code = event.code();
+    much |= code.registers_end >= kNoReg || too_many(code.handlers.size() + code.hooks.size());
+    program_->registers_end = std::max(program_->registers_end, code.registers_end);
+  }
+  if (much) {
+    (void)root_.Unsupported(
+        "a stack of more than 32,767 constants, conditions, objects or names, or registers, handlers and hooks of one "
+        "event");
+  }
+  return !much;
+}
+
 void Compiler::Finish(std::vector<Working> entities) {
   std::vector<ViewDef> views = Views();
   if (!diagnostics_->ok()) return;  // what follows needs all of it
+  if (!Numbered()) return;
   for (EventCompiler& event : events_) {
     if (absl::Status status = event.Finish(root_.At("idls", event.code().id.idl)); !status.ok()) return;
-    program_->registers_end = std::max(program_->registers_end, event.code().registers_end);
     program_->events.push_back(std::move(event.code()));
-  }
-  auto too_many = [](size_t n) { return n > static_cast<size_t>(std::numeric_limits<int16_t>::max()); };
-  if (too_many(program_->constants.size()) || too_many(program_->conditions.size()) ||
-      too_many(program_->builds.size()) || too_many(program_->names.size()) || program_->registers_end >= kNoReg) {
-    (void)root_.Unsupported("a stack of more than 32,767 constants, conditions, objects, names or registers");
-    return;
   }
   std::vector<std::pair<std::string, std::vector<FieldDef>>> fields;
   for (const Working& entity : entities) {

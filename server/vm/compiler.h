@@ -63,7 +63,7 @@ class Compiler {
   FieldId DeclareMapping(Working* entity, const stack::Mapping& mapping, const Place& place) const;
   absl::StatusOr<Op> CompileMapping(Working* entity, FieldId field, const stack::Mapping& mapping, EventCompiler* event,
                                     const Place& place);
-  absl::StatusOr<SourceCode> CompileMappingSource(const Working& entity, const stack::Mapping& mapping,
+  absl::StatusOr<SourceCode> CompileMappingSource(const Working& entity, OpCode code, const stack::Mapping& mapping,
                                                   EventCompiler* event, const Place& place);
   absl::Status CompileGates(const stack::Mapping& mapping, EventCompiler* event, const Place& place, Op* op);
   absl::Status CompileWhen(const std::string& type, const EventCompiler& event, const Place& place, Op* op);
@@ -86,8 +86,10 @@ class Compiler {
   absl::Status CompileMembers(const std::vector<stack::MappingSource::FromSource>& members, EventCompiler* event,
                               const Place& place, Build* build);
   absl::StatusOr<int16_t> CompileCondition(const stack::Condition& condition, EventCompiler* event, const Place& place);
+  absl::StatusOr<int16_t> CompileParsed(const stack::Condition& condition, EventCompiler* event, const Place& place);
 
   std::vector<ViewDef> Views() const;
+  bool Numbered();
   void Finish(std::vector<Working> entities);
   uint16_t Name(const std::string& name);
 

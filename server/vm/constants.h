@@ -1,7 +1,6 @@
 // Constants of a stack as registers.
 #pragma once
 
-#include "absl/status/statusor.h"
 #include "server/idl/layout.h"
 #include "server/vm/program.h"
 

@@ -14,8 +14,8 @@
 namespace everstate::vm {
 
 // EventCompiler: collects what handlers want of one event and turns it into loads.
-//   Errors: findings of the place: a path that the event does not have; unsupported are one into what only the reference's
-//           internals have ("__update_context.…"), and one that holds a map.
+//   Errors: findings of the place: a path that the event does not have; unsupported are one into what only the
+//           reference's internals have ("__update_context.…"), and one that holds a map.
 class EventCompiler {
  public:
   EventCompiler(std::string type, const EventId& id, std::shared_ptr<const idl::Program> layouts,
@@ -43,7 +43,7 @@ class EventCompiler {
   absl::StatusOr<Loaded> LoadInstructionAccount(const std::string& name, const Place& place);
   absl::StatusOr<Loaded> LoadAllAccounts(const Place& place);
   absl::StatusOr<Loaded> LoadWhole(const Place& place);
-  Reg NewRegister() { return code_.registers_end++; }
+  Reg NewRegister() { return static_cast<Reg>(code_.registers_end++); }  // beyond kNoReg the stack is refused
 
   EventCode code_;
   std::shared_ptr<const idl::Program> layouts_;

@@ -134,7 +134,6 @@ void Executor::MakeObjects(const EventCode& event) {
 
 absl::Status Executor::RunUnits() {
   reached_.assign(event_->handlers.size(), nullptr);
-  waits_.assign(event_->handlers.size(), false);
   for (uint16_t i = 0; i < event_->handlers.size(); ++i) {
     if (absl::Status status = RunHandler(i); !status.ok()) return status;
   }
@@ -152,9 +151,9 @@ absl::StatusOr<WriteSet::Side*> Executor::Side(SideKind kind, EntityId entity, u
   return write_set_->GetSide(side_key_);
 }
 
-void Executor::CountNoKey(EntityId entity, const Value& key, FaultReason reason) {
+void Executor::CountNoKey(EntityId entity, const Value& key) {
   // A composite has a text unless it nests too deeply.
-  if (key.tag >= ValueTag::kArray) reason = FaultReason::kValueDepth;
+  const FaultReason reason = key.tag >= ValueTag::kArray ? FaultReason::kValueDepth : FaultReason::kKeyNull;
   faults_->Count({entity, event_->name}, reason, slot_, [&] {
     std::string address;
     AppendKeyText(write_set_->schema(), registers_[kRegAddress], &address);
@@ -170,10 +169,7 @@ absl::Status Executor::RunHandler(uint16_t position) {
     if (StartOf(key)) {
       auto found = Lookup(handler.entity);
       if (!found.ok()) return found.status();
-      if (*found == nullptr) {
-        waits_[position] = true;
-        return Wait(handler.entity, position);
-      }
+      if (*found == nullptr) return Wait(handler.entity, position);
       entity = *found;
     }
   } else if (!key.null_or_absent()) {
@@ -182,7 +178,7 @@ absl::Status Executor::RunHandler(uint16_t position) {
     entity = *found;
   }
   if (entity == nullptr) {
-    CountNoKey(handler.entity, key, FaultReason::kKeyNull);
+    CountNoKey(handler.entity, key);
     return absl::OkStatus();
   }
   reached_[position] = entity;
@@ -197,7 +193,7 @@ absl::Status Executor::WriteIndexes(const HandlerCode& handler, const WorkingEnt
     if (value.null_or_absent()) continue;
     encoded_.clear();
     if (!AppendKeyText(write_set_->schema(), value, &encoded_)) {
-      CountNoKey(handler.entity, value, FaultReason::kValueDepth);
+      CountNoKey(handler.entity, value);
       continue;
     }
     if (encoded_.empty()) continue;  // an empty text is never looked up
@@ -215,15 +211,15 @@ absl::Status Executor::RunHook(uint16_t position) {
   WorkingEntity* entity = nullptr;
   if (hook.lookup == kNoReg) {
     entity = reached_[hook.handler];
-    if (waits_[hook.handler]) return absl::OkStatus();  // it is run with its handler
+    if (entity == nullptr)
+      return absl::OkStatus();  // its handler waits, and this with it; or it has no key, and was counted
   } else if (StartOf(At(hook.lookup))) {
     auto found = Lookup(hook.entity);
     if (!found.ok()) return found.status();
     if (*found == nullptr) return Wait(hook.entity, event_->handlers.size() + position);
     entity = *found;
-  }
-  if (entity == nullptr) {
-    CountNoKey(hook.entity, hook.lookup == kNoReg ? Value() : At(hook.lookup), FaultReason::kUnresolvedLookup);
+  } else {
+    CountNoKey(hook.entity, At(hook.lookup));
     return absl::OkStatus();
   }
   write_set_->Reach(entity, cause_);
@@ -348,7 +344,6 @@ absl::Status Executor::Resume(std::string_view address, const WaitingEvent& even
   if (!Fill(*code, {event.body, event.address, event.accounts}, false)) return absl::OkStatus();
   lookup_.assign(address);
   reached_.assign(code->handlers.size(), nullptr);
-  waits_.assign(code->handlers.size(), false);
   if (event.unit >= code->handlers.size()) return RunHook(static_cast<uint16_t>(event.unit - code->handlers.size()));
   if (absl::Status status = RunHandler(event.unit); !status.ok()) return status;
   if (reached_[event.unit] == nullptr) return absl::OkStatus();  // it waits again, further on

@@ -79,13 +79,13 @@ class Executor {
   absl::Status RunOp(const Op& op, WorkingEntity* entity);
   absl::StatusOr<bool> Passes(const Op& op, const WorkingEntity& entity);
   bool WhenHolds(int16_t when) const;
-  bool Holds(const ConditionNode& condition, EntityId entity);
+  bool Holds(const ConditionNode& condition, const Op& op, EntityId entity);
   void Apply(const Op& op, const Value& value, WorkingEntity* entity);
   absl::Status Unique(const Op& op, const Value& value, WorkingEntity* entity);
   Value MakeObject(const Build& build);
   void Add(const Op& op, const Value& amount, WorkingEntity* entity);
   void Count(const Op& op, FaultReason reason, EntityId entity);
-  void CountNoKey(EntityId entity, const Value& key, FaultReason reason);
+  void CountNoKey(EntityId entity, const Value& key);
 
   const Program* program_;
   WriteSet* write_set_;
@@ -108,7 +108,6 @@ class Executor {
   std::vector<Value> registers_;
   idl::Arena arena_;
   std::vector<WorkingEntity*> reached_;  // by handler of the event; null: none
-  std::vector<bool> waits_;              // by handler of the event
   struct Known {
     EntityId entity;
     std::string address;

@@ -3,7 +3,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <limits>
 
 #include "server/vm/expression_code.h"
 
@@ -37,6 +36,7 @@ std::optional<double> ToDouble(const Value& v) {
 }
 
 bool IsBool(const Value& v) { return v.tag == ValueTag::kTrue || v.tag == ValueTag::kFalse; }
+bool IsNaN(const Value& v) { return v.tag == ValueTag::kFloat && std::isnan(v.real); }
 
 // Rust's `as` for integers: the low bits, then the sign of the width.
 Int128 Wrap(Uint128 bits, const CastType& type) {
@@ -58,6 +58,14 @@ Value CastInteger(const Value& v, const CastType& type) {
   }
   if (type.bits == 128 && !type.is_signed) return Value::Wide(false, bits);
   return FromInt128(Wrap(bits, type));
+}
+
+// What arithmetic gives, infinities and NaN included; Value::Float has finite numbers only.
+Value AnyFloat(double d) {
+  Value v;
+  v.tag = ValueTag::kFloat;
+  v.real = d;
+  return v;
 }
 
 // Rust's `as` from a float: toward zero, saturating, NaN is 0.
@@ -185,7 +193,7 @@ class Evaluator {
     if (type.is_float) {
       const auto d = IsBool(v) ? std::optional<double>(v.tag == ValueTag::kTrue) : ToDouble(v);
       if (!d) return Fault();
-      return Value::Float(type.bits == 32 ? static_cast<double>(static_cast<float>(*d)) : *d);
+      return AnyFloat(type.bits == 32 ? static_cast<double>(static_cast<float>(*d)) : *d);
     }
     if (IsBool(v)) return Value::Uint(v.tag == ValueTag::kTrue);
     if (v.tag == ValueTag::kFloat) return CastFloat(v.real, type);
@@ -208,6 +216,7 @@ class Evaluator {
   }
 
   Value Compare(BinaryOp op, const Value& a, const Value& b) {
+    if (IsNaN(a) || IsNaN(b)) return Value::Bool(op == BinaryOp::kNe);
     if (op == BinaryOp::kEq || op == BinaryOp::kNe) {
       const auto order = CompareNumbers(a, b);
       const bool equal = order ? *order == 0 : (a.null_or_absent() && b.null_or_absent()) || ValuesEqual(a, b);
@@ -255,15 +264,15 @@ class Evaluator {
   Value Floats(BinaryOp op, double a, double b) {
     switch (op) {
       case BinaryOp::kAdd:
-        return Value::Float(a + b);
+        return AnyFloat(a + b);
       case BinaryOp::kSub:
-        return Value::Float(a - b);
+        return AnyFloat(a - b);
       case BinaryOp::kMul:
-        return Value::Float(a * b);
+        return AnyFloat(a * b);
       case BinaryOp::kDiv:
-        return Value::Float(a / b);
+        return AnyFloat(a / b);
       default:
-        return Value::Float(std::fmod(a, b));
+        return AnyFloat(std::fmod(a, b));
     }
   }
 
@@ -277,6 +286,7 @@ class Evaluator {
 
 Value Evaluate(const std::vector<ExprNode>& nodes, const ExpressionContext& context, bool* fault) {
   const Value v = Evaluator(nodes, context, fault).At(static_cast<uint16_t>(nodes.size() - 1));
+  if (v.tag == ValueTag::kFloat) return Value::Float(v.real);
   return v.absent() ? Value::Null() : v;
 }
 

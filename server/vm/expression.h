@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/vm/constants.h"
-#include "server/vm/event_compiler.h"
+#include "server/vm/place.h"
 #include "server/vm/program.h"
 #include "storage/row.h"
 
@@ -37,8 +37,9 @@ struct ExpressionContext {
   Value slot, timestamp;
 };
 
-// Null means that there is no value. *fault is set when a division by zero, an overflow of 128 bits or operands of the
-// wrong type were met on the way. The result lives as long as the row's field that it may come from.
+// Null means that there is no value. *fault is set when an integer division by zero, an overflow of 128 bits or
+// operands of the wrong type were met on the way. Floats are IEEE 754's on the way; a result that is not finite is
+// null. The result lives as long as the row's field that it may come from.
 Value Evaluate(const std::vector<ExprNode>& nodes, const ExpressionContext& context, bool* fault);
 
 }  // namespace everstate::vm

@@ -29,6 +29,24 @@ constexpr std::array<std::pair<std::string_view, BinaryOp>, 13> kBinaryOps = {{
     {"Or", BinaryOp::kOr},
 }};
 
+// The member of the format that holds an operand.
+std::string_view OperandName(Kind kind, size_t i) {
+  static constexpr std::string_view kOfLet[] = {"value", "body"}, kOfBinary[] = {"left", "right"},
+                                    kOfIf[] = {"condition", "then_branch", "else_branch"};
+  switch (kind) {
+    case Kind::kLet:
+      return kOfLet[i];
+    case Kind::kBinary:
+      return kOfBinary[i];
+    case Kind::kIf:
+      return kOfIf[i];
+    case Kind::kSome:
+      return "value";
+    default:
+      return "expr";
+  }
+}
+
 class ExpressionCompiler {
  public:
   ExpressionCompiler(const FieldFinder& find, ConstantPool* constants) : find_(find), constants_(constants) {}
@@ -53,7 +71,9 @@ class ExpressionCompiler {
 
  private:
   absl::StatusOr<uint16_t> Operand(const stack::Expr& expr, size_t i, const Place& place) {
-    return Compile(expr.args[i], place.At(stack::Name(expr.kind), i));
+    const Place content = place.At(stack::Name(expr.kind));
+    return Compile(expr.args[i], expr.kind == Kind::kResolverComputed ? content.At("args", i)
+                                                                      : content.At(OperandName(expr.kind, i)));
   }
 
   // A variable is known in the body, where it hides an outer one of the same name.

@@ -25,8 +25,6 @@ std::string_view Name(FaultReason reason) {
       return "a maximum or minimum of something that is no number";
     case FaultReason::kAppendType:
       return "an append to something that is no array";
-    case FaultReason::kUnresolvedLookup:
-      return "lookup_by led to no entity";
     case FaultReason::kComputedType:
       return "a computed field divides by zero, overflows or mixes types";
     case FaultReason::kTransformNull:

@@ -124,9 +124,10 @@ FieldId Compiler::DeclareMapping(Working* entity, const stack::Mapping& mapping,
 absl::StatusOr<Op> Compiler::CompileMapping(Working* entity, FieldId field, const stack::Mapping& mapping,
                                             EventCompiler* event, const Place& place) {
   Op op;
-  op.code = OpCodeOf(mapping.population);
+  // The population counts for nothing beside `when` and `stop`, as in the reference.
+  op.code = mapping.when.empty() && mapping.stop.empty() ? OpCodeOf(mapping.population) : OpCode::kSet;
   op.field = field;
-  const auto source = CompileMappingSource(*entity, mapping, event, place);
+  const auto source = CompileMappingSource(*entity, op.code, mapping, event, place);
   const absl::Status gates = CompileGates(mapping, event, place, &op);
   if (!source.ok() || !gates.ok() || place.Faulty()) return Place::Reported();
   op.source = source->source;
@@ -136,7 +137,7 @@ absl::StatusOr<Op> Compiler::CompileMapping(Working* entity, FieldId field, cons
   return op;
 }
 
-absl::StatusOr<Compiler::SourceCode> Compiler::CompileMappingSource(const Working& entity,
+absl::StatusOr<Compiler::SourceCode> Compiler::CompileMappingSource(const Working& entity, OpCode code,
                                                                     const stack::Mapping& mapping, EventCompiler* event,
                                                                     const Place& place) {
   const auto* from = std::get_if<stack::MappingSource::FromSource>(&mapping.source.value);
@@ -151,10 +152,9 @@ absl::StatusOr<Compiler::SourceCode> Compiler::CompileMappingSource(const Workin
     transformed.transform = mapping.transform;
     return CompileFromSource(transformed, event, place.At("transform"));
   }
-  if (OpCodeOf(mapping.population) == OpCode::kCount && from != nullptr && !from->transform &&
-      !entity.Indexes(mapping.target_path)) {
+  if (code == OpCode::kCount && from != nullptr && !from->transform && !entity.Indexes(mapping.target_path)) {
     // Count counts occurrences; its source only says where they are.
-    if (absl::Status status = event->Check(from->path, at); !status.ok()) return status;
+    if (absl::Status status = event->Check(from->path, at.At("FromSource.path")); !status.ok()) return status;
     return SourceCode();
   }
   return CompileSource(mapping.source, event, at);
@@ -172,8 +172,6 @@ absl::Status Compiler::CompileGates(const stack::Mapping& mapping, EventCompiler
     faults.Update(EventFor(mapping.stop, false, place.At("stop")).status());
     op->stoppable = true;
   }
-  // The population counts for nothing beside `when` and `stop`, as in the reference.
-  if (!mapping.when.empty() || !mapping.stop.empty()) op->code = OpCode::kSet;
   return faults;
 }
 
@@ -261,15 +259,16 @@ absl::StatusOr<Op> Compiler::DeclareAction(Working* entity, const stack::HookAct
     return Place::Reported();
   }
   op.code = set != nullptr ? OpCode::kSet : OpCode::kSum;
+  const Place at = place.At(set != nullptr ? "SetField" : "IncrementField").At("target_field");
   if (!target.starts_with(kStopPrefix)) {
-    op.field = entity->fields.Add(target, place.At("target_field"));
+    op.field = entity->fields.Add(target, at);
     return op;
   }
-  if (set == nullptr) return place.Invalid("a stop flag cannot be incremented");
+  if (set == nullptr) return at.Invalid("a stop flag cannot be incremented");
   const std::string path = target.substr(kStopPrefix.size());
   const auto field = entity->fields.Find(path);
   if (!field || !entity->Stops(*field)) {
-    return entity->unread ? Place::Reported() : place.Invalid(Cat("no mapping of \"", path, "\" has `stop`"));
+    return entity->unread ? Place::Reported() : at.Invalid(Cat("no mapping of \"", path, "\" has `stop`"));
   }
   op.code = OpCode::kSetStopFlag;
   op.field = *field;
@@ -282,7 +281,8 @@ absl::StatusOr<Op> Compiler::CompileAction(Working* entity, Op op, const stack::
   if (place.Faulty()) return Place::Reported();
   const std::optional<stack::Condition>* condition = nullptr;
   absl::Status faults;
-  if (const auto* set = std::get_if<stack::HookAction::SetField>(&action.value)) {
+  const auto* set = std::get_if<stack::HookAction::SetField>(&action.value);
+  if (set != nullptr) {
     condition = &set->condition;
     const auto source = CompileSource(set->source, event, place.At("SetField.source"));
     faults.Update(source.status());
@@ -299,7 +299,8 @@ absl::StatusOr<Op> Compiler::CompileAction(Working* entity, Op op, const stack::
     entity->fields.Note(op.field, "integer");
   }
   if (*condition) {
-    const auto compiled = CompileCondition(**condition, event, place.At("condition"));
+    const Place at = place.At(set != nullptr ? "SetField" : "IncrementField").At("condition");
+    const auto compiled = CompileCondition(**condition, event, at);
     faults.Update(compiled.status());
     if (compiled.ok()) op.condition = *compiled;
   }

@@ -93,6 +93,7 @@ absl::Status Machine::Feed(const TransactionUpdate& transaction) {
     ++m.counters.transactions_failed;
     return absl::OkStatus();
   }
+  if (transaction.inner_missing) ++m.counters.inner_missing;
   m.when_seen.assign(m.when_seen.size(), 0);
   m.executor.BeginTransaction(transaction.signature, transaction.index);
   if (m.program.wants_events) m.ReadLog(transaction);
@@ -286,6 +287,8 @@ absl::StatusOr<Layer> Machine::Seal() {
   batch->kind = BatchKind::kSlot;
   batch->block = m.block;
   for (WorkingEntity* entity : m.write_set.reached()) {
+    // A key that nothing was written to is no entity, and computed fields make none of it.
+    if (!entity->Exists()) continue;
     m.Compute(entity);
     const Cursor cursor{m.block.slot, batch->mutations.size() + 1};
     RowEditor::Built built = entity->editor.Build(cursor, m.projection->settings().append_keep);

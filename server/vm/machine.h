@@ -21,13 +21,12 @@ enum class FaultReason : uint8_t {
   kAccountDecode,  // an account's bytes do not fit its layout
   kInstructionDecode,
   kArgumentsPadded,  // arguments ended early; missing bytes counted as zero (no loss, but counted)
-  kKeyNull,          // the handler's key is null: nothing was touched
+  kKeyNull,          // the key of a handler, or that of a hook, is null or empty: nothing was touched
   kConditionType,    // a condition orders something that is no number
   kSumType,
   kSumSaturated,
   kMaxMinType,
   kAppendType,
-  kUnresolvedLookup,  // lookup_by led to no entity
   kComputedType,
   kTransformNull,  // a transform met null
   kValueDepth,     // a value deeper than rows may hold
@@ -53,9 +52,9 @@ struct Layer {
 };
 
 struct MachineCounters {
-  uint64_t transactions = 0, transactions_failed = 0, instructions_matched = 0, instructions_unknown = 0, accounts_matched = 0,
-           accounts_unknown = 0, accounts_closed = 0;
-  uint64_t events_logged = 0, events_twice = 0, logs_incomplete = 0;
+  uint64_t transactions = 0, transactions_failed = 0, instructions_matched = 0, instructions_unknown = 0,
+           accounts_matched = 0, accounts_unknown = 0, accounts_closed = 0;
+  uint64_t inner_missing = 0, events_logged = 0, events_twice = 0, logs_incomplete = 0;
   // Of the events that wait for their key. Those that wait now: waited - resumed - replaced - dropped.
   uint64_t events_waited = 0, events_resumed = 0, waiting_replaced = 0, waiting_dropped = 0;
   uint64_t handler_runs = 0, mutations = 0;
@@ -64,17 +63,25 @@ struct MachineCounters {
 inline constexpr auto kMachineCounters = std::to_array<Described<MachineCounters>>({
     {"transactions", &MachineCounters::transactions, "Transactions that were looked into"},
     {"transactions_failed", &MachineCounters::transactions_failed, "Failed transactions, which contribute nothing"},
-    {"instructions_matched", &MachineCounters::instructions_matched, "Instructions and the events they carry that are known"},
-    {"instructions_unknown", &MachineCounters::instructions_unknown, "Instructions of the stack's programs that their IDLs do not know"},
+    {"instructions_matched", &MachineCounters::instructions_matched,
+     "Instructions and the events they carry that are known"},
+    {"instructions_unknown", &MachineCounters::instructions_unknown,
+     "Instructions of the stack's programs that their IDLs do not know"},
+    {"inner_missing", &MachineCounters::inner_missing,
+     "Transactions of which the node did not record what their instructions called"},
     {"accounts_matched", &MachineCounters::accounts_matched, "Account writes that are known"},
-    {"accounts_unknown", &MachineCounters::accounts_unknown, "Account writes of the stack's programs that their IDLs do not know"},
+    {"accounts_unknown", &MachineCounters::accounts_unknown,
+     "Account writes of the stack's programs that their IDLs do not know"},
     {"accounts_closed", &MachineCounters::accounts_closed, "Accounts that are gone; their entities stay as they are"},
     {"events_logged", &MachineCounters::events_logged, "Events said in a transaction's log only"},
     {"events_twice", &MachineCounters::events_twice, "Events said in the log and by an instruction, counted once"},
-    {"logs_incomplete", &MachineCounters::logs_incomplete, "Transactions whose log is missing, cut or of other instructions"},
+    {"logs_incomplete", &MachineCounters::logs_incomplete,
+     "Transactions whose log is missing, cut or of other instructions"},
     {"events_waited", &MachineCounters::events_waited, "Events that began to wait for their key"},
-    {"events_resumed", &MachineCounters::events_resumed, "Waiting events that were taken up again, because something became known"},
-    {"waiting_replaced", &MachineCounters::waiting_replaced, "Waiting events that gave way to a newer write of the same account"},
+    {"events_resumed", &MachineCounters::events_resumed,
+     "Waiting events that were taken up again, because something became known"},
+    {"waiting_replaced", &MachineCounters::waiting_replaced,
+     "Waiting events that gave way to a newer write of the same account"},
     {"waiting_dropped", &MachineCounters::waiting_dropped, "Waiting events that fell out: too old or too many"},
     {"handler_runs", &MachineCounters::handler_runs, "Runs of the stack's handlers"},
     {"mutations", &MachineCounters::mutations, "Entities changed, each once per block"},

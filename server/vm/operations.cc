@@ -1,5 +1,4 @@
 // The executor's operations: what one line of a handler or a hook does to one field.
-#include <cstring>
 #include <utility>
 
 #include "server/vm/executor.h"
@@ -32,11 +31,11 @@ void Executor::Count(const Op& op, FaultReason reason, EntityId entity) {
                  [&] { return write_set_->schema().entity(entity).fields[op.field].path; });
 }
 
-bool Executor::Holds(const ConditionNode& condition, EntityId entity) {
+bool Executor::Holds(const ConditionNode& condition, const Op& op, EntityId entity) {
   if (condition.kind != ConditionNode::Kind::kCompare) {
     const bool all = condition.kind == ConditionNode::Kind::kAll;
     for (uint16_t child : condition.children) {
-      if (Holds(program_->conditions[child], entity) != all) return !all;
+      if (Holds(program_->conditions[child], op, entity) != all) return !all;
     }
     return all;
   }
@@ -45,12 +44,13 @@ bool Executor::Holds(const ConditionNode& condition, EntityId entity) {
   if (condition.op == stack::Comparison::kNotEqual) return !ValuesEqual(left, right);
   const auto order = CompareNumbers(left, right);
   if (order) return Ordered(condition.op, *order);
-  faults_->Count({entity, event_->name}, FaultReason::kConditionType, slot_, [] { return std::string(); });
+  Count(op, FaultReason::kConditionType, entity);
   return false;
 }
 
 absl::StatusOr<bool> Executor::Passes(const Op& op, const WorkingEntity& entity) {
-  if (op.condition >= 0 && !Holds(program_->conditions[static_cast<size_t>(op.condition)], entity.entity)) return false;
+  if (op.condition >= 0 && !Holds(program_->conditions[static_cast<size_t>(op.condition)], op, entity.entity))
+    return false;
   if (op.when >= 0 && !WhenHolds(op.when)) return false;
   if (op.stoppable) {
     auto side = Side(SideKind::kStopFlag, entity.entity, op.field, entity.key);

@@ -102,7 +102,7 @@ struct EventCode {
   EventId id;
   uint16_t name = 0;  // in Program::names
   int16_t when = -1;  // its number, when some mapping waits for it
-  Reg registers_end = kRegFirst;
+  uint32_t registers_end = kRegFirst;
 
   struct AccountLoad {
     uint16_t position;
@@ -169,7 +169,7 @@ struct Program {
   std::vector<EventId> when_types;  // by number of a `when` type
   bool wants_events = false;        // of some IDL
   bool looks_up = false;            // some entity is looked up
-  Reg registers_end = kRegFirst;
+  uint32_t registers_end = kRegFirst;
   std::shared_ptr<const RowSchema> schema;
 
   const EventCode* Find(const EventId& id) const {

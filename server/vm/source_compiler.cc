@@ -127,24 +127,30 @@ absl::Status Compiler::CompileMembers(const std::vector<Source::FromSource>& mem
 absl::StatusOr<int16_t> Compiler::CompileCondition(const stack::Condition& condition, EventCompiler* event,
                                                    const Place& place) {
   if (place.Faulty()) return Place::Reported();
+  if (std::holds_alternative<std::monostate>(condition.parsed))
+    return place.Unsupported(Cat("the condition \"", condition.expression, "\", which has no parsed form,"));
+  return CompileParsed(condition, event, place.At("parsed"));
+}
+
+absl::StatusOr<int16_t> Compiler::CompileParsed(const stack::Condition& condition, EventCompiler* event,
+                                                const Place& place) {
   ConditionNode node;
   if (const auto* compare = std::get_if<stack::Condition::Compare>(&condition.parsed)) {
-    const auto loaded = event->Load(compare->field, place.At("field"));
+    const auto loaded = event->Load(compare->field, place.At("Comparison.field"));
     if (!loaded.ok()) return loaded.status();
     node.op = compare->op;
     node.left = loaded->reg;
     node.right = constants_.Add(compare->value, loaded->hint);
-  } else if (const auto* logical = std::get_if<stack::Condition::Logical>(&condition.parsed)) {
-    node.kind = logical->all ? ConditionNode::Kind::kAll : ConditionNode::Kind::kAny;
+  } else {
+    const auto& logical = std::get<stack::Condition::Logical>(condition.parsed);
+    node.kind = logical.all ? ConditionNode::Kind::kAll : ConditionNode::Kind::kAny;
     absl::Status faults;
-    for (size_t i = 0; i < logical->conditions.size(); ++i) {
-      const auto child = CompileCondition(logical->conditions[i], event, place.At("conditions", i));
+    for (size_t i = 0; i < logical.conditions.size(); ++i) {
+      const auto child = CompileParsed(logical.conditions[i], event, place.At("Logical.conditions", i));
       faults.Update(child.status());
       if (child.ok()) node.children.push_back(static_cast<uint16_t>(*child));
     }
     if (!faults.ok()) return faults;
-  } else {
-    return place.Unsupported(Cat("the condition \"", condition.expression, "\", which has no parsed form,"));
   }
   program_->conditions.push_back(std::move(node));
   return static_cast<int16_t>(program_->conditions.size() - 1);

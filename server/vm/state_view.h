@@ -2,7 +2,6 @@
 // it over its cache and the store.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -109,9 +109,9 @@ bool Decode(std::string_view bytes, WaitingEvent* event) {
 }
 
 // The same account, read the same way, for the same unit.
-bool Replaces(const WaitingEvent& newer, const WaitingEvent& older) {
-  return newer.address != nullptr && older.address != nullptr && newer.event == older.event &&
-         newer.unit == older.unit && std::memcmp(newer.address, older.address, 32) == 0;
+bool SameAccount(const WaitingEvent& a, const WaitingEvent& b) {
+  return a.address != nullptr && b.address != nullptr && a.event == b.event && a.unit == b.unit &&
+         std::memcmp(a.address, b.address, 32) == 0;
 }
 
 std::string SlotId(Slot slot) {
@@ -173,35 +173,50 @@ absl::Status Waiting::Add(EntityId entity, std::string_view address, const Waiti
   Encode(event, &encoded_);
   auto side = Events(entity, address);
   if (!side.ok()) return side.status();
-  // What stays of those that wait already.
-  rest_.clear();
-  size_t count = 0;
+  ++counters_->events_waited;
   const std::string_view before = (*side)->now ? std::string_view(*(*side)->now) : std::string_view();
-  std::string_view at = before;
-  while (!at.empty()) {
-    const std::string_view here = at;
-    auto next = Next(&at, &other_);
-    if (!next.ok()) return next.status();
-    if (Replaces(event, other_)) {
-      ++counters_->waiting_replaced;
-      continue;
-    }
-    rest_.append(here.substr(0, here.size() - at.size()));
-    ++count;
-  }
-  if (count >= settings_.waiting_per_address_max) {
+  auto count = Insert(before, event);
+  if (!count.ok()) return count.status();
+  if (*count == 0) return absl::OkStatus();
+  if (*count > settings_.waiting_per_address_max) {
     std::string_view first = rest_;
     auto next = Next(&first, &other_);
     if (!next.ok()) return next.status();
     Drop(entity, address, other_, false);
     rest_.erase(0, rest_.size() - first.size());
   }
-  AppendVarint(encoded_.size(), &rest_);
-  rest_.append(encoded_);
   book_->bytes += rest_.size() - before.size();  // modulo 2^64: it may become less
   (*side)->now = rest_;
-  ++counters_->events_waited;
   return NoteSlot(event.slot, entity, address);
+}
+
+// Puts the event, as encoded_ has it, among those that wait already, into rest_. An event that was led on from another
+// address may be older than they are. Answers how many wait now; 0: nothing changed, because a newer write of its
+// account waits.
+absl::StatusOr<size_t> Waiting::Insert(std::string_view before, const WaitingEvent& event) {
+  rest_.clear();
+  size_t count = 1;
+  bool placed = false;
+  const auto place = [&] {
+    AppendVarint(encoded_.size(), &rest_);
+    rest_.append(encoded_);
+    placed = true;
+  };
+  for (std::string_view at = before; !at.empty();) {
+    const std::string_view here = at;
+    auto next = Next(&at, &other_);
+    if (!next.ok()) return next.status();
+    if (SameAccount(event, other_)) {
+      ++counters_->waiting_replaced;
+      if (other_.slot > event.slot) return 0;
+      continue;
+    }
+    if (!placed && other_.slot > event.slot) place();
+    rest_.append(here.substr(0, here.size() - at.size()));
+    ++count;
+  }
+  if (!placed) place();
+  return count;
 }
 
 absl::Status Waiting::NoteSlot(Slot slot, EntityId entity, std::string_view address) {
@@ -278,10 +293,11 @@ absl::Status Waiting::DropSlot(Slot slot, bool expired) {
   (*side)->now.reset();
   PieceReader reader(row);
   while (!reader.done()) {
-    const auto entity = static_cast<EntityId>(reader.Number());
+    const uint64_t entity = reader.Number();
     const std::string_view address = reader.Bytes(reader.Number());
-    if (!reader.ok()) return Torn();
-    if (absl::Status status = DropEvents(entity, address, slot, expired); !status.ok()) return status;
+    if (!reader.ok() || entity >= program_->entities.size()) return Torn();
+    if (absl::Status status = DropEvents(static_cast<EntityId>(entity), address, slot, expired); !status.ok())
+      return status;
   }
   return absl::OkStatus();
 }

@@ -2,7 +2,7 @@
 // known.
 //
 // Side rows of kWaiting, numbers as varints:
-//   entity E, name 0, id = address   the events that wait for this address in this entity, oldest first
+//   entity E, name 0, id = address   the events that wait for this address in this entity, oldest slot first
 //   entity 0, name 1, id empty       the book: oldest and newest slot that name 2 has, and the bytes of all that waits
 //   entity 0, name 2, id = slot      (u64 big-endian) where events of this slot began to wait: (entity, length,
 //   address)…
@@ -68,6 +68,7 @@ class Waiting {
   absl::Status OpenBook();
   absl::StatusOr<WriteSet::Side*> Events(EntityId entity, std::string_view address);
   absl::StatusOr<WriteSet::Side*> Slots(Slot slot);
+  absl::StatusOr<size_t> Insert(std::string_view before, const WaitingEvent& event);
   absl::Status NoteSlot(Slot slot, EntityId entity, std::string_view address);
   absl::Status DropSlot(Slot slot, bool expired);
   absl::Status DropEvents(EntityId entity, std::string_view address, Slot slot, bool expired);

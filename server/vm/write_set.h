@@ -10,7 +10,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "server/vm/program.h"
 #include "server/vm/state_view.h"
 #include "storage/model.h"
 #include "storage/row.h"

@@ -1,5 +1,5 @@
-// Blocks made of pieces, run through a projection that uses most of what the machine can: the same batches come out when it begins
-// anew before each block, with all that it remembers read back from bytes.
+// Blocks made of pieces, run through a projection that uses most of what the machine can: the same batches come out
+// when it begins anew before each block, with all that it remembers read back from bytes.
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/escaping.h"
@@ -16,28 +16,46 @@ constexpr int kKeys = 8;  // few, so that things meet
 std::vector<EntityText> Entities() {
   EntityText led;
   led.handlers = {
-      Handler(kBoom, "data.who", {Mapping("booms", From("data"), "Count"), Mapping("sum", From("data.amount"), "Sum"), Mapping("whole", R"("WholeSource")", "Append")}),
+      Handler(kBoom, "data.who",
+              {Mapping("booms", From("data"), "Count"), Mapping("sum", From("data.amount"), "Sum"),
+               Mapping("whole", R"("WholeSource")", "Append")}),
       LookupHandler(kThing, "__account_address",
                     {Mapping("thing.amount", From("amount"), "LastWrite"), Mapping("thing.maybe", From("maybe"), "Max"),
                      Mapping("thing.capture", R"({"AsCapture":{"field_transforms":{}}})", "LastWrite"),
                      Mapping("thing.stopped", From("delta"), "LastWrite", R"(,"stop":"mini::HaltIxState")")}),
       LookupHandler(kDoIt, "accounts.target",
                     {Mapping("deeds.n", From("data"), "Count"), Mapping("deeds.all", From("data.amount"), "Append"),
-                     Mapping("deeds.users", From("accounts.user"), "UniqueCount"), Mapping("deeds.low", From("data.delta"), "Min"),
-                     Mapping("deeds.ratio", From("data.ratio"), "Sum"),
+                     Mapping("deeds.users", From("accounts.user"), "UniqueCount"),
+                     Mapping("deeds.low", From("data.delta"), "Min"), Mapping("deeds.ratio", From("data.ratio"), "Sum"),
                      Mapping("deeds.big", From("data.amount"), "SetOnce",
                              R"(,"condition":)" + Compare("data.amount", "GreaterThan", "1000"))})};
-  led.hooks = {Hook(kLink, "", {absl::StrCat(R"({"RegisterPdaMapping":{"pda_field":)", PathJson("accounts.from"), R"(,"seed_field":)",
-                                             PathJson("accounts.to"), R"(,"lookup_name":"any"}})")}),
-               Hook(kFreeze, "accounts.target", {R"({"IncrementField":{"target_field":"frozen","increment_by":1,"condition":null}})"}),
-               Hook(kHalt, "accounts.target", {R"({"SetField":{"target_field":"__stop:thing.stopped","source":{"Constant":true},"condition":null}})",
-                     R"({"SetField":{"target_field":"halted","source":{"FromContext":{"field":"slot"}},"condition":null}})"})};
+  led.hooks = {
+      Hook(kLink, "",
+           {absl::StrCat(R"({"RegisterPdaMapping":{"pda_field":)", PathJson("accounts.from"), R"(,"seed_field":)",
+                         PathJson("accounts.to"), R"(,"lookup_name":"any"}})")}),
+      Hook(kFreeze, "accounts.target",
+           {R"({"IncrementField":{"target_field":"frozen","increment_by":1,"condition":null}})"}),
+      Hook(kHalt, "accounts.target",
+           {R"({"SetField":{"target_field":"__stop:thing.stopped","source":{"Constant":true},"condition":null}})",
+            R"({"SetField":{"target_field":"halted","source":{"FromContext":{"field":"slot"}},"condition":null}})"})};
   led.resolver_hooks = absl::StrCat(R"([{"account_type":")", kThing, R"(","strategy":{"PdaReverseLookup":)",
                                     R"({"lookup_name":"any","queue_discriminators":[[12]]}}}])");
+  const auto part = [](const std::string& of, const std::string& by) {
+    return absl::StrCat(R"({"Binary":{"op":"Div","left":)", of, R"(,"right":)", by, "}}");
+  };
+  const auto field = [](const std::string& path) { return absl::StrCat(R"({"FieldRef":{"path":")", path, R"("}})"); };
+  const auto real = [&](const std::string& path) {
+    return absl::StrCat(R"({"Cast":{"expr":)", field(path), R"(,"to_type":"f64"}})");
+  };
+  led.computed = {Computed("computed.slot", "\"ContextSlot\""),
+                  Computed("computed.part", part(field("sum"), field("deeds.n"))),
+                  Computed("computed.ratio", part(real("thing.amount"), real("thing.maybe")))};
   EntityText plain;
   plain.name = "F";
-  plain.handlers = {Handler(kThing, "id", {Mapping("owner", From("owner"), "LastWrite"), Mapping("amounts", From("amount"), "Append"),
-                                           Mapping("big", From("big"), "Sum"), Mapping("when", From("amount"), "LastWrite", R"(,"when":"mini::DoItIxState")")})};
+  plain.handlers = {Handler(kThing, "id",
+                            {Mapping("owner", From("owner"), "LastWrite"), Mapping("amounts", From("amount"), "Append"),
+                             Mapping("big", From("big"), "Sum"),
+                             Mapping("when", From("amount"), "LastWrite", R"(,"when":"mini::DoItIxState")")})};
   plain.indexes = {R"({"field_name":"owner","temporal_field":null})"};
   return {led, plain};
 }
@@ -58,13 +76,26 @@ InstructionText DrawInstruction(fuzz::Input* input) {
   text.height = 1 + (kind >> 6);
   for (int accounts = (kind >> 4) & 3; accounts > 0; --accounts) text.accounts.push_back(input->Byte() % kKeys);
   switch (kind % 8) {
-    case 0: text.data = DoIt(input->Byte() * 8u, static_cast<int8_t>(input->Byte()), input->Byte()); break;
-    case 1: text.data = kLinkData; break;
-    case 2: text.data = BoomData(input->Byte() % kKeys, input->Byte(), (input->Byte() & 1) != 0); break;
-    case 3: text.data = "\n"; break;
-    case 4: text.data = "\v"; break;
-    case 5: text.program = "11111111111111111111111111111112"; break;
-    default: text.data = std::string(input->Piece());
+    case 0:
+      text.data = DoIt(input->Byte() * 8u, static_cast<int8_t>(input->Byte()), input->Byte());
+      break;
+    case 1:
+      text.data = kLinkData;
+      break;
+    case 2:
+      text.data = BoomData(input->Byte() % kKeys, input->Byte(), (input->Byte() & 1) != 0);
+      break;
+    case 3:
+      text.data = "\n";
+      break;
+    case 4:
+      text.data = "\v";
+      break;
+    case 5:
+      text.program = "11111111111111111111111111111112";
+      break;
+    default:
+      text.data = std::string(input->Piece());
   }
   return text;
 }
@@ -75,15 +106,23 @@ void AddTransaction(fuzz::Input* input, BlockBuilder* block) {
   for (int count = flags & 7; count > 0; --count) instructions.push_back(DrawInstruction(input));
   std::vector<int> writable;
   for (int count = (flags >> 3) & 3; count > 0; --count) writable.push_back(input->Byte() % kKeys);
-  block->Transaction(static_cast<uint8_t>(block->block().transactions.size()), instructions, writable, (flags & 32) != 0);
+  block->Transaction(static_cast<uint8_t>(block->block().transactions.size()), instructions, writable,
+                     (flags & 32) != 0);
   if ((flags & 64) == 0) return;
   std::vector<std::string> lines;
   for (int count = input->Byte() % 8; count > 0; --count) {
     switch (input->Byte() % 4) {
-      case 0: lines.push_back(absl::StrCat("Program ", kProgramId, " invoke [", input->Byte() % 4, "]")); break;
-      case 1: lines.push_back(absl::StrCat("Program ", kProgramId, " success")); break;
-      case 2: lines.push_back(absl::StrCat("Program data: ", absl::Base64Escape(Boom(input->Byte() % kKeys, input->Byte())))); break;
-      default: lines.emplace_back(input->Piece());
+      case 0:
+        lines.push_back(absl::StrCat("Program ", kProgramId, " invoke [", input->Byte() % 4, "]"));
+        break;
+      case 1:
+        lines.push_back(absl::StrCat("Program ", kProgramId, " success"));
+        break;
+      case 2:
+        lines.push_back(absl::StrCat("Program data: ", absl::Base64Escape(Boom(input->Byte() % kKeys, input->Byte()))));
+        break;
+      default:
+        lines.emplace_back(input->Piece());
     }
   }
   block->Log(lines);

@@ -93,6 +93,27 @@ TEST(ExpressionTest, DivisionByZeroAndMixedTypesAreFaultsWithoutAValue) {
   EXPECT_EQ(Eval(Bin("Div", Lit("1.0"), Lit("0.0"))), (Answer{"absent", 0}));  // infinity is null
 }
 
+TEST(ExpressionTest, FloatsAreIeeeOnTheWayAndNullWhenAResultIsNotFinite) {
+  const std::string infinity = Bin("Div", Lit("1.0"), Lit("0.0")), nan = Bin("Div", Lit("0.0"), Lit("0.0"));
+  const std::string minus_infinity = Bin("Sub", Lit("0.0"), infinity);
+  for (const std::string& e :
+       {infinity, minus_infinity, nan, Bin("Mod", Lit("1.0"), Lit("0.0")), Cast(Lit("1e300"), "f32")})
+    EXPECT_EQ(Eval(e), (Answer{"absent", 0})) << e;
+  EXPECT_EQ(Eval(Bin("Div", Lit("1.0"), infinity)), (Answer{"0.0", 0}));
+  EXPECT_EQ(Eval(Bin("Div", Lit("1.0"), minus_infinity)), (Answer{"0.0", 0}));  // there is one zero in rows
+  EXPECT_EQ(Eval(Bin("Div", Lit("1.0"), Bin("Div", Lit("1.0"), minus_infinity))), (Answer{"absent", 0}));
+  EXPECT_EQ(Eval(Cast(infinity, "u64")), (Answer{"\"18446744073709551615\"", 0}));
+  EXPECT_EQ(Eval(Cast(minus_infinity, "i8")), (Answer{"-128", 0}));
+  EXPECT_EQ(Eval(Cast(nan, "i64")), (Answer{"0", 0}));
+  EXPECT_EQ(Eval(Bin("Gt", infinity, Lit("1e300"))), (Answer{"true", 0}));
+  for (const char* op : {"Gt", "Gte", "Lt", "Lte", "Eq"})
+    EXPECT_EQ(Eval(Bin(op, nan, nan)), (Answer{"false", 0})) << op;
+  EXPECT_EQ(Eval(Bin("Ne", nan, nan)), (Answer{"true", 0}));
+  EXPECT_EQ(Eval(Let("x", infinity, If(Bin("Gt", Var("x"), Lit("0.0")), Lit("1"), Lit("2")))), (Answer{"1", 0}));
+  EXPECT_EQ(Eval(Resolve("ui_amount", nan, Lit("2"))), (Answer{"absent", 0}));
+  EXPECT_EQ(Eval(Resolve("raw_amount", infinity, Lit("2"))), (Answer{"absent", 0}));
+}
+
 TEST(ExpressionTest, ComparisonsAndLogic) {
   EXPECT_EQ(Eval(Bin("Gt", Ref("a"), Ref("d"))).value, "true");
   EXPECT_EQ(Eval(Bin("Lte", Ref("a"), Lit("7"))).value, "true");
@@ -176,6 +197,22 @@ TEST(ExpressionTest, EvaluatedOnceAtTheEndOfTheBlockForEveryEntityThatWasReached
   EXPECT_EQ(batch->mutations.size(), 1u);
   EXPECT_EQ(world.Field(KeyText(1), "slot"), "2");
   EXPECT_EQ(world.Field(KeyText(2), "slot"), "1");  // not reached
+}
+
+TEST(ExpressionTest, AKeyThatNothingWasWrittenToIsNoEntity) {
+  EntityText entity = With({Computed("slot", "\"ContextSlot\"")});
+  entity.handlers = {Handler(kDoIt, "accounts.target",
+                             {Mapping("a", From("data.amount"), "LastWrite",
+                                      ",\"condition\":" + Compare("data.amount", "GreaterThan", "5"))}),
+                     LookupHandler(kDoIt, "accounts.user", {Mapping("d", From("data.delta"), "LastWrite")})};
+  entity.handlers.push_back(Handler(kThing, "__account_address", {}));
+  World world({entity});
+  world.Run(BlockBuilder(1).Transaction(1, {{DoIt(9, 4), {2, 1}}}));  // waits for key 1
+  EXPECT_TRUE(
+      world.Run(BlockBuilder(2).Transaction(1, {{DoIt(1), {1, 9}}}).Account(1, Thing{}.Bytes()))->mutations.empty());
+  world.Run(BlockBuilder(3).Transaction(1, {{DoIt(6), {1, 9}}}));
+  EXPECT_EQ(world.Field(KeyText(1), "slot"), "3");
+  EXPECT_EQ(world.Field(KeyText(1), "d"), "4");  // it did not miss that its key came to be
 }
 
 TEST(ExpressionTest, AFieldThatLosesItsValueBecomesNull) {

@@ -211,6 +211,21 @@ TEST(MachineTest, AHookWithoutLookupServesTheEntityThatTheHandlerReached) {
   World world({entity});
   world.Run(BlockBuilder(5).Transaction(1, {{DoIt(1), {3, 2}}}));
   EXPECT_EQ(world.Field(KeyText(3), "at"), "5");
+  world.Run(BlockBuilder(6).Transaction(1, {{DoIt(1), {}}}));  // no key: one fault, not one for each that needs it
+  EXPECT_EQ(world.Faults(FaultReason::kKeyNull), 1u);
+  EXPECT_EQ(world.AllFaults(), 1u);
+}
+
+TEST(MachineTest, TransactionsOfWhichOnlyOuterInstructionsAreKnownAreCounted) {
+  World world({Deeds({Mapping("n", From("data"), "Count")})});
+  BlockBuilder block(5);
+  block.Transaction(1, {{DoIt(1), {1, 2}}}).Transaction(2, {{DoIt(1), {1, 2}}}).Transaction(3, {}, {}, true);
+  std::vector<TransactionUpdate> transactions = block.block().transactions;
+  transactions[1].inner_missing = transactions[2].inner_missing = true;
+  world.machine->Begin(block.block().id, &world.view);
+  for (const TransactionUpdate& t : transactions) ASSERT_TRUE(world.machine->Feed(t).ok());
+  ASSERT_TRUE(world.machine->Seal().ok());
+  EXPECT_EQ(world.machine->counters().inner_missing, 1u);  // a failed one contributes nothing anyway
 }
 
 TEST(MachineTest, LookupByLeadsToAnEntityThroughKeyIndexOrPda) {
@@ -235,7 +250,7 @@ TEST(MachineTest, LookupByLeadsToAnEntityThroughKeyIndexOrPda) {
   world.Run(BlockBuilder(10).Transaction(1, {{"\v", {8}}}));  // a circle ends
   EXPECT_GT(world.Sides(SideKind::kWaiting), 0u);
   world.Run(BlockBuilder(11).Transaction(1, {{"\v", {}}}));  // null is never looked up
-  EXPECT_EQ(world.Faults(FaultReason::kUnresolvedLookup), 1u);
+  EXPECT_EQ(world.Faults(FaultReason::kKeyNull), 1u);
   EXPECT_EQ(world.AllFaults(), 1u);
 }
 

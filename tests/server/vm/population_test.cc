@@ -102,6 +102,32 @@ TEST(PopulationTest, AppendToSomethingElseIsSkippedAndCounted) {
   EXPECT_EQ(world.Faults(FaultReason::kAppendType), 1u);
 }
 
+TEST(PopulationTest, BesideWhenAndStopEveryPopulationIsLastWrite) {
+  std::vector<std::string> mappings;
+  const std::vector<std::string> populations = {"SetOnce", "LastWrite", "Merge", "Append",     "Max",
+                                                "Min",     "Sum",       "Count", "UniqueCount"};
+  for (const std::string& population : populations) {
+    mappings.push_back(Mapping("when" + population, From("amount"), population, R"(,"when":"mini::FreezeIxState")"));
+    mappings.push_back(Mapping("stop" + population, From("amount"), population, R"(,"stop":"mini::HaltIxState")"));
+  }
+  EntityText entity = Things(mappings);
+  for (const std::string& population : populations) {
+    entity.hooks.push_back(Hook(kHalt, "accounts.target",
+                                {absl::StrCat(R"({"SetField":{"target_field":"__stop:stop)", population,
+                                              R"(","source":{"Constant":true},"condition":null}})")}));
+  }
+  World world({entity});
+  for (uint64_t amount : {7u, 5u})
+    world.Run(BlockBuilder(amount == 7 ? 1 : 2)
+                  .Transaction(1, {{"\n", {1}}}, {1})
+                  .Account(1, Thing{.amount = amount}.Bytes()));
+  for (const std::string& population : populations) {
+    EXPECT_EQ(world.Field(KeyText(1), "when" + population), "5") << population;
+    EXPECT_EQ(world.Field(KeyText(1), "stop" + population), "5") << population;
+  }
+  EXPECT_EQ(world.Sides(SideKind::kUniqueMember), 0u);
+}
+
 TEST(PopulationTest, MergeReplaces) {
   World world({Deeds({Mapping("x", R"("WholeSource")", "Merge")})});
   world.Run(BlockBuilder(1).Transaction(1, {{DoIt(4, -1), {1, 2}}}));
@@ -146,6 +172,7 @@ TEST(PopulationTest, ConditionsCompareTextWithKeysAndOrderOnlyNumbers) {
     EXPECT_EQ(world.Field(KeyText(1), field), "1") << field;
   for (const char* field : {"other", "ordered"}) EXPECT_EQ(world.Field(KeyText(1), field), "absent") << field;
   EXPECT_EQ(world.Faults(FaultReason::kConditionType), 1u);
+  EXPECT_EQ(world.machine->faults()[0].sample, "ordered");
   world.Run(BlockBuilder(2).Account(1, Thing{.id = 9, .owner = 4, .amount = 3, .maybe = 4}.Bytes()));
   EXPECT_EQ(world.Field(KeyText(1), "both"), "2");
   EXPECT_EQ(world.Field(KeyText(1), "ordered"), "1");

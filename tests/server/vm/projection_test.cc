@@ -122,7 +122,7 @@ TEST(RefusalTest, Sources) {
   ExpectRefused(One({Mapping("x", transformed("accounts.user", "HexEncode"), "Count")}),
                 {kUnimplemented, at + ".FromSource", "HexEncode"});
   ExpectRefused(One({Mapping("x", From("data.missing"), "Count")}),
-                {kInvalid, "handlers[0].mappings[0].source", "missing"});
+                {kInvalid, "handlers[0].mappings[0].source.FromSource.path", "missing"});
 }
 
 TEST(RefusalTest, EventTypesWhenStopAndConditions) {
@@ -145,7 +145,13 @@ TEST(RefusalTest, EventTypesWhenStopAndConditions) {
   ExpectRefused(One({Mapping("x", kAmount, "Sum", R"(,"condition":{"expression":"a ~ b","parsed":null})")}),
                 {kUnimplemented, "handlers[0].mappings[0].condition", "a ~ b"});
   ExpectRefused(One({Mapping("x", kAmount, "Sum", absl::StrCat(",\"condition\":", Compare("data.no", "Equal", "1")))}),
-                {kInvalid, "handlers[0].mappings[0].condition.field", "no"});
+                {kInvalid, "handlers[0].mappings[0].condition.parsed.Comparison.field", "no"});
+  const std::string logical =
+      R"({"expression":"","parsed":{"Logical":{"op":"Or","conditions":[{"Comparison":{"field":)" +
+      PathJson("data.amount") + R"(,"op":"Equal","value":1}},{"Comparison":{"field":)" + PathJson("data.no") +
+      R"(,"op":"Equal","value":1}}]}}})";
+  ExpectRefused(One({Mapping("x", kAmount, "Sum", ",\"condition\":" + logical)}),
+                {kInvalid, "handlers[0].mappings[0].condition.parsed.Logical.conditions[1].Comparison.field", "no"});
   EntityText conditions = One();
   conditions.handlers[0] =
       absl::StrReplaceAll(conditions.handlers[0], {{R"("conditions":[])", R"("conditions":[{}])"}});
@@ -169,7 +175,18 @@ TEST(RefusalTest, HooksResolversAndIndexes) {
   EntityText flag = One();
   flag.hooks = {Hook(kDoIt, "accounts.target",
                      {R"({"SetField":{"target_field":"__stop:x","source":{"Constant":true},"condition":null}})"})};
-  ExpectRefused(flag, {kInvalid, "instruction_hooks[0].actions[0]", "`stop`"});
+  ExpectRefused(flag, {kInvalid, "instruction_hooks[0].actions[0].SetField.target_field", "`stop`"});
+  EntityText conditional = One();
+  conditional.hooks = {Hook(kDoIt, "accounts.target",
+                            {R"({"IncrementField":{"target_field":"y","increment_by":1,"condition":)" +
+                             Compare("data.no", "Equal", "1") + "}}"})};
+  ExpectRefused(conditional,
+                {kInvalid, "instruction_hooks[0].actions[0].IncrementField.condition.parsed.Comparison.field", "no"});
+  EntityText inside = One();
+  inside.hooks = {Hook(kDoIt, "accounts.target",
+                       {R"({"IncrementField":{"target_field":"x.y","increment_by":1,"condition":null}})"})};
+  ExpectRefused(inside,
+                {kInvalid, "instruction_hooks[0].actions[0].IncrementField.target_field", "inside one another"});
   EntityText orphan = One();
   orphan.hooks = {
       Hook(kHalt, "", {R"({"SetField":{"target_field":"y","source":{"Constant":true},"condition":null}})"})};
@@ -206,6 +223,20 @@ TEST(RefusalTest, Fields) {
   EXPECT_TRUE(CompileText({One(many)}).ok());
 }
 
+// Numbers inside a program have 16 bits.
+TEST(RefusalTest, MoreThanCanBeNumbered) {
+  EntityText handlers;
+  handlers.handlers.assign(32768, Handler(kDoIt, "accounts.target", {}));
+  const auto compiled = CompileText({handlers});
+  EXPECT_EQ(compiled.status().code(), kUnimplemented);
+  EXPECT_TRUE(absl::StrContains(compiled.status().message(), "handlers and hooks of one event")) << compiled.status();
+  handlers.handlers.pop_back();
+  EXPECT_TRUE(CompileText({handlers}).ok());
+  EntityText indexes = One();
+  indexes.indexes.assign(65536, R"({"field_name":"x"})");
+  ExpectRefused(indexes, {kUnimplemented, "identity.lookup_indexes", "65,535"});
+}
+
 TEST(RefusalTest, Expressions) {
   auto with = [](const std::string& expression) {
     EntityText entity = One();
@@ -233,14 +264,21 @@ TEST(RefusalTest, Expressions) {
   for (const auto& [expression, name] : nodes) ExpectRefused(with(expression), {kUnimplemented, at, name});
   ExpectRefused(with(R"({"FieldRef":{"path":"y.z"}})"), {kInvalid, at, "y.z"});
   ExpectRefused(with(R"({"FieldRef":{"path":"x.y.z"}})"), {kUnimplemented, at, "\"x.y.z\" into the field \"x\""});
-  ExpectRefused(with(R"({"Paren":{"expr":{"Var":{"name":"x"}}}})"), {kInvalid, at + ".Paren[0]", "\"x\""});
+  ExpectRefused(with(R"({"Paren":{"expr":{"Var":{"name":"x"}}}})"), {kInvalid, at + ".Paren.expr", "\"x\""});
   ExpectRefused(with(absl::StrCat(R"({"Binary":{"op":"Add","left":{"Let":{"name":"v","value":)", ref, R"(,"body":)",
                                   ref, R"(}},"right":{"Var":{"name":"v"}}}})")),
-                {kInvalid, at + ".Binary[1]", "\"v\""});
+                {kInvalid, at + ".Binary.right", "\"v\""});
+  const std::string unknown = R"({"Var":{"name":"u"}})";
+  ExpectRefused(with(R"({"If":{"condition":"None","then_branch":"None","else_branch":)" + unknown + "}}"),
+                {kInvalid, at + ".If.else_branch", "\"u\""});
+  ExpectRefused(
+      with(R"({"ResolverComputed":{"resolver":"TokenMetadata","method":"ui_amount","args":["None",)" + unknown + "]}}"),
+      {kInvalid, at + ".ResolverComputed.args[1]", "\"u\""});
+  ExpectRefused(with(R"({"Some":{"value":)" + unknown + "}}"), {kInvalid, at + ".Some.value", "\"u\""});
   std::string deep = ref;
   for (int i = 0; i < 9; ++i) deep = absl::StrCat(R"({"Let":{"name":"v","value":)", ref, R"(,"body":)", deep, "}}");
   std::string ninth = at;
-  for (int i = 0; i < 8; ++i) ninth += ".Let[1]";
+  for (int i = 0; i < 8; ++i) ninth += ".Let.body";
   ExpectRefused(with(deep), {kUnimplemented, ninth, "variables"});
   EntityText twice = One();
   twice.computed = {Computed("x", ref)};

@@ -133,6 +133,33 @@ TEST(WaitingTest, ItMayWaitForTheEntityAndGoOnInSteps) {
   EXPECT_EQ(world.Field(KeyText(kKey), "amount"), "11");
 }
 
+TEST(WaitingTest, WhatIsLedOnStandsAmongTheOthersByItsAge) {
+  World world({Led({Mapping("amount", From("amount"), "LastWrite")})});
+  world.Run(BlockBuilder(5).Transaction(1, {Link(kA, kB), Deed(kA, 1)}).Account(kA, ThingOf(11)));  // wait for B
+  world.Run(BlockBuilder(6).Transaction(1, {Link(kA, kC), Deed(kA, 2)}).Account(kA, ThingOf(12)));  // and for C
+  world.Run(BlockBuilder(7).Transaction(1, {Link(kB, kC), Deed(kC, 3)}));  // the older ones come to the newer ones
+  const MachineCounters& counters = world.machine->counters();
+  EXPECT_EQ(counters.waiting_replaced, 1u);
+  EXPECT_EQ(counters.events_waited - counters.events_resumed - counters.waiting_replaced, 4u);
+  world.Run(BlockBuilder(8).Transaction(1, {Exists(kKey), Link(kC, kKey)}));
+  EXPECT_EQ(world.Field(KeyText(kKey), "all"), "[1,2,3]");
+  EXPECT_EQ(world.Field(KeyText(kKey), "amount"), "12");
+  EXPECT_EQ(world.Field(KeyText(kKey), "deeds"), "3");
+  world.Run(BlockBuilder(10000));
+  EXPECT_EQ(world.Sides(SideKind::kWaiting), 0u);
+  EXPECT_EQ(world.AllFaults(), 0u);
+}
+
+TEST(WaitingTest, WhenAnAddressIsFullTheOldestFallsOutWhereverItCameFrom) {
+  World world({Led()}, Settings{.waiting_per_address_max = 2});
+  world.Run(BlockBuilder(5).Transaction(1, {Deed(kA, 1)}));
+  world.Run(BlockBuilder(6).Transaction(1, {Deed(kB, 2), Deed(kB, 3)}));
+  world.Run(BlockBuilder(7).Transaction(1, {Link(kA, kB)}));
+  EXPECT_EQ(world.Faults(FaultReason::kWaitingFull), 1u);
+  world.Run(BlockBuilder(8).Transaction(1, {Exists(kKey), Link(kB, kKey)}));
+  EXPECT_EQ(world.Field(KeyText(kKey), "all"), "[2,3]");
+}
+
 TEST(WaitingTest, WithinOneBlockNothingIsLeftBehind) {
   EntityText entity = Led();
   entity.handlers[0] = Handler(kThing, "owner", {Mapping("booms", From("amount"), "Sum")});
@@ -245,6 +272,18 @@ TEST(WaitingTest, ADamagedRowStopsTheBlock) {
   }
   world.Run(known);
   EXPECT_EQ(world.Field(KeyText(kKey), "deeds"), "1");
+}
+
+TEST(WaitingTest, ASlotOfAnEntityThatThereIsNotStopsTheBlock) {
+  World world({Led()}, Settings{.waiting_slots_max = 1});
+  world.Run(BlockBuilder(5).Transaction(1, {Deed(kA)}));
+  for (auto& [key, value] : world.view.sides) {
+    if (key.kind == SideKind::kWaiting && key.name == 2) value[0] = 1;  // there is entity 0 only
+  }
+  world.view.sides[{SideKind::kWaiting, 1, 0, KeyText(kA)}] = world.view.sides[{SideKind::kWaiting, 0, 0, KeyText(kA)}];
+  const BlockBuilder later(7);
+  world.machine->Begin(later.block().id, &world.view);
+  EXPECT_EQ(world.machine->Seal().status().code(), absl::StatusCode::kDataLoss);
 }
 
 // Whatever becomes known when, in the end every event has reached the entity that its address leads to, once.
