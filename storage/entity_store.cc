@@ -9,7 +9,9 @@
 
 #include "server/base/log.h"
 #include "server/base/sha256.h"
+#include "storage/checkpoint_record.h"
 #include "storage/entity_writer.h"
+#include "storage/files.h"
 #include "storage/store_impl.h"
 
 namespace everstate {
@@ -28,6 +30,35 @@ absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocks(const rocksdb::Options& o
   const rocksdb::Status status = rocksdb::DB::Open(options, dir.string(), &db);
   if (!status.ok()) return FromRocks(status, fmt::format("{} {}", doing, dir.string()));
   return std::unique_ptr<rocksdb::DB>(db);
+}
+
+// Whether something was applied to the store in `dir`. One whose creation was not finished cannot be opened and has no
+// tables.
+absl::StatusOr<bool> HoldsBatches(const std::filesystem::path& dir) {
+  if (const auto db = OpenUnchanged(dir); db.ok()) {
+    const auto position = ReadPosition(db->get(), {});
+    return !position.ok() || position->watermark.number != 0;
+  }
+  const auto names = NamesIn(dir);
+  if (!names.ok()) return names.status();
+  return std::any_of(names->begin(), names->end(), IsTable);
+}
+
+// Without `current` every generation counts as never finished and would be deleted. But the first one is named before
+// its first batch: where there are batches, it is `current` that was lost, or not copied with the rest.
+absl::Status RefuseLostCurrent(const std::filesystem::path& data_dir) {
+  const auto generations = GenerationsIn(data_dir);
+  if (!generations.ok()) return generations.status();
+  for (const uint64_t generation : *generations) {
+    const auto holds = HoldsBatches(GenerationPath(data_dir, generation));
+    if (!holds.ok()) return holds.status();
+    if (!*holds) continue;
+    return absl::DataLossError(
+        fmt::format("{} is missing, but generation {} beside it holds what was applied: copy this file too, "
+                    "or write into it the number of the generation that was in force and a newline",
+                    (data_dir / "current").string(), generation));
+  }
+  return absl::OkStatus();
 }
 
 [[noreturn]] void DieAlive(std::string_view what, const std::filesystem::path& dir) {
@@ -114,6 +145,9 @@ absl::StatusOr<std::unique_ptr<EntityStore>> EntityStore::Open(const StoreOption
   if (!locked.ok()) return locked.status();
   const auto current = ReadCurrent(options.data_dir);
   if (!current.ok()) return current.status();
+  if (!*current) {
+    if (auto status = RefuseLostCurrent(options.data_dir); !status.ok()) return status;
+  }
   if (auto status = (*locked)->DeleteUnfinished(); !status.ok()) return status;
   auto claim = (*locked)->Claim(*current ? (*current)->generation : 1);
   if (!claim.ok()) return claim.status();

@@ -82,7 +82,7 @@ absl::StatusOr<Watermark> DecodeWatermark(std::string_view bytes) {
   const auto block_time = static_cast<int64_t>(fields.U64());
   // The digest is over bytes: one content has one form.
   if (has_block_time > 1 || (has_block_time == 0 && block_time != 0)) {
-    return absl::DataLossError("the watermark record has no block time in the form in which one is written");
+    return absl::DataLossError("the watermark record says neither that it has a block time nor that it has none");
   }
   if (has_block_time == 1) watermark.block.block_time = block_time;
   return watermark;

@@ -1,9 +1,9 @@
 // Records: the byte layout of the values that are neither rows of entities nor side rows nor the journal. Inside this
 // room only. All numbers are little-endian and of fixed size, except where a text ends the record.
 //
-//   watermark  u64 slot, u64 last index, 32 B blockhash, u64 parent slot, 32 B parent blockhash, u8 has block time, i64
-//   block
-//              time (0 when it has none)
+//   watermark  u64 slot, u64 last index, 32 B blockhash, u64 parent slot,
+//              32 B parent blockhash,
+//              u8 has block time (0 or 1), i64 block time (0 when it has none)
 //   number     u64 number, u64 entities
 //   gap        u64 from, u64 to, text of the cause
 //   chain      32 B blockhash

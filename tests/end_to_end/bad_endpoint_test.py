@@ -56,23 +56,13 @@ class EndpointTest(harness.EndToEndTest):
             self.assertTrue(json.loads(client.message())["complete"])
         self.assertTrue(server.running())
 
-    def uninterrupted(self):
-        provider = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
-        server = self.serve(provider.endpoint, "uninterrupted")
-        server.wait_for_slot(SLOTS[-1])
-        self.assertEqual(server.stop(), 0)
-        return harness.digest(self.folder / "uninterrupted")
-
-    def check_end(self, server, name="data"):
-        server.wait_for_slot(SLOTS[-1])
-        self.assertEqual(server.stop(), 0)
-        self.assertEqual(harness.inspect(self.folder / name)["gaps"], [])
-        self.assertEqual(harness.digest(self.folder / name), self.uninterrupted())
+    def check_whole(self, server):
+        self.check_end(server, self.folder / "data", RECORDING, self.undisturbed(RECORDING)[0])
 
 
 class Connections(EndpointTest):
     def test_nobody_listens(self):
-        endpoint = f"http://127.0.0.1:{harness.free_port()}"
+        endpoint = f"http://127.0.0.1:{harness.quiet_port()}"
         server = self.serve(endpoint)
         self.check_error(server, f"UNAVAILABLE: {endpoint}: ", "Connection refused")
         harness.wait_for("further tries", lambda: server.status()["stream"]["reconnects"] >= 3)
@@ -84,7 +74,7 @@ class Connections(EndpointTest):
         server.line(rf"the stream ended: UNAVAILABLE: {front.endpoint}: .*; again in \d+ ms")
         server.line("ready ws://")
         self.assertGreaterEqual(server.status()["stream"]["reconnects"], 4)
-        self.check_end(server)
+        self.check_whole(server)
 
     def test_what_speaks_no_http2_is_named(self):
         web = self.listen(raw_geyser.RawServer(lambda sock: (sock.recv(1024), sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"))))
@@ -124,7 +114,7 @@ class Certificates(EndpointTest):
     def test_a_good_one_of_an_authority_that_the_environment_names(self):
         server = self.trusting(self.front(self.authority.certificate("good")), "data")
         server.line("ready ws://")
-        self.check_end(server)
+        self.check_whole(server)
 
     def test_one_of_an_unknown_authority(self):
         front = self.front(self.authority.certificate("good"))
@@ -182,7 +172,7 @@ class Babble(EndpointTest):
         status = server.status()
         self.assertEqual(status["ingest"]["malformed_messages"], 1)
         self.assertEqual(status["stream"]["reconnects"], 3)
-        self.check_end(server)
+        self.check_whole(server)
 
 
 class Large(EndpointTest):

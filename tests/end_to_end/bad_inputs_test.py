@@ -5,6 +5,7 @@ that was applied is lost, and what else is served goes on."""
 import json
 import os
 import pathlib
+import shutil
 import socket
 import threading
 import unittest
@@ -41,20 +42,6 @@ def slot_of(message):
 class BadInputTest(harness.EndToEndTest):
     def command(self, *more, data=None, endpoint="http://127.0.0.1:1", listen="127.0.0.1:0", admin="off"):
         return ("serve", "--stack", STACK, "--endpoint", endpoint, "--data", data or self.folder / "data", "--listen", listen, "--admin", admin, *more)
-
-    def uninterrupted(self):
-        provider = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
-        server = self.start(Server(provider.endpoint, self.folder / "uninterrupted").listening())
-        server.wait_for_slot(SLOTS[-1])
-        projector = server.status()["projector"]
-        self.assertEqual(server.stop(), 0)
-        return harness.digest(self.folder / "uninterrupted"), projector
-
-    def check_end(self, server, data, wanted):
-        server.wait_for_slot(SLOTS[-1])
-        self.assertEqual(server.stop(), 0)
-        self.assertEqual(harness.inspect(data)["gaps"], [])
-        self.assertEqual(harness.digest(data), wanted)
 
     def check_served(self, server):
         """Clients are answered."""
@@ -128,7 +115,7 @@ class Recordings(BadInputTest):
 class Accounts(BadInputTest):
     def test_what_does_not_fit_is_counted_and_costs_nothing(self):
         """Accounts that are too short, too long (of the greatest size there is) and of a program that nobody asked for, among all others."""
-        wanted, projector = self.uninterrupted()
+        wanted, undisturbed = self.undisturbed(RECORDING)
         messages, made = [], []
         for message in oracle_recording.raw_messages(RECORDING):
             messages.append(message)
@@ -147,10 +134,10 @@ class Accounts(BadInputTest):
         server = self.start(Server(provider.endpoint, self.folder / "data").listening())
         server.wait_for_slot(SLOTS[-1])
         status = server.status()
-        self.assertEqual(status["projector"]["accounts_unknown"], projector["accounts_unknown"] + 2)
+        self.assertEqual(status["projector"]["accounts_unknown"], undisturbed["projector"]["accounts_unknown"] + 2)
         self.assertEqual(status["ingest"]["malformed_messages"], 0)
         self.assertEqual(status["stream"]["reconnects"], 0)
-        self.check_end(server, self.folder / "data", wanted)
+        self.check_end(server, self.folder / "data", RECORDING, wanted)
 
     @staticmethod
     def another_account(message, change):
@@ -173,7 +160,7 @@ class Disks(BadInputTest):
         self.data = self.folder / "disk" / "data"
 
     def test_one_that_fills_up_ends_the_server_and_loses_nothing(self):
-        wanted, _ = self.uninterrupted()
+        wanted, _ = self.undisturbed(RECORDING)
         provider = self.start(Replay(RECORDING, options=["--slots-per-second", "10"]))
         server = self.start(Server(provider.endpoint, self.data).listening())
         server.wait_for_slot(at(0.3))
@@ -185,10 +172,10 @@ class Disks(BadInputTest):
         self.assertGreaterEqual(slot, at(0.3))
         again = self.start(Server(provider.endpoint, self.data).listening())
         again.line(f"resuming at slot {slot}")
-        self.check_end(again, self.data, wanted)
+        self.check_end(again, self.data, RECORDING, wanted)
 
     def test_one_that_is_full_costs_a_checkpoint_and_not_the_server(self):
-        wanted, _ = self.uninterrupted()
+        wanted, _ = self.undisturbed(RECORDING)
         provider = TwoParts()
         self.addCleanup(provider.close)
         server = self.start(Server(provider.endpoint, self.data, ["--admin", "127.0.0.1:0", "--checkpoint-every", "off"]).listening())
@@ -207,12 +194,12 @@ class Disks(BadInputTest):
         provider.go_on.set()
         server.wait_for_slot(at(0.9))
         harness.run("checkpoint", "create", "--data", self.data, "--admin", admin)
-        self.check_end(server, self.data, wanted)
+        self.check_end(server, self.data, RECORDING, wanted)
         self.assertEqual([checkpoint["damage"] for checkpoint in harness.inspect(self.data)["checkpoints"]], [None])
 
     def test_one_that_fills_up_while_a_rewind_is_made(self):
         """The rewind is refused; the generation that was served before is as it was, and with room the same command succeeds."""
-        wanted, _ = self.uninterrupted()
+        wanted, _ = self.undisturbed(RECORDING)
         provider = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
         options = ["--archive-keep", "0", "--checkpoint-every", "1slots", "--checkpoints-keep", "1000"]
         server = self.start(Server(provider.endpoint, self.data, options).listening())
@@ -236,7 +223,7 @@ class Disks(BadInputTest):
         self.assertEqual(harness.digest(self.data), wanted)
         server = self.start(Server(slow.endpoint, self.data, rewind).listening())
         server.line("rewound: generation 2 serves")
-        self.check_end(server, self.data, wanted)
+        self.check_end(server, self.data, RECORDING, wanted)
 
 
 class Folders(BadInputTest):
@@ -250,7 +237,7 @@ class Folders(BadInputTest):
         self.assertEqual(code, 3, text)
         self.assertIn(f"cannot write to data directory {data}: Read-only file system", text)
 
-    def test_one_that_belongs_to_somebody_else(self):
+    def test_one_that_cannot_be_made(self):
         mounts.private()
         parent = self.folder / "parent"
         parent.mkdir()
@@ -275,6 +262,23 @@ class Folders(BadInputTest):
         self.assertEqual(code, 3, text)
         self.assertIn(f"{archive}: Not a directory", text)
         self.assertEqual(archive.read_text(), "a file\n")
+
+    def test_one_that_was_copied_in_part(self):
+        """A copy that ended before the file `current`, which comes last by name: nothing of it is deleted, and with that file it serves."""
+        provider = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
+        server = self.start(Server(provider.endpoint, self.folder / "data").listening())
+        server.wait_for_slot(SLOTS[-1])
+        self.assertEqual(server.stop(), 0)
+        copy, wanted = self.folder / "copy", harness.digest(self.folder / "data")
+        shutil.copytree(self.folder / "data", copy, ignore=shutil.ignore_patterns("current"))
+        code, text = refused(*self.command(endpoint=provider.endpoint, data=copy))
+        print(text)
+        self.assertEqual(code, 3, text)
+        self.assertIn(f"{copy / 'current'} is missing, but generation 1 beside it holds what was applied", text)
+        shutil.copy(self.folder / "data" / "current", copy)
+        server = self.start(Server(provider.endpoint, copy).ready())
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual(harness.digest(copy), wanted)
 
     def test_a_store_that_another_server_holds(self):
         provider = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))

@@ -89,7 +89,7 @@ class OnceTest(harness.EndToEndTest):
         return done.returncode, json.loads(done.stdout) if done.stdout else None
 
     def test_health_and_rates(self):
-        admin = f"127.0.0.1:{harness.free_port()}"
+        admin = f"127.0.0.1:{harness.quiet_port()}"
         self.assertEqual(self.once(admin)[0], UNREACHABLE)
         rates = {}
         for pace in (1, 10):
@@ -117,7 +117,7 @@ class WindowTest(harness.EndToEndTest):
         super().setUp()
         self.display = Display()
         self.addCleanup(self.display.stop)
-        self.admin = f"127.0.0.1:{harness.free_port()}"
+        self.admin = f"127.0.0.1:{harness.quiet_port()}"
         self.replay = self.start(Replay(places.recording("spl-small"), options=["--slots-per-second", "5", "--loop"]))
 
     def serve(self):

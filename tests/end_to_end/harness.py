@@ -25,6 +25,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 TESTS = HERE.parent
 sys.path.insert(0, str(HERE / "oracle"))
 
+import recording as oracle_recording  # noqa: E402
+
 EVERSTATE = os.environ.get("EVERSTATE", str(TESTS.parent / "build" / "test" / "everstate"))
 STACK = TESTS / "stacks" / "SplStream.stack.json"
 GEYSER = os.environ.get("TEST_GEYSER")
@@ -43,14 +45,8 @@ def wait_for(what, condition, deadline_s=DEADLINE_S):
     raise AssertionError(f"waited {deadline_s} s in vain for {what}")
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def quiet_port():
-    """A free port that the kernel gives to nobody else while a server that is to come back on it is away."""
+    """A free port that the kernel gives to nobody who asks for any: nobody comes to sit on it while its server is not there, or not yet."""
     low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.SystemRandom().randrange(low // 2, low)
@@ -146,7 +142,7 @@ class OtherGeyser(Replay):
     """The Geyser server that TEST_GEYSER names: it judges our ingest without sharing code with our replay."""
 
     def __init__(self, recording, options=()):
-        port = free_port()
+        port = quiet_port()
         Process.__init__(self, GEYSER, "--recording", recording, "--listen", f"127.0.0.1:{port}", "--report", *options, name="geyser")
         self.line('"event":"ready"')
         self.endpoint = f"http://127.0.0.1:{port}"
@@ -221,6 +217,11 @@ def dump_views(data, folder):
     return files
 
 
+def last_slot(path):
+    """The slot of a recording's last block."""
+    return [block.slot for block in oracle_recording.blocks(path)][-1]
+
+
 class EndToEndTest(unittest.TestCase):
     """A folder of its own, and processes that are gone when the test ends."""
 
@@ -232,3 +233,21 @@ class EndToEndTest(unittest.TestCase):
     def start(self, process):
         self.addCleanup(process.kill)
         return process
+
+    def undisturbed(self, path):
+        """(digest, last status) of a server that has followed a whole recording and that nothing happened to."""
+        provider = self.start(Replay(path, options=["--slots-per-second", "max"]))
+        data = self.folder / "undisturbed"
+        server = self.start(Server(provider.endpoint, data).listening())
+        server.wait_for_slot(last_slot(path))
+        status = server.status()
+        self.assertEqual(server.stop(), 0)
+        provider.stop()
+        return digest(data), status
+
+    def check_end(self, server, data, path, wanted):
+        """The server comes to the end of the recording and stops in order; its store has no gap and this digest."""
+        server.wait_for_slot(last_slot(path))
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual(inspect(data)["gaps"], [])
+        self.assertEqual(digest(data), wanted)

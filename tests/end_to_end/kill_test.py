@@ -92,10 +92,10 @@ class KillTest(harness.EndToEndTest):
             time.sleep(max(0.0, begin + moment - time.monotonic()))
             server = self.kill_and_start(provider, server, options, resumed_at)
         print(f"{KILLS} kills in {time.monotonic() - begin:.1f} s, resumed at {len(set(resumed_at))} distinct slots: {resumed_at}")
-        self.check_end(server, last, wanted)
+        self.check_all_hold_the_end(server, last, wanted)
         self.assertGreaterEqual(len(set(resumed_at)), 15 if KILLS >= 20 else KILLS // 2)
 
-    def check_end(self, server, last, wanted):
+    def check_all_hold_the_end(self, server, last, wanted):
         server.wait_for_slot(last)
         expected = clients.stored(self.data)
         clients.check_converged(self, self.clients, expected)
@@ -159,7 +159,7 @@ class KillTest(harness.EndToEndTest):
             self.assertEqual(server.stop(), 0)
             server = self.start(Server(provider.endpoint, self.data, port=self.port).listening())
         raw, watch = self.clients[:2]
-        self.check_end(server, slots[-1], wanted)
+        self.check_all_hold_the_end(server, slots[-1], wanted)
         self.assertEqual(raw.codes[1012], RESTARTS, raw.codes)
         self.assertEqual([code for code in raw.codes if code not in (1012, "no connection")], [])
         for process in watch.processes.values():

@@ -14,7 +14,6 @@ from harness import EVERSTATE, STACK, Replay, Server
 import places
 import prometheus_text
 import raw_ws
-import recording as oracle_recording
 
 RECORDING = places.recording("spl-small")
 # What goes on while nothing comes: the clock, and the scrapes themselves.
@@ -53,7 +52,7 @@ class MetricsTest(harness.EndToEndTest):
 
     def at_rest(self, *options):
         server = self.serve(*options)
-        server.wait_for_slot([block.slot for block in oracle_recording.blocks(RECORDING)][-1])
+        server.wait_for_slot(harness.last_slot(RECORDING))
         return server
 
     def subscribe(self, server, view):

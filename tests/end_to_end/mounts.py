@@ -13,13 +13,16 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 def call(function, *args):
     if function(*args) != 0:
-        raise unittest.SkipTest(f"no file system can be mounted here: {os.strerror(ctypes.get_errno())}")
+        raise OSError(ctypes.get_errno(), f"{function.__name__}: {os.strerror(ctypes.get_errno())}")
 
 
 def private():
     """Until the end of the process; skips the test where this is not allowed."""
-    call(LIBC.unshare, CLONE_NEWNS)
-    call(LIBC.mount, b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    try:
+        call(LIBC.unshare, CLONE_NEWNS)
+        call(LIBC.mount, b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    except OSError as error:
+        raise unittest.SkipTest(f"no file system can be mounted here: {error}") from error
 
 
 def small(path, size_bytes):

@@ -12,7 +12,6 @@ import harness
 from harness import Process, Replay, Server
 
 import places
-import recording as oracle_recording
 
 SHOTS = os.environ.get("TEST_SHOTS")
 NPM_ROOT = pathlib.Path(os.environ.get("TEST_NPM_ROOT", harness.HERE))
@@ -40,7 +39,7 @@ class PageTest(harness.EndToEndTest):
         path = places.recording("spl-small")
         replay = self.start(Replay(path, options=["--slots-per-second", "20"]))
         server = self.start(Server(replay.endpoint, self.folder / "data").listening())
-        server.wait_for_slot([block.slot for block in oracle_recording.blocks(path)][-1])
+        server.wait_for_slot(harness.last_slot(path))
         dumps = harness.dump_views(self.folder / "data", self.folder)
         self.check_page(server, dumps["TokenMint"], "--view", "TokenMint/list", *self.shots("end"))
         self.check_page(server, dumps["TokenAccount"], "--view", "TokenAccount/append")

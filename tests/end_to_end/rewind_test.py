@@ -4,9 +4,7 @@ leaves behind stays as it was."""
 
 import json
 import os
-import pathlib
 import random
-import re
 import shutil
 import time
 import unittest
@@ -75,21 +73,6 @@ class RewindTest(harness.EndToEndTest):
             return self.start(OtherGeyser(RECORDING, options=[*options, "--start-on-subscribers", str(subscribers)]))
         return self.start(Replay(RECORDING, options=[*options, "--wait-subscribers", str(subscribers)]))
 
-    def uninterrupted(self):
-        provider = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
-        data = self.folder / "uninterrupted"
-        server = self.start(Server(provider.endpoint, data).listening())
-        server.wait_for_slot(SLOTS[-1])
-        self.assertEqual(server.stop(), 0)
-        provider.stop()
-        return harness.digest(data)
-
-    def check_end(self, server, data, wanted):
-        server.wait_for_slot(SLOTS[-1])
-        self.assertEqual(server.stop(), 0)
-        self.assertEqual(harness.inspect(data)["gaps"], [])
-        self.assertEqual(harness.digest(data), wanted)
-
     def check_is_a_moment_of_the_recording(self, data):
         """Whatever generation serves: it holds what the recording means up to its watermark, no more and no less."""
         report = harness.inspect(data)
@@ -114,7 +97,7 @@ class RewindTest(harness.EndToEndTest):
         return server, before, chosen
 
     def test_three_rewinds_in_mid_stream(self):
-        wanted = self.uninterrupted()
+        wanted, _ = self.undisturbed(RECORDING)
         provider, data = self.provider(), self.folder / "data"
         server = self.start(Server(provider.endpoint, data, self.OPTIONS).listening())
         used = set()
@@ -129,7 +112,7 @@ class RewindTest(harness.EndToEndTest):
             self.assertEqual(kept, left, "the generation left behind is as it was")
             print(f"rewound at slot {before['watermark']['slot']} to checkpoint {chosen}, generation {before['generation']} kept with digest {kept[:16]}…")
         self.assertEqual(len(used), 3)
-        self.check_end(server, data, wanted)
+        self.check_end(server, data, RECORDING, wanted)
         print(f"digest at the end {wanted}, as without a rewind")
 
     def test_without_an_archive_the_missing_slots_are_named(self):
@@ -148,23 +131,23 @@ class RewindTest(harness.EndToEndTest):
         self.assertEqual(harness.inspect(data)["generation"], 1)
 
     def test_a_checkpoint_of_a_stopped_store(self):
-        wanted = self.uninterrupted()
+        wanted, _ = self.undisturbed(RECORDING)
         provider, data = self.provider(replay_slots=1000), self.folder / "data"
         server = self.start(Server(provider.endpoint, data, ("--checkpoint-every", "off")).listening())
         server.wait_for_slot(at(0.3))
         server.kill()
         left = harness.digest(data)
-        made = json.loads(harness.run("checkpoint", "create", "--data", data, "--admin", f"127.0.0.1:{harness.free_port()}", "--json"))
+        made = json.loads(harness.run("checkpoint", "create", "--data", data, "--admin", f"127.0.0.1:{harness.quiet_port()}", "--json"))
         self.assertEqual(made["slot"], harness.inspect(data)["watermark"]["slot"])
         self.assertEqual(made["reach"], None)
         self.assertIn("is whole", harness.run("checkpoint", "verify", "--data", data))
         self.assertEqual(harness.digest(data), left)
         server, _, chosen = self.rewind(provider, data, made["slot"])
         self.assertEqual(chosen, made["name"])
-        self.check_end(server, data, wanted)
+        self.check_end(server, data, RECORDING, wanted)
 
     def test_kills_at_any_moment_leave_one_whole_generation(self):
-        wanted = self.uninterrupted()
+        wanted, _ = self.undisturbed(RECORDING)
         randomness = random.Random(SEED)
         provider, data = self.provider(replay_slots=1000), self.folder / "data"
         server = self.start(Server(provider.endpoint, data, self.OPTIONS).listening())
@@ -187,11 +170,11 @@ class RewindTest(harness.EndToEndTest):
                 self.assertIsNone(checkpoint["damage"], checkpoint)
         server = self.start(Server(provider.endpoint, data, self.OPTIONS).listening())
         print(f"{KILLS} kills: (generation, watermark) afterwards {sorted(generations)}, {len(checkpoints(data))} checkpoints whole")
-        self.check_end(server, data, wanted)
+        self.check_end(server, data, RECORDING, wanted)
 
     def check_second_folder(self, copy_archive, replay_slots):
         """A checkpoint, and maybe the archive, are carried elsewhere and started there while the first server goes on."""
-        wanted = self.uninterrupted()
+        wanted, _ = self.undisturbed(RECORDING)
         provider, data, second = self.provider(replay_slots=replay_slots), self.folder / "data", self.folder / "second"
         server = self.start(Server(provider.endpoint, data, self.OPTIONS).listening())
         server.wait_for_slot(at(0.5))
@@ -216,8 +199,8 @@ class RewindTest(harness.EndToEndTest):
             self.assertEqual(frames[0].live[name], frames[1].live[name])
         print(f"checkpoint {checkpoint['name']} in a second folder: {len(both)} live frames the same, seq by seq")
         self.assertGreater(len(both), 0)
-        self.check_end(other, second, wanted)
-        self.check_end(server, data, wanted)
+        self.check_end(other, second, RECORDING, wanted)
+        self.check_end(server, data, RECORDING, wanted)
         self.assertEqual(harness.inspect(second)["lineage"], harness.inspect(data)["lineage"])
 
     def test_a_copied_checkpoint_with_a_provider_that_reaches_back(self):

@@ -14,7 +14,6 @@ from harness import EVERSTATE, STACK, Process, Replay, Server
 
 import places
 import raw_ws
-import recording as oracle_recording
 
 RECORDING = places.recording("spl-small")
 NOBODY = "http://127.0.0.1:1"
@@ -104,7 +103,7 @@ class SettingsTest(harness.EndToEndTest):
 
     def follow(self, *options, **variables):
         """A server on the whole recording that has come to its end."""
-        last = [block.slot for block in oracle_recording.blocks(RECORDING)][-1]
+        last = harness.last_slot(RECORDING)
         replay = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
         server = self.start(Server(replay.endpoint, self.folder / "data", options).listening())
         server.wait_for_slot(last)

@@ -5,14 +5,12 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 #include <rocksdb/db.h>
-#include <sys/wait.h>
-
-#include <fstream>
 
 #include "storage/change_merger.h"
 #include "storage/keys.h"
 #include "storage/records.h"
 #include "tests/storage/store_support.h"
+#include "tests/support/temporary_place.h"
 
 namespace everstate {
 namespace {
@@ -30,12 +28,6 @@ void WithRawRocks(const std::filesystem::path& data_dir, const std::function<voi
   ASSERT_TRUE(rocksdb::DB::Open(options, (data_dir / "1").string(), &db).ok());
   change(db);
   delete db;
-}
-
-void FillSlots(const std::filesystem::path& data_dir, Slot count) {
-  OpenStore open = OpenTestStore(data_dir);
-  for (Slot slot = 1; slot <= count; ++slot)
-    ASSERT_TRUE(open.writer->Apply(BatchMaker(slot).Put(kAccount, "a", slot).batch()).ok());
 }
 
 // RocksDB's own error says no more than that a merge failed.
@@ -151,26 +143,6 @@ TEST(EntityStore, FindsAWatermarkWithoutNumber) {
   EXPECT_EQ(EntityStore::Open(TestOptions(folder.path()), TestIdentity()).status().code(), absl::StatusCode::kDataLoss);
 }
 
-TEST(EntityStore, IsOpenOnce) {
-  TemporaryFolder folder;
-  OpenStore open = OpenTestStore(folder.path());
-  const auto again = EntityStore::Open(TestOptions(folder.path()), TestIdentity());
-  EXPECT_EQ(again.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(Message(again.status()),
-              AllOf(HasSubstr(folder.path().string()), HasSubstr("in use by another process")));
-}
-
-TEST(EntityStore, NamesADirectoryThatCannotBe) {
-  TemporaryFolder folder;
-  std::ofstream(folder / "file") << "x";
-  for (const auto& path : {folder / "file", folder / "file/below", std::filesystem::path("/proc/everstate/data")}) {
-    const auto opened = EntityStore::Open(TestOptions(path), TestIdentity());
-    ASSERT_FALSE(opened.ok());
-    EXPECT_THAT(Message(opened.status()), AllOf(HasSubstr("data directory"), HasSubstr(path.string())));
-    EXPECT_NE(opened.status().code(), absl::StatusCode::kFailedPrecondition) << "that would be another stack's store";
-  }
-}
-
 TEST(EntityStore, RefusesOptionsThatKeepNothing) {
   TemporaryFolder folder;
   StoreOptions options = TestOptions(folder.path());
@@ -181,54 +153,11 @@ TEST(EntityStore, RefusesOptionsThatKeepNothing) {
   EXPECT_EQ(EntityStore::Open(options, TestIdentity()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(EntityStore, DeletesAGenerationThatWasNeverNamed) {
-  TemporaryFolder folder;
-  FillSlots(folder.path(), 3);
-  std::filesystem::copy(folder / "1", folder / "2", std::filesystem::copy_options::recursive);
-  std::filesystem::create_directory(folder / "3");
-  FillSlots(folder / "other", 0);
-  OpenStore open = OpenTestStore(folder.path());
-  EXPECT_FALSE(std::filesystem::exists(folder / "2"));
-  EXPECT_FALSE(std::filesystem::exists(folder / "3"));
-  EXPECT_TRUE(std::filesystem::exists(folder / "other/1"));
-  EXPECT_EQ(open.store->watermark().number, 3u);
-}
-
-TEST(EntityStore, BeginsAgainAfterAKillDuringCreation) {
-  TemporaryFolder folder;
-  FillSlots(folder.path(), 3);
-  std::filesystem::remove(folder / "current");  // as if the kill had come just before it was named
-  OpenStore open = OpenTestStore(folder.path());
-  EXPECT_EQ(open.store->generation(), 1u);
-  EXPECT_EQ(open.store->watermark().number, 0u);
-  EXPECT_EQ(*open.store->Get(kAccount, "a"), nullptr);
-}
-
-TEST(EntityStore, DeletesNothingThatIsNotOurs) {
-  TemporaryFolder folder;
-  std::filesystem::create_directory(folder / "2024");
-  std::ofstream(folder / "2024/photo") << "x";
-  const auto opened = EntityStore::Open(TestOptions(folder.path()), TestIdentity());
-  EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(Message(opened.status()), HasSubstr("2024"));
-  EXPECT_TRUE(std::filesystem::exists(folder / "2024/photo"));
-}
-
-TEST(EntityStore, SaysWhatIsWrongWithCurrent) {
-  for (const char* text : {"", "\n", "x\n", "1", "0\n", "01\n", "1\n1\n", "-1\n", "99999999999999999999999\n"}) {
-    TemporaryFolder folder;
-    std::ofstream(folder / "current") << text;
-    const auto opened = EntityStore::Open(TestOptions(folder.path()), TestIdentity());
-    EXPECT_EQ(opened.status().code(), absl::StatusCode::kDataLoss) << text;
-    EXPECT_THAT(Message(opened.status()), HasSubstr("current"));
-  }
-  TemporaryFolder folder;
-  std::ofstream(folder / "current") << "4\n";
-  EXPECT_EQ(EntityStore::Open(TestOptions(folder.path()), TestIdentity()).status().code(), absl::StatusCode::kDataLoss);
-}
-
 TEST(EntityStoreDeathTest, SaysWhoOutlivesIt) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
+  // Who dies removes nothing: the folders of the processes that die below lie in one that is removed.
+  const TemporaryFolder folder_of_the_dead;
+  const TemporaryPlace place(folder_of_the_dead.path());
   EXPECT_DEATH(
       {
         TemporaryFolder folder;

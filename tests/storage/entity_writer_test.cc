@@ -6,6 +6,8 @@
 #include "server/base/sha256.h"
 #include "storage/row.h"
 #include "tests/storage/store_support.h"
+#include "tests/support/eventually.h"
+#include "tests/support/synced_files.h"
 
 namespace everstate {
 namespace {
@@ -152,14 +154,45 @@ TEST_F(EntityWriterTest, ForgetsOldBlockhashes) {
   EXPECT_FALSE(open_.store->BlockhashOf(20));
 }
 
-TEST_F(EntityWriterTest, SyncsEveryBatchWhenTheIntervalIsZero) {
-  open_.Close();
-  StoreOptions options = TestOptions(folder_.path());
-  options.wal_sync_interval_ms = 0;
-  open_ = OpenStore(*EntityStore::Open(options, TestIdentity()));
-  for (Slot slot = 1; slot <= 5; ++slot) ASSERT_TRUE(Apply(BatchMaker(slot).Put(kAccount, "a", slot)).ok());
+// What a power loss may take, for each setting of the interval.
+class SyncTest : public EntityWriterTest {
+ protected:
+  void OpenWith(uint32_t wal_sync_interval_ms) {
+    open_.Close();
+    StoreOptions options = TestOptions(folder_.path());
+    options.wal_sync_interval_ms = wal_sync_interval_ms;
+    open_ = OpenStore(*EntityStore::Open(options, TestIdentity()));
+  }
+  void ApplyNext() { ASSERT_TRUE(Apply(BatchMaker(watermark().block.slot + 1).Put(kAccount, "a", 1)).ok()); }
+  uint64_t AtRisk() const { return testing::LogBytesAtRisk(folder_ / "1"); }
+
+  static constexpr uint32_t kNeverMs = 24 * 3600 * 1000;
+};
+
+TEST_F(SyncTest, EveryBatchWhenTheIntervalIsZero) {
+  OpenWith(0);
+  for (int batch = 0; batch < 5; ++batch) {
+    ApplyNext();
+    EXPECT_EQ(AtRisk(), 0u);
+  }
+}
+
+TEST_F(SyncTest, WhenItIsToldAndWhenTheWriterGoes) {
+  OpenWith(kNeverMs);
+  ApplyNext();
+  EXPECT_GT(AtRisk(), 0u) << "this test would see nothing";
   EXPECT_TRUE(open_.writer->SyncWal().ok());
-  EXPECT_EQ(FirstField(**open_.store->Get(kAccount, "a")), 5u);
+  EXPECT_EQ(AtRisk(), 0u);
+  ApplyNext();
+  EXPECT_GT(AtRisk(), 0u);
+  open_.writer.reset();
+  EXPECT_EQ(AtRisk(), 0u);
+}
+
+TEST_F(SyncTest, ByItselfWhenTheIntervalIsOver) {
+  OpenWith(1);
+  ApplyNext();
+  EXPECT_TRUE(Eventually([&] { return AtRisk() == 0; }));
 }
 
 // A note that grows, and a balance: rows that the editor builds, so that most are written as changes.

@@ -8,6 +8,7 @@
 #include "server/base/sha256.h"
 #include "storage/keys.h"
 #include "tests/storage/store_support.h"
+#include "tests/support/temporary_place.h"
 
 namespace everstate {
 namespace {
@@ -96,17 +97,15 @@ TEST(Inspect, AStoreIsOpenedWithTheIdentityThatItTells) {
 }
 
 TEST(Inspect, LeavesNothingBehind) {
-  TemporaryFolder folder, temporary;
+  const TemporaryFolder folder, temporary;
   OpenTestStore(folder.path()).Close();
-  const std::string before = getenv("TMPDIR") ? getenv("TMPDIR") : "";
-  setenv("TMPDIR", temporary.path().c_str(), 1);
+  const TemporaryPlace place(temporary.path());
   {
     const auto inspector = StoreInspector::Open(folder.path());
     ASSERT_TRUE(inspector.ok());
     EXPECT_FALSE(std::filesystem::is_empty(temporary.path())) << "this test would see nothing";
   }
   EXPECT_TRUE(std::filesystem::is_empty(temporary.path()));
-  before.empty() ? unsetenv("TMPDIR") : setenv("TMPDIR", before.c_str(), 1);
 }
 
 // ---- digest ----

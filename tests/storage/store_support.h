@@ -140,6 +140,13 @@ inline OpenStore OpenTestStore(const std::filesystem::path& data_dir) {
   return OpenStore(*std::move(store));
 }
 
+// One batch each for slots 1 to `count`, and an orderly close.
+inline void FillSlots(const std::filesystem::path& data_dir, Slot count) {
+  OpenStore open = OpenTestStore(data_dir);
+  for (Slot slot = 1; slot <= count; ++slot)
+    ASSERT_TRUE(open.writer->Apply(BatchMaker(slot).Put(kAccount, "a", slot).batch()).ok());
+}
+
 inline std::string DigestOf(const std::filesystem::path& data_dir) {
   auto inspector = StoreInspector::Open(data_dir);
   if (!inspector.ok()) return "no inspector: " + inspector.status().ToString();

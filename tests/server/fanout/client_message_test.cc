@@ -39,6 +39,21 @@ TEST(ClientMessageTest, NamesUnsupportedOptions) {
   }
 }
 
+// -0 is 0 in JSON, and 0 is what "take" and "skip" may be; the parser calls all that begins with a minus signed.
+TEST(ClientMessageTest, MinusZeroIsAnIntegerOfAtLeastZero) {
+  for (const char* option : {"take", "skip", "snapshotLimit"}) {
+    const auto subscribe = [option](const char* number) {
+      return ParseClientMessage(R"({"view":"V",")" + std::string(option) + "\":" + number + "}");
+    };
+    EXPECT_EQ(subscribe("-0").kind, Kind::kSubscribe) << subscribe("-0").problem;
+    EXPECT_EQ(subscribe("-0").unsupported, subscribe("0").unsupported);
+    for (const char* number : {"-1", "-0.0", "-9223372036854775808"}) {
+      EXPECT_EQ(subscribe(number).kind, Kind::kInvalid) << option << " " << number;
+      EXPECT_NE(subscribe(number).problem.find(option), std::string::npos) << subscribe(number).problem;
+    }
+  }
+}
+
 TEST(ClientMessageTest, KnowsTheOtherTypes) {
   EXPECT_EQ(ParseClientMessage(R"({"type":"unsubscribe","view":"V","take":-1})").kind, Kind::kUnsubscribe);
   EXPECT_EQ(ParseClientMessage(R"({"type":"ping","view":5})").kind, Kind::kPing);
