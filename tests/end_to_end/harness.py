@@ -25,6 +25,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 TESTS = HERE.parent
 sys.path.insert(0, str(HERE / "oracle"))
 
+import recording as oracle_recording  # noqa: E402, it lies in oracle/
+
 EVERSTATE = os.environ.get("EVERSTATE", str(TESTS.parent / "build" / "test" / "everstate"))
 STACK = TESTS / "stacks" / "SplStream.stack.json"
 GEYSER = os.environ.get("TEST_GEYSER")
@@ -232,3 +234,10 @@ class EndToEndTest(unittest.TestCase):
     def start(self, process):
         self.addCleanup(process.kill)
         return process
+
+    def followed(self, recording, *options, data="data"):
+        """(provider, server): a server, in a folder of that name, that has come to the end of the recording."""
+        provider = self.start(Replay(recording, options=["--slots-per-second", "max"]))
+        server = self.start(Server(provider.endpoint, self.folder / data, options).listening())
+        server.wait_for_slot([block.slot for block in oracle_recording.blocks(recording)][-1])
+        return provider, server
