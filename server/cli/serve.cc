@@ -57,7 +57,7 @@ int Serve(const ServeOptions& options, const SettingOptions& log_options) {
     std::fputs(PrintConfig(*resolved).c_str(), stdout);
     return static_cast<int>(ExitCode::kOrderly);
   }
-  if (const absl::Status status = CheckRequired(*resolved); !status.ok()) return Refuse(status);
+  if (const absl::Status status = CheckTogether(*resolved); !status.ok()) return Refuse(status);
   InitLog(resolved->config.log);
   return Server::Builder(resolved->config).on_event(PrintEvent).start().exit_code();
 }
