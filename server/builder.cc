@@ -158,8 +158,7 @@ Server::Builder& Server::Builder::websocket_config(WebSocketConfig websocket) {
   fanout.sessions_max = websocket.max_clients;
   const size_t bytes = websocket.message_queue_size * kBytesPerQueuedMessage;
   const bool counted = bytes / kBytesPerQueuedMessage == websocket.message_queue_size;
-  // Two frames of a snapshot at their largest: less would close a session that only asked for one.
-  fanout.session_queue_bytes_max = bytes > 0 && counted ? std::max(bytes, 2 * fanout.snapshot_frame_bytes_max) : 0;
+  fanout.session_queue_bytes_max = bytes > 0 && counted ? std::max(bytes, SessionQueueBytesMin(fanout)) : 0;
   return bind(std::move(websocket.bind_addr));
 }
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <fstream>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -51,6 +53,8 @@ std::string Listed(const std::array<std::string_view, N>& names) {
 
 }  // namespace
 
+size_t SessionQueueBytesMin(const FanoutOptions& fanout) { return 2 * fanout.snapshot_frame_bytes_max; }
+
 absl::StatusOr<std::chrono::milliseconds> ParseTime(const std::string& text) {
   const std::optional<Amount> amount = SplitAmount(text);
   if (!amount.has_value()) return Refuse(text, "is no time (500ms, 90s, 10m, 6h, 1d)");
@@ -93,6 +97,15 @@ absl::StatusOr<CheckpointSchedule> ParseCheckpointEvery(const std::string& text)
 std::string FormatCheckpointEvery(const CheckpointSchedule& schedule) {
   if (schedule.every_slots.has_value()) return absl::StrCat(*schedule.every_slots, "slots");
   return schedule.every.has_value() ? FormatTime(*schedule.every) : "off";
+}
+
+absl::StatusOr<uint64_t> ParseNumber(const std::string& text, uint64_t min, uint64_t max) {
+  if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos)
+    return Refuse(text, "is no whole number");
+  uint64_t value = 0;  // what 64 bits cannot hold is above every max
+  if (!absl::SimpleAtoi(text, &value) || value < min || value > max)
+    return Refuse(text, absl::StrCat("does not lie between ", min, " and ", max));
+  return value;
 }
 
 absl::StatusOr<uint64_t> ParseBytes(const std::string& text) {
@@ -149,10 +162,11 @@ std::string FormatLogLevels(const std::map<Room, LogLevel>& levels) {
 }
 
 absl::StatusOr<std::string> ReadTokenFile(const std::string& file) {
+  errno = 0;
   std::ifstream in(file);
-  if (!in) return Refuse(file, "cannot be read");
   std::string token;
-  std::getline(in, token);
+  if (!std::getline(in, token) && !in.eof())  // of a folder only the reading fails
+    return Refuse(file, absl::StrCat("cannot be read: ", std::generic_category().message(errno)));
   if (!token.empty() && token.back() == '\r') token.pop_back();
   if (token.empty()) return Refuse(file, "holds no token: its first line is empty");
   return token;

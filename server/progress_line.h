@@ -1,5 +1,5 @@
-// ProgressLine: one line on stdout that lives. On a terminal it is rewritten in place four times a second; elsewhere a line is
-// printed every ten seconds.
+// ProgressLine: one line on stdout that lives. On a terminal it is rewritten in place four times a second; elsewhere a
+// line is printed every ten seconds.
 #pragma once
 
 #include <chrono>
@@ -14,10 +14,11 @@ namespace everstate {
 class ProgressLine {
  public:
   ProgressLine();
+  bool Due(std::chrono::steady_clock::time_point now) const;
   void Update(const Progress& progress, std::chrono::steady_clock::time_point now);
   void Finish();  // ends the line on a terminal
 
-  // "slot 398210118  lag 1  1,234 updates/s  190 entities  2 sessions"
+  // "slot 398210118  lag 1 slots  1234 updates/s  190 entities  2 sessions"
   static std::string Text(const Progress& progress, double updates_per_s);
 
  private:

@@ -1,9 +1,11 @@
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/admin/admin_server.h"
 #include "server/base/log.h"
@@ -25,13 +27,21 @@ Outcome Fail(ExitCode code, const absl::Status& status) {
   return {code, std::string(status.message())};
 }
 
-// Another stack, other settings or a rewind that cannot be are matters of configuration; everything else is the store's.
+// Another stack, other settings or a rewind that cannot be are matters of configuration; everything else is the
+// store's.
 ExitCode OpenExitCode(const absl::Status& status) {
   return status.code() == absl::StatusCode::kFailedPrecondition ? ExitCode::kConfiguration : ExitCode::kStore;
 }
 
-ExitCode ListenExitCode(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kAlreadyExists ? ExitCode::kAddressInUse : ExitCode::kConfiguration;
+Outcome FailToListen(const absl::Status& status) {
+  if (status.code() != absl::StatusCode::kAlreadyExists) return Fail(ExitCode::kConfiguration, status);
+  return Fail(ExitCode::kAddressInUse, absl::AlreadyExistsError(absl::StrCat(
+                                           status.message(), "; another port may be said, and 0 takes a free one")));
+}
+
+// Whether a folder can be called so: a name that is a path would lead out of data/.
+bool IsFolderName(std::string_view name) {
+  return name != "." && name != ".." && name.find('/') == name.npos && name.find('\0') == name.npos;
 }
 
 // Or how the server ends; everything that stands against it was logged.
@@ -43,12 +53,19 @@ std::variant<std::shared_ptr<const vm::Projection>, Outcome> LoadProjection(cons
   auto projection = vm::Projection::Compile(*stack, config.projection, &diagnostics);
   for (const stack::Finding& finding : diagnostics.findings()) LogError(Room::kServer, "{}", diagnostics.Text(finding));
   if (projection == nullptr) {
-    return Outcome{ExitCode::kConfiguration, absl::StrJoin(diagnostics.findings(), "\n", [&](std::string* out, const stack::Finding& finding) {
+    return Outcome{ExitCode::kConfiguration,
+                   absl::StrJoin(diagnostics.findings(), "\n", [&](std::string* out, const stack::Finding& finding) {
                      out->append(diagnostics.Text(finding));
                    })};
   }
+  if (config.data_dir.empty() && !IsFolderName((*stack)->name)) {
+    return Fail(ExitCode::kConfiguration,
+                absl::InvalidArgumentError(absl::StrCat(config.stack_file, ": stack_name: \"", (*stack)->name,
+                                                        "\" is no name for a folder in data/: say --data DIR")));
+  }
   if ((*stack)->hash_differs)
-    LogWarn(Room::kServer, "{}: its content_hash is not the hash of its content; the recomputed one is used", config.stack_file);
+    LogWarn(Room::kServer, "{}: its content_hash is not the hash of its content; the recomputed one is used",
+            config.stack_file);
   for (const ViewDef& view : projection->schema()->views()) {
     if (!view.unsupported.empty()) LogWarn(Room::kServer, "view {} is not served: {}", view.id, view.unsupported);
   }
@@ -117,7 +134,8 @@ ExitCode ExitCodeOf(const Deployment::Failure& failure) {
 // Says in the log that the stream is in trouble, every so often, and once that it is well again.
 class TroubleLog {
  public:
-  explicit TroubleLog(std::chrono::milliseconds heartbeat) : heartbeat_(heartbeat), next_(std::chrono::steady_clock::now() + heartbeat) {}
+  explicit TroubleLog(std::chrono::milliseconds heartbeat)
+      : heartbeat_(heartbeat), next_(std::chrono::steady_clock::now() + heartbeat) {}
 
   void Look(const Health& health, std::chrono::steady_clock::time_point now) {
     if (heartbeat_.count() == 0 || now < next_) return;
@@ -137,7 +155,8 @@ class TroubleLog {
   bool in_trouble_ = false;
 };
 
-// Waits until somebody asks to stop or a thread gives up; says when the server is ready and keeps the progress line alive.
+// Waits until somebody asks to stop or a thread gives up; says when the server is ready and keeps the progress line
+// alive.
 void WaitWhileRunning(const Config& config, const std::string& address, const Health& health, const RunHooks& hooks,
                       const Deployment& deployment) {
   bool said_ready = false;
@@ -152,7 +171,7 @@ void WaitWhileRunning(const Config& config, const std::string& address, const He
       said_ready = true;
       hooks.on_event({Event::Kind::kReady, address, health.progress().slot});
     }
-    if (config.progress && said_ready) line.Update(health.progress(), now);
+    if (config.progress && said_ready && line.Due(now)) line.Update(health.progress(), now);
   }
   if (config.progress) line.Finish();
 }
@@ -166,11 +185,12 @@ Outcome RunServer(const Config& config, const RunHooks& hooks) {
   auto source = ingest::OpenYellowstone(MakeYellowstoneOptions(config));
   if (!source.ok()) return Fail(ExitCode::kConfiguration, source.status());
 
-  // The listener comes first: clients give up after a few tries, and opening a large store may take longer than they wait.
+  // The listener comes first: clients give up after a few tries, and opening a large store may take longer than they
+  // wait.
   Health health(config.health_slot_silence);
   auto fanout =
       Fanout::Start(MakeFanoutOptions(config), [&health](std::string_view path) { return health.Answer(path); });
-  if (!fanout.ok()) return Fail(ListenExitCode(fanout.status()), fanout.status());
+  if (!fanout.ok()) return FailToListen(fanout.status());
   hooks.on_event({Event::Kind::kListening, (*fanout)->address()});
   if (config.health_listen != "off") hooks.on_event({Event::Kind::kHealth, (*fanout)->health_address()});
 
@@ -190,14 +210,15 @@ Outcome RunServer(const Config& config, const RunHooks& hooks) {
                                       {&deployment, fanout->get(), &health});
     if (!started.ok()) {
       (*fanout)->Stop();
-      return Fail(ListenExitCode(started.status()), started.status());
+      return FailToListen(started.status());
     }
     admin = *std::move(started);
     hooks.on_event({Event::Kind::kAdmin, admin->address()});
   }
 
-  deployment.Start({.publish = [&](const Applied& applied) { (*fanout)->Publish(applied); },
-                    .switch_store = [&](std::shared_ptr<const EntityStore> store) { (*fanout)->SwitchStore(std::move(store)); }});
+  deployment.Start(
+      {.publish = [&](const Applied& applied) { (*fanout)->Publish(applied); },
+       .switch_store = [&](std::shared_ptr<const EntityStore> store) { (*fanout)->SwitchStore(std::move(store)); }});
   WaitWhileRunning(config, (*fanout)->address(), health, hooks, deployment);
 
   // Top-down: no commands and no new blocks, then what is queued is applied and published, then the sessions are told.

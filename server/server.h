@@ -89,8 +89,8 @@ struct HealthConfig {
 };
 
 struct YellowstoneConfig {
-  std::string endpoint;  // http(s)://host[:port]
-  std::string x_token;   // never logged; empty: none
+  std::string endpoint = {};  // http(s)://host[:port]
+  std::string x_token = {};   // never logged; empty: none
 };
 
 // What a server says once, in this order, on the thread that called start().

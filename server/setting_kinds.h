@@ -11,7 +11,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/settings.h"
@@ -47,15 +46,6 @@ Setting TextSetting(std::string_view name, std::string_view unit, At at, std::st
           .format = [at](const Config& config) { return at(config); }};
 }
 
-inline absl::StatusOr<uint64_t> ParseWithin(const std::string& text, uint64_t min, uint64_t max) {
-  uint64_t value = 0;
-  if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos || !absl::SimpleAtoi(text, &value)) {
-    return Refuse(text, "is no whole number");
-  }
-  if (value < min || value > max) return Refuse(text, absl::StrCat("does not lie between ", min, " and ", max));
-  return value;
-}
-
 // The largest integer of TOML is an int64's.
 inline constexpr uint64_t kNumberMax = std::numeric_limits<int64_t>::max();
 
@@ -69,7 +59,7 @@ Setting NumberSetting(std::string_view name, At at, uint64_t min, uint64_t max, 
           .help = help,
           .parse =
               [=](const std::string& text, Config* config) {
-                const auto value = ParseWithin(text, min, max);
+                const auto value = ParseNumber(text, min, max);
                 if (value.ok()) at(*config) = static_cast<FieldOf<At>>(*value);
                 return value.status();
               },

@@ -93,7 +93,7 @@ Setting FromSlot() {
           .unit = "SLOT",
           .help = "Where an empty store begins; ignored when the store has a position",
           .parse = [](const std::string& text,
-                      Config* config) { return Put(ParseWithin(text, 0, kNumberMax), FIELD(from_slot), config); },
+                      Config* config) { return Put(ParseNumber(text, 0, kNumberMax), FIELD(from_slot), config); },
           .format =
               [](const Config& config) { return config.from_slot.has_value() ? absl::StrCat(*config.from_slot) : ""; }};
 }
@@ -107,7 +107,7 @@ Setting ResumeFrom() {
               "was made by the same request",
           .parse =
               [](const std::string& text, Config* config) {
-                const auto slot = ParseWithin(text, 0, kNumberMax);
+                const auto slot = ParseNumber(text, 0, kNumberMax);
                 if (slot.ok()) config->rewind = RewindRequest{.slot = *slot};
                 return slot.status();
               },

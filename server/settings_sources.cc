@@ -144,16 +144,23 @@ absl::StatusOr<ResolvedConfig> ResolveConfig(const SettingSources& sources) {
   return resolver.Finish();
 }
 
-absl::Status CheckRequired(const ResolvedConfig& resolved) {
-  std::vector<std::string> missing;
+absl::Status CheckTogether(const ResolvedConfig& resolved) {
+  std::vector<std::string> wrong;
   for (const SettingValue& value : resolved.values) {
     const Setting& setting = *value.setting;
     if (!setting.required || value.origin != Origin::kDefault) continue;
-    missing.push_back(absl::StrCat(std::string(setting.name), " is not set: say ", setting.Flag(), " ",
-                                   std::string(setting.unit), ", ", setting.Variable(), ", or ",
-                                   std::string(setting.name), " in the file of --config"));
+    wrong.push_back(absl::StrCat(std::string(setting.name), " is not set: say ", setting.Flag(), " ",
+                                 std::string(setting.unit), ", ", setting.Variable(), ", or ",
+                                 std::string(setting.name), " in the file of --config"));
   }
-  return missing.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrJoin(missing, "\n"));
+  const FanoutOptions& fanout = resolved.config.fanout;
+  if (fanout.session_queue_bytes_max < SessionQueueBytesMin(fanout)) {
+    wrong.push_back(absl::StrCat("sessions.queue_max (", FormatBytes(fanout.session_queue_bytes_max),
+                                 ") is less than two frames of a snapshot (snapshot.frame_max is ",
+                                 FormatBytes(fanout.snapshot_frame_bytes_max),
+                                 "): a session that asks for one would be closed"));
+  }
+  return wrong.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrJoin(wrong, "\n"));
 }
 
 std::string PrintConfig(const ResolvedConfig& resolved) {

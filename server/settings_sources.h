@@ -39,8 +39,9 @@ struct ResolvedConfig {
 // message. A variable that is set to nothing is not set. Required settings may be missing.
 absl::StatusOr<ResolvedConfig> ResolveConfig(const SettingSources& sources);
 
-// InvalidArgument naming each required setting that was not said, and how to say it.
-absl::Status CheckRequired(const ResolvedConfig& resolved);
+// Of all settings together. InvalidArgument: one line for each required setting that was not said, and how to say it,
+// and for limits that contradict each other.
+absl::Status CheckTogether(const ResolvedConfig& resolved);
 
 // Every setting with value and origin, as a configuration file that says the same again. A secret is a comment,
 // "(set)".

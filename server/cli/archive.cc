@@ -5,7 +5,6 @@
 #include <string>
 
 #include "server/base/base58.h"
-#include "server/base/log.h"
 #include "server/cli/cli.h"
 #include "server/config.h"
 #include "server/ingest/archive.h"
@@ -48,16 +47,13 @@ void PrintTable(const ingest::ArchiveListing& listing) {
   for (const std::string& fault : listing.faults) std::printf("fault: %s\n", fault.c_str());
 }
 
-ExitCode List(const ArchiveListOptions& options) {
+int List(const ArchiveListOptions& options) {
   const auto listing =
       ingest::ListArchive(std::filesystem::path(options.data_dir) / "archive",
                           options.verify ? ingest::ArchiveCheck::kFrames : ingest::ArchiveCheck::kHeaders);
-  if (!listing.ok()) {
-    LogError(Room::kCli, "{}", std::string(listing.status().message()));
-    return ExitCode::kStore;
-  }
+  if (!listing.ok()) return Refuse(listing.status());
   options.json ? PrintJson(*listing) : PrintTable(*listing);
-  return listing->faults.empty() ? ExitCode::kOrderly : ExitCode::kStore;
+  return static_cast<int>(listing->faults.empty() ? ExitCode::kOrderly : ExitCode::kStore);
 }
 
 }  // namespace
@@ -68,13 +64,10 @@ void AddArchiveCommand(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<ArchiveListOptions>();
   CLI::App* list =
       archive->add_subcommand("list", "Print what the archive reaches; exit code 3 when a segment is damaged");
-  list->add_option("--data", options->data_dir, "Data directory of the server")
-      ->required()
-      ->check(CLI::ExistingDirectory)
-      ->type_name("DIR");
+  AddDataOption(list, &options->data_dir);
   list->add_flag("--json", options->json, "Print one JSON object");
   list->add_flag("--verify", options->verify, "Read the blocks too and compare their checksums");
-  list->callback([options, exit_code] { *exit_code = static_cast<int>(List(*options)); });
+  list->callback([options, exit_code] { *exit_code = List(*options); });
 }
 
 }  // namespace everstate::cli

@@ -23,7 +23,6 @@
 #include "proto/admin.grpc.pb.h"
 #pragma GCC diagnostic pop
 #include "server/base/base58.h"
-#include "server/base/log.h"
 #include "server/cli/cli.h"
 #include "server/config.h"
 #include "storage/checkpoint.h"
@@ -60,11 +59,11 @@ absl::Status FromGrpc(const grpc::Status& status) {
 }
 
 // The admin service of the server that holds this data directory.
-class Server {
+class AdminClient {
  public:
   // Unavailable: nobody answers there. FailedPrecondition: the server there holds another directory.
-  static absl::StatusOr<std::unique_ptr<Server>> Connect(const CheckpointOptions& options) {
-    auto server = std::make_unique<Server>(options.admin);
+  static absl::StatusOr<std::unique_ptr<AdminClient>> Connect(const CheckpointOptions& options) {
+    auto server = std::make_unique<AdminClient>(options.admin);
     pb::Info info;
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kHello);
@@ -80,7 +79,7 @@ class Server {
     return server;
   }
 
-  explicit Server(const std::string& address) {
+  explicit AdminClient(const std::string& address) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);  // a list may be long
     stub_ = pb::Admin::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
@@ -116,7 +115,7 @@ class Server {
 // A data directory that a command may change: held by this process, or by a server that does it for us.
 struct Access {
   std::shared_ptr<DataDir> lock;
-  std::unique_ptr<Server> server;
+  std::unique_ptr<AdminClient> server;
 };
 
 absl::StatusOr<Access> OpenForChange(const CheckpointOptions& options) {
@@ -127,9 +126,9 @@ absl::StatusOr<Access> OpenForChange(const CheckpointOptions& options) {
     return access;
   }
   if (lock.status().code() != absl::StatusCode::kUnavailable) return lock.status();
-  auto server = Server::Connect(options);
+  auto server = AdminClient::Connect(options);
   if (!server.ok()) {
-    return absl::FailedPreconditionError(absl::StrCat(
+    return absl::UnavailableError(absl::StrCat(
         "a running server holds ", options.data_dir, ", and only it may change it, but ", server.status().message(),
         ". Say its address with --admin ADDR:PORT; a server with --admin off must be stopped first"));
   }
@@ -218,7 +217,7 @@ void PrintTable(const std::vector<Listed>& all) {
 
 absl::Status List(const CheckpointOptions& options) {
   std::vector<Listed> all;
-  auto server = Server::Connect(options);
+  auto server = AdminClient::Connect(options);
   if (server.ok()) {
     auto checkpoints = (*server)->List();
     if (!checkpoints.ok()) return checkpoints.status();
@@ -339,21 +338,6 @@ absl::Status Prune(const CheckpointOptions& options) {
   return absl::OkStatus();
 }
 
-// What the command line says wrong is 2; what is wrong with the store or its checkpoints is 3.
-int Finish(const absl::Status& status) {
-  if (status.ok()) return static_cast<int>(ExitCode::kOrderly);
-  LogError(Room::kCli, "{}", std::string(status.message()));
-  const bool said_wrong = absl::IsInvalidArgument(status) || absl::IsNotFound(status) || absl::IsUnavailable(status);
-  return static_cast<int>(said_wrong ? ExitCode::kConfiguration : ExitCode::kStore);
-}
-
-int Run(const CheckpointOptions& options, absl::Status (*command)(const CheckpointOptions&)) {
-  std::error_code error;
-  if (!fs::is_directory(options.data_dir, error))
-    return Finish(absl::NotFoundError(absl::StrCat("--data ", options.data_dir, ": there is no such directory")));
-  return Finish(command(options));
-}
-
 }  // namespace
 
 void AddCheckpointCommand(CLI::App& app, int* exit_code) {
@@ -362,25 +346,33 @@ void AddCheckpointCommand(CLI::App& app, int* exit_code) {
   checkpoint->require_subcommand(1);
   const auto add = [&](const char* name, const char* help, absl::Status (*command)(const CheckpointOptions&)) {
     CLI::App* sub = checkpoint->add_subcommand(name, help);
-    sub->add_option("--data", options->data_dir, "Data directory of the server")->required()->type_name("DIR");
-    sub->add_option("--admin", options->admin, "Admin service of the server that runs on it, if one does")
-        ->capture_default_str()
-        ->type_name("ADDR:PORT");
+    AddDataOption(sub, &options->data_dir);
     sub->add_flag("--json", options->json, "One JSON object a line");
-    sub->callback([options, exit_code, command] { *exit_code = Run(*options, command); });
+    sub->callback([options, exit_code, command] {
+      if (const absl::Status status = command(*options); !status.ok()) *exit_code = Refuse(status);
+    });
     return sub;
   };
-  add("create", "Make one of the newest state: the running server does it, or this command when none runs", Create);
-  add("list",
-      "Print all, oldest slot first; with a running server also whether they are ours and whether the archive reaches "
-      "from them to the head",
-      List);
+  const auto asks_server = [&](CLI::App* sub) {
+    sub->add_option("--admin", options->admin, "Admin service of the server that runs on it, if one does")
+        ->capture_default_str()
+        ->check(NotEmpty())
+        ->type_name("ADDR:PORT");
+    return sub;
+  };
+  asks_server(add("create", "Make one of the newest state: the running server does it, or this command when none runs",
+                  Create));
+  asks_server(add("list",
+                  "Print all, oldest slot first; with a running server also whether they are ours and whether the "
+                  "archive reaches from them to the head",
+                  List));
   add("verify", "Read all of them and check every byte; exit code 3 when one is damaged", Verify)
-      ->add_option("NAME", options->names, "Only these");
-  add("prune", "Delete all but the newest that are whole", Prune)
+      ->add_option("NAME", options->names, "Only these")
+      ->type_name("");
+  asks_server(add("prune", "Delete all but the newest that are whole", Prune))
       ->add_option("--keep", options->keep, "How many stay")
       ->capture_default_str()
-      ->check(CLI::Range(1, 100000))
+      ->check(WholeNumber(1, 100000))
       ->type_name("N");
 }
 

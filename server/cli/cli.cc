@@ -1,10 +1,16 @@
 #include "server/cli/cli.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "server/base/log.h"
 #include "server/cli/replay.h"
 #include "server/cli/setting_options.h"
@@ -13,6 +19,32 @@
 
 namespace everstate::cli {
 namespace {
+
+// "--listen ADDR:PORT" and, behind the help, "(default: [::]:8877)"; CLI11's own writes "--listen ADDR:PORT=[::]:8877".
+class HelpFormat : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) return "";  // a flag
+    const std::string type = option->get_type_name();
+    return absl::StrCat(type.empty() ? "" : " ", type, IsList(option) ? " ..." : "");
+  }
+  std::string make_option_usage(const CLI::Option* option) const override {
+    const std::string text = option->get_name(true) + (IsList(option) ? "..." : "");
+    return option->get_required() ? text : "[" + text + "]";
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::string text = option->get_description();
+    if (option->get_required()) text += " (required)";
+    if (!option->get_envname().empty()) absl::StrAppend(&text, " (else ", option->get_envname(), ")");
+    if (!option->get_default_str().empty()) absl::StrAppend(&text, " (default: ", option->get_default_str(), ")");
+    return text;
+  }
+
+ private:
+  static bool IsList(const CLI::Option* option) {
+    return option->get_expected_max() == CLI::detail::expected_max_vector_size;
+  }
+};
 
 // What the environment says of the log. Only serve looks at the rest.
 std::vector<std::string> LogEnvironment() {
@@ -25,13 +57,74 @@ std::vector<std::string> LogEnvironment() {
   return entries;
 }
 
+// Says which word of the command line nobody knows, and what could stand there; empty when all are known. CLI11
+// complains of what is missing first, and names no alternative.
+std::string UnknownWord(const CLI::App& app) {
+  const std::vector<std::string> unknown = app.remaining(true);
+  if (unknown.empty()) return "";
+  const std::string word = unknown.front().substr(0, unknown.front().find('='));
+  std::string command = app.get_name();
+  std::vector<std::string> options, subcommands;
+  const CLI::App* chosen = &app;
+  for (const CLI::App* level = &app; level != nullptr;) {
+    chosen = level;
+    for (const CLI::Option* option : level->get_options())
+      for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+    const std::vector<CLI::App*> next = level->get_subcommands();
+    level = next.empty() ? nullptr : next.front();
+    if (level != nullptr) absl::StrAppend(&command, " ", level->get_name());
+  }
+  if (word.starts_with("-"))
+    return absl::StrCat(word, " is no option of ", command, "; the nearest is ", Nearest(word, options));
+  for (const CLI::App* subcommand : chosen->get_subcommands(nullptr)) subcommands.push_back(subcommand->get_name());
+  if (subcommands.empty()) return absl::StrCat("\"", unknown.front(), "\" is one word too many for ", command);
+  return absl::StrCat("\"", word, "\" is no command of ", command, "; the commands are ",
+                      absl::StrJoin(subcommands, ", "));
+}
+
 }  // namespace
 
+CLI::Option* AddDataOption(CLI::App* command, std::string* data_dir) {
+  return command->add_option("--data", *data_dir, "Data directory of the server")
+      ->required()
+      ->check(CLI::ExistingDirectory.description(""))
+      ->type_name("DIR");
+}
+
+CLI::Validator NotEmpty() {
+  return CLI::Validator([](const std::string& text) { return text.empty() ? "\"\" is empty" : ""; }, "");
+}
+
+CLI::Validator WholeNumber(uint64_t min, uint64_t max) {
+  return CLI::Validator(
+      [min, max](const std::string& text) { return std::string(ParseNumber(text, min, max).status().message()); }, "");
+}
+
+int Refuse(const absl::Status& status) {
+  std::istringstream lines{std::string(status.message())};
+  for (std::string line; std::getline(lines, line);) LogError(Room::kCli, "{}", line);
+  const bool asked_wrong = absl::IsInvalidArgument(status) || absl::IsNotFound(status) || absl::IsUnavailable(status);
+  return static_cast<int>(asked_wrong ? ExitCode::kConfiguration : ExitCode::kStore);
+}
+
+int Printed(int exit_code) {
+  if (exit_code != static_cast<int>(ExitCode::kOrderly)) return exit_code;
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  const std::string why = errno == 0 ? "" : ": " + std::generic_category().message(errno);  // not of an earlier write
+  LogError(Room::kCli, "standard output did not take everything{}", why);
+  return static_cast<int>(ExitCode::kStore);
+}
+
 int Main(int argc, char** argv) {
-  CLI::App app{"Everstate: a persistent real-time state server for Solana programs"};
+  CLI::App app{"Everstate: a persistent real-time state server for Solana programs", "everstate"};
+  app.formatter(std::make_shared<HelpFormat>());
   app.require_subcommand(1);
   app.set_version_flag("--version", "everstate " EVERSTATE_VERSION);
-  app.footer("Exit codes: 0 orderly stop, 2 configuration or stack, 3 store, 4 address in use, 5 another chain.");
+  app.footer(
+      "Exit codes: 0 done, or an orderly stop; 2 command line, configuration or stack; 3 a store or an output that "
+      "cannot "
+      "be used; 4 address in use; 5 another chain.");
   app.fallthrough();  // the options of the log may stand before and after the subcommand
   SettingOptions log_options;
   log_options.Add(&app, IsOfLog);
@@ -54,10 +147,16 @@ int Main(int argc, char** argv) {
   AddWatchCommand(app, &exit_code);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return Printed(app.exit(help));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kConfiguration);
+    const std::string unknown = UnknownWord(app);
+    unknown.empty() ? app.exit(error) : app.exit(CLI::ParseError(unknown, CLI::ExitCodes::ExtrasError));
+    return static_cast<int>(ExitCode::kConfiguration);
   }
-  return exit_code;
+  // The lines of these two are notices: a server goes on when nobody reads them.
+  const bool serves = app.got_subcommand("serve") || app.got_subcommand("replay");
+  return serves ? exit_code : Printed(exit_code);
 }
 
 }  // namespace everstate::cli

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
 
+#include "absl/status/status.h"
 #include "server/base/stop_signal.h"
 
 namespace everstate::cli {
@@ -20,5 +23,20 @@ void AddDecodeCommand(CLI::App& app, int* exit_code);
 void AddCheckCommand(CLI::App& app, int* exit_code);
 void AddRecordCommand(CLI::App& app, int* exit_code);
 void AddWatchCommand(CLI::App& app, int* exit_code);
+
+// --data of the commands that look at what a server keeps: a directory that is there.
+CLI::Option* AddDataOption(CLI::App* command, std::string* data_dir);
+
+// Checks of an option's value; CLI11 names the option in front of what they say.
+CLI::Validator NotEmpty();
+CLI::Validator WholeNumber(uint64_t min, uint64_t max);
+
+// Logs what is wrong, one record a line, and gives the exit code: 2 when what was asked for is wrong, is not there or
+// does not answer, 3 when it is there and cannot be used.
+int Refuse(const absl::Status& status);
+
+// The exit code of a command that is there to print: 3 in place of 0, with a record of why, when standard output did
+// not take all of it.
+int Printed(int exit_code);
 
 }  // namespace everstate::cli

@@ -1,5 +1,6 @@
 // everstate inspect: what a store holds, read from outside.
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -7,7 +8,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/base58.h"
-#include "server/base/log.h"
 #include "server/cli/cli.h"
 #include "server/config.h"
 #include "storage/inspect.h"
@@ -26,8 +26,8 @@ struct InspectOptions {
 
 // What cannot be read of a damaged checkpoint is null.
 Json CheckpointJson(const CheckpointEntry& entry) {
-  Json json = {{"name", entry.info.name}, {"slot", nullptr}, {"lineage", nullptr}, {"entities", nullptr}, {"bytes", nullptr},
-               {"created_at", nullptr}, {"damage", nullptr}};
+  Json json = {{"name", entry.info.name}, {"slot", nullptr},       {"lineage", nullptr}, {"entities", nullptr},
+               {"bytes", nullptr},        {"created_at", nullptr}, {"damage", nullptr}};
   if (entry.info.watermark.number != 0) {
     json["slot"] = entry.info.watermark.block.slot;
     json["lineage"] = entry.info.lineage;
@@ -45,7 +45,8 @@ Json ReportJson(const StoreReport& report) {
     watermark = {{"number", report.watermark.number},
                  {"slot", report.watermark.block.slot},
                  {"blockhash", EncodeBase58(report.watermark.block.blockhash)},
-                 {"block_time", report.watermark.block.block_time.has_value() ? Json(*report.watermark.block.block_time) : Json(nullptr)}};
+                 {"block_time", report.watermark.block.block_time.has_value() ? Json(*report.watermark.block.block_time)
+                                                                              : Json(nullptr)}};
   }
   Json entities = Json::object(), sizes = Json::object(), gaps = Json::array(), checkpoints = Json::array();
   for (const auto& [name, count] : report.entities) entities[name] = count;
@@ -62,7 +63,8 @@ Json ReportJson(const StoreReport& report) {
           {"sizes", sizes}};
 }
 
-void PrintRow(const RowSchema& schema, const EntitySchema& entity, std::string_view key, const Row& row, std::string* line) {
+void PrintRow(const RowSchema& schema, const EntitySchema& entity, std::string_view key, const Row& row,
+              std::string* line) {
   line->assign("{\"key\":");
   AppendJsonString(key, line);
   absl::StrAppend(line, ",\"seq\":\"", row.cursor().ToSeq(), "\",\"data\":");
@@ -74,14 +76,17 @@ void PrintRow(const RowSchema& schema, const EntitySchema& entity, std::string_v
 absl::Status PrintView(const InspectOptions& options, StoreInspector* inspector) {
   const RowSchema& schema = inspector->schema();
   const ViewDef* view = schema.FindView(options.view);
-  if (view == nullptr) return absl::InvalidArgumentError(absl::StrCat("--view ", options.view, ": the stack has no such view"));
-  if (!view->unsupported.empty()) return absl::InvalidArgumentError(absl::StrCat("--view ", options.view, ": ", view->unsupported));
+  if (view == nullptr)
+    return absl::InvalidArgumentError(absl::StrCat("--view ", options.view, ": the stack has no such view"));
+  if (!view->unsupported.empty())
+    return absl::InvalidArgumentError(absl::StrCat("--view ", options.view, ": ", view->unsupported));
   const EntitySchema& entity = schema.entity(view->entity);
   std::string line;
   if (!options.key.empty()) {
     auto row = inspector->Get(view->entity, options.key);
     if (!row.ok()) return row.status();
-    if (*row == nullptr) return absl::NotFoundError(absl::StrCat("--key ", options.key, ": ", entity.name, " has no such key"));
+    if (*row == nullptr)
+      return absl::NotFoundError(absl::StrCat("--key ", options.key, ": ", entity.name, " has no such key"));
     PrintRow(schema, entity, options.key, **row, &line);
     return absl::OkStatus();
   }
@@ -113,16 +118,17 @@ absl::Status Inspect(const InspectOptions& options) {
 void AddInspectCommand(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* inspect = app.add_subcommand("inspect", "Read a store, also a running server's, without disturbing it");
-  inspect->add_option("--data", options->data_dir, "Data directory of the server")->required()->type_name("DIR");
-  inspect->add_option("--generation", options->generation, "Read this generation instead of the one in force")->type_name("G");
-  auto* view = inspect->add_option("--view", options->view, "Print this view's entities as JSON lines, in key order")->type_name("ENTITY/list");
-  inspect->add_option("--key", options->key, "Only this entity")->needs(view)->type_name("K");
+  AddDataOption(inspect, &options->data_dir);
+  inspect->add_option("--generation", options->generation, "Read this generation instead of the one in force")
+      ->check(WholeNumber(1, std::numeric_limits<int64_t>::max()))
+      ->type_name("G");
+  auto* view = inspect->add_option("--view", options->view, "Print this view's entities as JSON lines, in key order")
+                   ->check(NotEmpty())
+                   ->type_name("ENTITY/list");
+  inspect->add_option("--key", options->key, "Only this entity")->needs(view)->check(NotEmpty())->type_name("K");
   inspect->add_flag("--digest", options->digest, "Print one hash over the rows of state")->excludes(view);
   inspect->callback([options, exit_code] {
-    if (absl::Status status = Inspect(*options); !status.ok()) {
-      LogError(Room::kCli, "{}", std::string(status.message()));
-      *exit_code = static_cast<int>(status.code() == absl::StatusCode::kInvalidArgument ? ExitCode::kConfiguration : ExitCode::kStore);
-    }
+    if (const absl::Status status = Inspect(*options); !status.ok()) *exit_code = Refuse(status);
   });
 }
 

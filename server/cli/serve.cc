@@ -1,7 +1,6 @@
 // everstate serve: the persistent server.
 #include <cstdio>
 #include <memory>
-#include <sstream>
 #include <string>
 
 #include "server/base/log.h"
@@ -41,13 +40,6 @@ void PrintEvent(const Event& event) {
   std::fflush(stdout);
 }
 
-// One record a line: several things may be wrong at once.
-int Refuse(const absl::Status& status) {
-  std::istringstream lines{std::string(status.message())};
-  for (std::string line; std::getline(lines, line);) LogError(Room::kCli, "{}", line);
-  return static_cast<int>(ExitCode::kConfiguration);
-}
-
 int Serve(const ServeOptions& options, const SettingOptions& log_options) {
   SettingSources sources{.flags = options.settings.said(), .environment = Environment(), .file = options.config_file};
   for (auto& said : log_options.said()) sources.flags.push_back(std::move(said));
@@ -55,9 +47,9 @@ int Serve(const ServeOptions& options, const SettingOptions& log_options) {
   if (!resolved.ok()) return Refuse(resolved.status());
   if (options.print_config) {
     std::fputs(PrintConfig(*resolved).c_str(), stdout);
-    return static_cast<int>(ExitCode::kOrderly);
+    return Printed(static_cast<int>(ExitCode::kOrderly));
   }
-  if (const absl::Status status = CheckRequired(*resolved); !status.ok()) return Refuse(status);
+  if (const absl::Status status = CheckTogether(*resolved); !status.ok()) return Refuse(status);
   InitLog(resolved->config.log);
   return Server::Builder(resolved->config).on_event(PrintEvent).start().exit_code();
 }

@@ -13,7 +13,10 @@ void SettingOptions::Add(CLI::App* command, const std::function<bool(const Setti
     std::string names = setting.Flag();
     if (setting.also.starts_with("--")) names.append(",").append(setting.also);
     Entry& entry = entries_.emplace_back(Entry{&setting, "", nullptr});
-    const std::string help(setting.help);
+    std::string help(setting.help);
+    if (setting.required) help.append(" (required)");
+    if (!setting.also.empty() && !setting.also.starts_with("--"))
+      help.append(" (also ").append(setting.also).append(")");
     if (setting.kind == SettingKind::kSwitch) {
       entry.option = command->add_flag(names, entry.text, help);
     } else {

@@ -252,7 +252,7 @@ std::string MetricsText(const ServerStatus& status) {
   if (status.line.has_value()) common.push_back({"stack", status.line->stack_name});
   Families families(std::move(common));
   families.Gauge("everstate_ready", "1 when /ready answers 200", status.ready);
-  families.Gauge("everstate_uptime_seconds", "Since the process began", Seconds(status.uptime));
+  families.Gauge("everstate_uptime_seconds", "Since the server began", Seconds(status.uptime));
   if (status.line.has_value()) AddLine(status, &families);
   return families.Text();
 }

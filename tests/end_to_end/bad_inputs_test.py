@@ -202,8 +202,7 @@ class Disks(BadInputTest):
         wanted, _ = self.undisturbed(RECORDING)
         provider = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
         options = ["--archive-keep", "0", "--checkpoint-every", "1slots", "--checkpoints-keep", "1000"]
-        server = self.start(Server(provider.endpoint, self.data, options).listening())
-        server.wait_for_slot(SLOTS[-1])
+        provider, server = self.followed(RECORDING, *options, data=self.data)
         self.assertEqual(server.stop(), 0)
         oldest = harness.inspect(self.data)["checkpoints"][0]["slot"]
         provider.stop()
@@ -292,27 +291,29 @@ class Folders(BadInputTest):
 
 
 class Ports(BadInputTest):
-    def test_the_one_to_listen_on_is_occupied(self):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            address = f"127.0.0.1:{taken.getsockname()[1]}"
-            code, text = refused(*self.command(listen=address))
+    def setUp(self):
+        super().setUp()
+        taken = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        self.address = f"127.0.0.1:{taken.getsockname()[1]}"
+
+    def check_occupied(self, words, *command):
+        code, text = refused(*command)
         self.assertEqual(code, 4, text)
-        self.assertIn(f"listen address {address}: cannot listen: Address already in use", text)
+        self.assertIn(words, text)
+
+    def test_the_one_to_listen_on_is_occupied(self):
+        self.check_occupied(f"listen address {self.address}: cannot listen: Address already in use", *self.command(listen=self.address))
+        self.assertFalse((self.folder / "data").exists())
+
+    def test_the_one_of_health_is_occupied(self):
+        self.check_occupied(f"health-listen address {self.address}: cannot listen: Address already in use", *self.command("--health-listen", self.address))
         self.assertFalse((self.folder / "data").exists())
 
     def test_the_one_of_the_admin_service_is_occupied(self):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            address = f"127.0.0.1:{taken.getsockname()[1]}"
-            code, text = refused(*self.command(admin=address))
-        self.assertEqual(code, 4, text)
-        self.assertIn(f"the admin service cannot listen on {address}: Address already in use", text)
+        self.check_occupied(f"the admin service cannot listen on {self.address}: Address already in use", *self.command(admin=self.address))
 
     def test_the_one_of_a_replay_is_occupied(self):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            address = f"127.0.0.1:{taken.getsockname()[1]}"
-            code, text = refused("replay", RECORDING, "--listen", address)
-        self.assertEqual(code, 4, text)
-        self.assertIn(f"cannot listen on {address}: Address already in use", text)
+        self.check_occupied(f"cannot listen on {self.address}: Address already in use", "replay", RECORDING, "--listen", self.address)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What the command line says and answers: exit codes, refusals by name, secrets that stay secret, inspect and watch."""
+"""What the command line says and answers: exit codes, refusals by name, secrets that stay secret, inspect."""
 
 import json
 import pathlib
+import subprocess
 import unittest
 
 import harness
@@ -20,8 +21,54 @@ class CliTest(harness.EndToEndTest):
 
     def test_help_names_every_subcommand(self):
         text = harness.run("--help")
-        for word in ("serve", "replay", "inspect", "watch"):
-            self.assertIn(word, text)
+        for word in ("serve", "replay", "inspect", "checkpoint", "archive", "check", "record", "decode", "watch"):
+            self.assertRegex(text, rf"(?m)^  {word} ")
+
+    def test_a_word_that_nobody_knows_is_named_with_those_that_are_known(self):
+        for args, words in [
+            (("srve", "--stack", "x"), '"srve" is no command of everstate; the commands are serve, replay, '),
+            (("checkpoint", "lst"), '"lst" is no command of everstate checkpoint; the commands are create, list, verify, prune'),
+            (("serve", "--lisen", "127.0.0.1:0"), "--lisen is no option of everstate serve; the nearest is --listen"),
+            (("serve", "--log-levl=info"), "--log-levl is no option of everstate serve; the nearest is --log-level"),
+            (("inspect", "--dta", "x"), "--dta is no option of everstate inspect; the nearest is --data"),
+            (self.serve("more"), '"more" is one word too many for everstate serve'),
+        ]:
+            code, text = refused(*args)
+            self.assertEqual(code, 2, text)
+            self.assertIn(words, text)
+
+    def test_what_is_not_there_exits_2_and_is_named(self):
+        file = self.folder / "file"
+        file.write_text("")
+        (self.folder / "empty").mkdir()
+        for command in (("inspect",), ("archive", "list"), ("checkpoint", "list"), ("checkpoint", "create"), ("checkpoint", "verify"), ("checkpoint", "prune")):
+            for folder in (self.folder / "nothing", file):
+                code, text = refused(*command, "--data", folder)
+                self.assertEqual(code, 2, text)
+                self.assertIn("--data", text)
+                self.assertIn(str(folder), text)
+        for args, words in [
+            (("inspect", "--data", self.folder / "empty"), f"there is no store in {self.folder}/empty"),
+            (("inspect", "--data", self.folder, "--generation", "0"), '--generation: "0" does not lie between 1 and'),
+            (("inspect", "--data", self.folder, "--generation", "-1"), '--generation: "-1" is no whole number'),
+            (("inspect", "--data", self.folder, "--view", ""), '--view: "" is empty'),
+            (("inspect", "--data", self.folder, "--view", "X/list", "--key", ""), '--key: "" is empty'),
+            (("checkpoint", "prune", "--data", self.folder, "--keep", "some"), '--keep: "some" is no whole number'),
+        ]:
+            code, text = refused(*args)
+            self.assertEqual(code, 2, text)
+            self.assertIn(words, text)
+
+    def test_output_that_does_not_arrive_is_an_error(self):
+        _, server = self.followed(RECORDING)
+        data = ("--data", self.folder / "data")
+        for args in (("inspect", *data), ("inspect", *data, "--view", "TokenMint/list"), ("archive", "list", *data), ("checkpoint", "list", *data),
+                     ("watch", server.url, "TokenMint/list", "--once"), ("watch", server.url, "TokenMint/list"), ("check", STACK),
+                     ("serve", "--print-config"), ("--help",)):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([EVERSTATE, *map(str, args)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=harness.DEADLINE_S)
+            self.assertEqual(done.returncode, 3, f"{args} {done.stderr}")
+            self.assertIn("standard output did not take everything", done.stderr)
 
     def test_configuration_faults_exit_2_and_name_the_thing(self):
         for args, words in [
@@ -30,7 +77,6 @@ class CliTest(harness.EndToEndTest):
             (self.serve(endpoint="ftp://x"), ["ftp://x", "http://"]),
             (self.serve("--no-such-option"), ["no-such-option"]),
             (("serve", "--stack", "no/such.stack.json", "--endpoint", "http://127.0.0.1:1"), ["no/such.stack.json"]),
-            (("watch", "http://127.0.0.1:1", "X/list"), ["ws://"]),
         ]:
             code, text = refused(*args)
             self.assertEqual(code, 2, text)
@@ -48,7 +94,7 @@ class CliTest(harness.EndToEndTest):
         self.assertIn("entities[0].handlers[0].mappings[0].population", text)
 
     def test_a_store_of_another_stack_and_a_damaged_store(self):
-        replay, server = self.run_small()
+        replay, server = self.followed(RECORDING)
         self.assertEqual(server.stop(), 0)
         stack = json.loads(STACK.read_text())
         stack["stack_name"] = "Another"
@@ -61,10 +107,10 @@ class CliTest(harness.EndToEndTest):
         manifest.write_bytes(b"not a manifest")
         code, text = refused(*self.serve(endpoint=replay.endpoint))
         self.assertEqual(code, 3, text)
-        self.assertEqual(refused("inspect", "--data", self.folder / "nothing")[0], 3)
+        self.assertEqual(refused("inspect", "--data", self.folder / "data")[0], 3)
 
     def test_another_chain_exits_5(self):
-        replay, server = self.run_small()
+        replay, server = self.followed(RECORDING)
         self.assertEqual(server.stop(), 0)
         other = self.folder / "other.updates"
         make_other_chain(RECORDING, other)
@@ -73,15 +119,8 @@ class CliTest(harness.EndToEndTest):
         self.assertEqual(code, 5, text)
         self.assertIn("blockhash", text)
 
-    def run_small(self, *options):
-        last = harness.last_slot(RECORDING)
-        replay = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
-        server = self.start(Server(replay.endpoint, self.folder / "data", options).listening())
-        server.wait_for_slot(last)
-        return replay, server
-
-    def test_inspect_of_a_running_server_and_watch(self):
-        replay, server = self.run_small()
+    def test_inspect_of_a_running_server(self):
+        replay, server = self.followed(RECORDING)
         report = harness.inspect(self.folder / "data")
         self.assertEqual(list(report), ["stack", "lineage", "generation", "watermark", "entities", "gaps", "checkpoints", "sizes"])
         self.assertEqual(report["stack"]["name"], "SplStream")
@@ -90,14 +129,9 @@ class CliTest(harness.EndToEndTest):
         self.assertEqual([row["key"] for row in rows], sorted(row["key"] for row in rows))
         one = json.loads(harness.run("inspect", "--data", self.folder / "data", "--view", "TokenAccount/list", "--key", rows[3]["key"]))
         self.assertEqual(one, rows[3])
-        for line, row in zip(harness.run("watch", server.url, "TokenAccount/list", "--once").splitlines(), rows, strict=True):
-            self.assertEqual(json.loads(line), {"key": row["key"], "data": row["data"]})
-        code, text = refused("watch", server.url, "Nothing/list")
-        self.assertEqual(code, 2)
-        self.assertIn("Nothing/list", text)
-        code, text = refused("watch", server.url, "TokenMint/by_volume")
-        self.assertEqual(code, 2)
-        self.assertIn("TokenMint/by_volume", text)
+        code, text = refused("inspect", "--data", self.folder / "data", "--view", "TokenAccount/list", "--key", "nobody")
+        self.assertEqual(code, 2, text)
+        self.assertIn("--key nobody: TokenAccount has no such key", text)
         unsupported = {view["view"] for view in server.status()["unsupported_views"]}
         self.assertIn("TokenMint/by_volume", unsupported)
         self.assertEqual(server.get("/health"), (200, "OK"))
@@ -117,7 +151,7 @@ class CliTest(harness.EndToEndTest):
         self.assertNotIn("very-secret", "\n".join(server.lines + replay.lines))
 
     def test_start_again_resumes_and_says_so(self):
-        replay, server = self.run_small()
+        replay, server = self.followed(RECORDING)
         slot = server.status()["watermark"]["slot"]
         self.assertEqual(server.stop(), 0)
         again = self.start(Server(replay.endpoint, self.folder / "data", ["--from-slot", "5"]).ready())

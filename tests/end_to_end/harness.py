@@ -236,14 +236,11 @@ class EndToEndTest(unittest.TestCase):
 
     def undisturbed(self, path):
         """(digest, last status) of a server that has followed a whole recording and that nothing happened to."""
-        provider = self.start(Replay(path, options=["--slots-per-second", "max"]))
-        data = self.folder / "undisturbed"
-        server = self.start(Server(provider.endpoint, data).listening())
-        server.wait_for_slot(last_slot(path))
+        provider, server = self.followed(path, data="undisturbed")
         status = server.status()
         self.assertEqual(server.stop(), 0)
         provider.stop()
-        return digest(data), status
+        return digest(self.folder / "undisturbed"), status
 
     def check_end(self, server, data, path, wanted):
         """The server comes to the end of the recording and stops in order; its store has no gap and this digest."""
@@ -251,3 +248,9 @@ class EndToEndTest(unittest.TestCase):
         self.assertEqual(server.stop(), 0)
         self.assertEqual(inspect(data)["gaps"], [])
         self.assertEqual(digest(data), wanted)
+    def followed(self, recording, *options, data="data"):
+        """(provider, server): a server, in a folder of that name, that has come to the end of the recording."""
+        provider = self.start(Replay(recording, options=["--slots-per-second", "max"]))
+        server = self.start(Server(provider.endpoint, self.folder / data, options).listening())
+        server.wait_for_slot(last_slot(recording))
+        return provider, server

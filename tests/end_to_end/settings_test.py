@@ -93,6 +93,9 @@ class SettingsTest(harness.EndToEndTest):
             (("--log-level", "loud"), {}, ['--log-level "loud" is not one of trace|debug|info|warn|error|off']),
             (("--log-levels", "ingst=debug"), {}, ['--log-levels "ingst=debug" is no ROOM=LEVEL', "ingest"]),
             ((), {}, ["stack is not set: say --stack FILE, EVERSTATE_STACK", "endpoint is not set"]),
+            (("--from-slot", "99999999999999999999999"), {}, ['--from-slot "99999999999999999999999" does not lie between 0 and 9223372036854775807']),
+            (("--x-token-file", self.folder), {}, [f'--x-token-file "{self.folder}" cannot be read: Is a directory']),
+            (("--stack", "x", "--endpoint", NOBODY, "--sessions-queue-max", "64KiB"), {}, ["sessions.queue_max (64KiB) is less than two frames of a snapshot"]),
             (("--accept-gap",), {}, ["--accept-gap says nothing without resume_from"]),
             (("--progress=maybe",), {}, ['--progress "maybe" is neither true nor false']),
         ]:
@@ -100,14 +103,6 @@ class SettingsTest(harness.EndToEndTest):
             self.assertEqual(code, 2, errors)
             for word in words:
                 self.assertIn(word, errors)
-
-    def follow(self, *options, **variables):
-        """A server on the whole recording that has come to its end."""
-        last = harness.last_slot(RECORDING)
-        replay = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
-        server = self.start(Server(replay.endpoint, self.folder / "data", options).listening())
-        server.wait_for_slot(last)
-        return replay, server
 
     def test_a_server_needs_nothing_but_its_file(self):
         replay = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
@@ -125,7 +120,7 @@ class SettingsTest(harness.EndToEndTest):
         self.assertIn("connected to", " ".join(record["message"] for record in records if record["room"] == "ingest"))
 
     def test_settings_that_change_state_belong_to_the_store(self):
-        replay, server = self.follow("--projection-append-keep", "50")
+        replay, server = self.followed(RECORDING, "--projection-append-keep", "50")
         self.assertEqual(server.stop(), 0)
         for option, name in [("--projection-append-keep", "append_keep=100"), ("--projection-waiting-slots-max", "waiting_slots_max=7")]:
             value = name.split("=")[1]
@@ -137,7 +132,7 @@ class SettingsTest(harness.EndToEndTest):
         self.assertEqual(again.stop(), 0)
 
     def test_a_limit_is_the_one_that_was_said(self):
-        _, server = self.follow("--sessions-message-max", "1KiB")
+        _, server = self.followed(RECORDING, "--sessions-message-max", "1KiB")
         with raw_ws.connect(server.url + "/") as client:
             client.send({"type": "ping", "filler": "x" * 2000})
             with self.assertRaises(raw_ws.Closed) as closed:

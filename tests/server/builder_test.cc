@@ -6,12 +6,15 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "server/config.h"
 #include "server/ingest/replay.h"
 #include "server/server.h"
@@ -179,6 +182,27 @@ TEST_F(BuilderTest, StoppedBeforeItStartsItDoesNotBegin) {
   server.stop();
   EXPECT_TRUE(server.start().ok());
   EXPECT_FALSE(std::filesystem::exists(folder_ / "data"));
+}
+
+// The data directory is named after the stack when none is said, and a stack may be called anything.
+TEST_F(BuilderTest, AStackThatIsCalledLikeAPathNamesNoFolder) {
+  std::ifstream in(InSource("tests/stacks/SplStream.stack.json"));
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const std::filesystem::path file = folder_ / "named.stack.json";
+  for (const char* name : {"../../elsewhere", "..", ".", "/elsewhere", "a/b", "a\\u0000b"}) {
+    std::ofstream(file) << absl::StrReplaceAll(text, {{"\"SplStream\"", absl::StrCat("\"", name, "\"")}});
+    Server* running = nullptr;
+    Server server = Server::builder()
+                        .spec(file)
+                        .yellowstone({.endpoint = "http://127.0.0.1:1"})
+                        .bind("127.0.0.1:0")
+                        .on_event([&](const Event&) { running->stop(); })
+                        .build();
+    running = &server;
+    const Outcome outcome = server.start();
+    EXPECT_EQ(outcome.code, ExitCode::kConfiguration) << name;
+    EXPECT_THAT(outcome.message, AllOf(HasSubstr("stack_name"), HasSubstr("--data DIR")));
+  }
 }
 
 TEST_F(BuilderTest, WhatEndsAServerIsInItsOutcome) {

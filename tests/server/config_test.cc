@@ -7,8 +7,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "server/progress_line.h"
-
 namespace everstate {
 namespace {
 
@@ -29,7 +27,19 @@ TEST(ConfigTest, ATokenFileIsItsFirstLineAndAnErrorNeverHoldsIt) {
   EXPECT_NE(status.message().find(file.string()), absl::string_view::npos);
   EXPECT_EQ(status.message().find("secret"), absl::string_view::npos);
   std::filesystem::remove(file);
-  EXPECT_FALSE(ReadTokenFile(file.string()).ok());
+  EXPECT_EQ(ReadTokenFile(file.string()).status().message(),
+            "\"" + file.string() + "\" cannot be read: No such file or directory");
+  EXPECT_EQ(ReadTokenFile("/").status().message(), "\"/\" cannot be read: Is a directory");
+  EXPECT_EQ(ReadTokenFile("/dev/null").status().message(), "\"/dev/null\" holds no token: its first line is empty");
+}
+
+TEST(ConfigTest, NumbersLieBetweenTheirBounds) {
+  EXPECT_EQ(*ParseNumber("0", 0, 9), 0u);
+  EXPECT_EQ(*ParseNumber("18446744073709551615", 0, UINT64_MAX), UINT64_MAX);
+  for (const char* text : {"", "-1", "+1", " 1", "1.5", "0x1", "many"})
+    EXPECT_EQ(ParseNumber(text, 0, 9).status().message(), std::string("\"") + text + "\" is no whole number");
+  for (const char* text : {"1", "10", "18446744073709551616", "99999999999999999999999"})
+    EXPECT_EQ(ParseNumber(text, 2, 9).status().message(), std::string("\"") + text + "\" does not lie between 2 and 9");
 }
 
 TEST(ConfigTest, AScheduleIsATimeOrSlotsOrOff) {
@@ -99,12 +109,6 @@ RC_GTEST_PROP(ConfigProperty, BytesAndTimesReadWhatTheyWrite, (uint64_t bytes)) 
   RC_ASSERT(*ParseBytes(FormatBytes(bytes)) == bytes);
   const std::chrono::milliseconds time(*rc::gen::inRange<int64_t>(0, 366ll * 86'400'000 + 1));
   RC_ASSERT(*ParseTime(FormatTime(time)) == time);
-}
-
-TEST(ProgressLineTest, SaysSlotLagRateEntitiesAndSessionsWithUnits) {
-  EXPECT_EQ(
-      ProgressLine::Text({.slot = 5, .lag_slots = 1, .updates = 9, .entities_estimate = 3, .sessions = 2}, 1234.4),
-      "slot 5  lag 1 slots  1234 updates/s  3 entities  2 sessions");
 }
 
 }  // namespace

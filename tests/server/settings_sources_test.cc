@@ -297,13 +297,31 @@ TEST(SettingSourcesTest, TheTokenIsSaidOnceByTheStrongestSource) {
 TEST(SettingSourcesTest, RequiredSettingsMayBeMissingUntilTheyAreChecked) {
   const auto none = ResolveConfig({});
   ASSERT_TRUE(none.ok());
-  const std::string said(CheckRequired(*none).message());
+  const std::string said(CheckTogether(*none).message());
   EXPECT_THAT(said,
               HasSubstr("stack is not set: say --stack FILE, EVERSTATE_STACK, or stack in the file of --config\n"));
   EXPECT_THAT(said, HasSubstr("endpoint is not set: "));
   const auto both =
       ResolveConfig({.flags = {}, .environment = {"EVERSTATE_STACK=x", "EVERSTATE_ENDPOINT=http://x"}, .file = ""});
-  EXPECT_TRUE(CheckRequired(*both).ok());
+  EXPECT_TRUE(CheckTogether(*both).ok());
+}
+
+TEST(SettingSourcesTest, AQueueHasRoomForTwoFramesOfASnapshot) {
+  const auto refusal = [](const std::string& queue, const std::string& frame) {
+    const auto resolved = ResolveConfig({.flags = {{FindSetting("stack"), "x"},
+                                                   {FindSetting("endpoint"), "http://x"},
+                                                   {FindSetting("sessions.queue_max"), queue},
+                                                   {FindSetting("snapshot.frame_max"), frame}},
+                                         .environment = {},
+                                         .file = ""});
+    EXPECT_TRUE(resolved.ok()) << resolved.status();
+    return std::string(CheckTogether(*resolved).message());
+  };
+  EXPECT_EQ(refusal("1MiB", "512KiB"), "");
+  EXPECT_THAT(
+      refusal("1023KiB", "512KiB"),
+      HasSubstr("sessions.queue_max (1023KiB) is less than two frames of a snapshot (snapshot.frame_max is 512KiB)"));
+  EXPECT_THAT(refusal("8MiB", "5MiB"), HasSubstr("sessions.queue_max (8MiB)"));
 }
 
 TEST(PrintConfigTest, HasEverySettingWithValueAndOrigin) {

@@ -34,9 +34,9 @@ class CheckpointCommandTest : public AdminFixture {
   // Runs the command line and leaves what it printed in out_.
   ExitCode Run(std::vector<std::string> arguments, const std::string& data = "data") {
     arguments.insert(arguments.begin(), "checkpoint");
-    for (const std::string& more :
-         {std::string("--data"), (dir_ / data).string(), std::string("--admin"), server_->address()})
-      arguments.push_back(more);
+    const bool asks_server = arguments[1] != "verify";
+    for (const std::string& more : {std::string("--data"), (dir_ / data).string()}) arguments.push_back(more);
+    if (asks_server) arguments.insert(arguments.end(), {"--admin", server_->address()});
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
     CLI::App app;
     int exit_code = 0;
@@ -82,7 +82,6 @@ TEST_F(CheckpointCommandTest, WithoutAServerAndAStoreNothingIsMadeAndItSaysSo) {
   EXPECT_EQ(Run({"create"}, "other"), ExitCode::kConfiguration);
   EXPECT_NE(error_.find("there is no store in " + (dir_ / "other").string()), std::string::npos) << error_;
   EXPECT_EQ(Run({"create"}, "nowhere"), ExitCode::kConfiguration);
-  EXPECT_NE(error_.find("no such directory"), std::string::npos) << error_;
   EXPECT_FALSE(fs::exists(dir_ / "nowhere"));
 }
 
@@ -93,7 +92,7 @@ TEST_F(CheckpointCommandTest, AnotherDirectorysServerIsNotAsked) {
     ADD_FAILURE() << "the wrong server was told to make one";
     return absl::InternalError("wrong");
   };
-  EXPECT_EQ(Run({"create"}, "other"), ExitCode::kStore);
+  EXPECT_EQ(Run({"create"}, "other"), ExitCode::kConfiguration);
   EXPECT_NE(error_.find((dir_ / "data").string()), std::string::npos) << error_;
   EXPECT_NE(error_.find("--admin"), std::string::npos) << error_;
 }
@@ -103,7 +102,7 @@ TEST_F(CheckpointCommandTest, AServerThatDoesNotAnswerIsNamed) {
   ASSERT_TRUE(held.ok()) << held.status();
   const std::string address = server_->address();
   server_->Stop();
-  EXPECT_EQ(Run({"prune"}), ExitCode::kStore);
+  EXPECT_EQ(Run({"prune"}), ExitCode::kConfiguration);
   EXPECT_NE(error_.find(address), std::string::npos) << error_;
 }
 

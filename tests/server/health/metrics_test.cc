@@ -89,9 +89,16 @@ TEST(MetricsTest, NamesOfTheReferenceAreKept) {
         "hyperstack_projector_latency_seconds_count{stack=\"Demo\"}",
         "hyperstack_projector_mutations_processed_total{stack=\"Demo\"}",
         "hyperstack_stream_events_received_total{stack=\"Demo\",event_type=\"account\"}",
+        "hyperstack_stream_events_received_total{stack=\"Demo\",event_type=\"transaction\"}",
+        "hyperstack_stream_events_received_total{stack=\"Demo\",event_type=\"slot\"}",
+        "hyperstack_stream_events_received_total{stack=\"Demo\",event_type=\"block_meta\"}",
         "hyperstack_stream_errors_total{stack=\"Demo\",error_type=\"malformed_message\"}",
+        "hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"account\"}",
         "hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"instruction\"}",
-        "hyperstack_vm_pending_updates_queued_total{stack=\"Demo\"}", "hyperstack_entities_active{stack=\"Demo\"}"}) {
+        "hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"log_event\"}",
+        "hyperstack_vm_pending_updates_queued_total{stack=\"Demo\"}",
+        "hyperstack_vm_pending_updates_flushed_total{stack=\"Demo\"}",
+        "hyperstack_vm_pending_updates_expired_total{stack=\"Demo\"}", "hyperstack_entities_active{stack=\"Demo\"}"}) {
     EXPECT_TRUE(samples.contains(name)) << name;
   }
 }
