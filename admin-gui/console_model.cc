@@ -22,15 +22,6 @@ size_t SizeOf(const api::TailFrame& frame) {
   return frame.view().size() + frame.key().size() + frame.op().size() + frame.json().size() + kRowBytes;
 }
 
-template <typename T, typename Member>
-std::optional<double> Sum(const std::vector<T>& items, Member member) {
-  std::optional<double> sum;
-  for (const T& item : items) {
-    if (item.*member) sum = sum.value_or(0) + *(item.*member);
-  }
-  return sum;
-}
-
 }  // namespace
 
 void Series::Add(Time at, std::optional<double> value) { PushBounded(&samples_, Sample{at, value}, kSamplesMax); }
@@ -96,9 +87,7 @@ void ConsoleModel::On(Time at, Lost&& event) {
   tail_.paused.reset();
   history_.clear();  // a rate over the time that was lost is none of now
   // A line that went on would claim that the values in between are known.
-  for (Series* series :
-       {&lag_slots_, &lag_seconds_, &updates_per_s_, &stream_bytes_per_s_, &bus_frames_per_s_, &bus_bytes_per_s_})
-    series->Add(at, std::nullopt);
+  for (Series* series : {&lag_slots_, &updates_per_s_, &stream_bytes_per_s_}) series->Add(at, std::nullopt);
 }
 
 void ConsoleModel::On(Time at, StatusArrived&& event) {
@@ -135,15 +124,11 @@ void ConsoleModel::TakeSlots(const api::Status& status) {
 }
 
 void ConsoleModel::TakeSamples(Time at, const api::Status& status) {
-  std::optional<double> lag_slots, lag_seconds;
-  if (status.has_store() && status.store().has_lag_slots()) lag_slots = static_cast<double>(status.store().lag_slots());
-  if (status.has_store() && status.store().has_lag_seconds()) lag_seconds = status.store().lag_seconds();
+  std::optional<double> lag_slots;
+  if (status.store().has_lag_slots()) lag_slots = static_cast<double>(status.store().lag_slots());
   lag_slots_.Add(at, lag_slots);
-  lag_seconds_.Add(at, lag_seconds);
   updates_per_s_.Add(at, rates_.updates_per_s);
   stream_bytes_per_s_.Add(at, rates_.bytes_per_s);
-  bus_frames_per_s_.Add(at, Sum(rates_.views, &ViewRate::frames_per_s));
-  bus_bytes_per_s_.Add(at, Sum(rates_.views, &ViewRate::bytes_per_s));
 }
 
 void ConsoleModel::On(Time at, TailArrived&& event) { tail_.Add(std::move(event.chunk), at); }

@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "admin-gui/console_events.h"
+#include "admin-gui/client/console_events.h"
 #include "admin-gui/rates.h"
 
 namespace everstate::console {
 
-inline constexpr size_t kSamplesMax = 2400;  // of a series: ten minutes at four a second
+inline constexpr size_t kSamplesMax = 600;  // of a series: two and a half minutes at four a second; plots show two
 inline constexpr size_t kSlotsMax = 240;
 inline constexpr size_t kStreamStatesMax = 64;
 inline constexpr size_t kNoticesMax = 50;
@@ -60,7 +60,6 @@ struct TailRow {
 class Tail {
  public:
   void Add(api::TailChunk chunk, Time at);
-  void Clear() { rows_.clear(), bytes_ = 0; }
 
   const std::deque<TailRow>& rows() const { return rows_; }
   const TailRow* Find(uint64_t id) const;
@@ -88,8 +87,8 @@ struct Notice {
 
 // ConsoleModel
 //   Thread:    one (the one that draws). Pure: no clock, no I/O; time comes with the events.
-//   Invariant: what is not known is absent. A status of another process (its uptime fell) begins all rates and series
-//   anew.
+//   Invariant: what is not known is absent. The first status of another process (it started at another time, or its
+//              uptime fell) begins rates, slots and stream states anew.
 class ConsoleModel {
  public:
   void Apply(Event event);
@@ -108,11 +107,8 @@ class ConsoleModel {
 
   const Rates& rates() const { return rates_; }
   const Series& lag_slots() const { return lag_slots_; }
-  const Series& lag_seconds() const { return lag_seconds_; }
   const Series& updates_per_s() const { return updates_per_s_; }
   const Series& stream_bytes_per_s() const { return stream_bytes_per_s_; }
-  const Series& bus_frames_per_s() const { return bus_frames_per_s_; }
-  const Series& bus_bytes_per_s() const { return bus_bytes_per_s_; }
   const std::deque<api::SlotSeen>& slots() const { return slots_; }
   const std::deque<StreamState>& stream_states() const { return stream_states_; }
 
@@ -147,7 +143,7 @@ class ConsoleModel {
   bool another_process_ = false;     // answers; its first status has not come yet
   std::deque<api::Status> history_;  // as far back as rates need
   Rates rates_;
-  Series lag_slots_, lag_seconds_, updates_per_s_, stream_bytes_per_s_, bus_frames_per_s_, bus_bytes_per_s_;
+  Series lag_slots_, updates_per_s_, stream_bytes_per_s_;
   std::deque<api::SlotSeen> slots_;
   std::deque<StreamState> stream_states_;
   Tail tail_;

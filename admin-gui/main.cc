@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 #include "admin-gui/once.h"
@@ -46,7 +48,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--theme", theme, "dark or light")->check(CLI::IsMember({"dark", "light"}))->capture_default_str();
   app.add_option("--scale", options.scale, "Size of everything; default: what the display says")
-      ->check(CLI::Range(0.5, 4.0));
+      ->check(CLI::Range(everstate::console::kScaleMin, everstate::console::kScaleMax));
   app.add_option("--fonts", options.fonts_dir, "Folder of DejaVuSans.ttf; default: the system's");
   app.add_option("--script", script, "Use the console by commands from this file, - is standard input");
   try {
@@ -60,7 +62,7 @@ int main(int argc, char** argv) {
   if (script == "-") {
     options.script_fd = STDIN_FILENO;
   } else if (!script.empty() && (options.script_fd = open(script.c_str(), O_RDONLY | O_CLOEXEC)) < 0) {
-    std::fprintf(stderr, "everstate-console: cannot read the script %s\n", script.c_str());
+    std::fprintf(stderr, "everstate-console: cannot read the script %s: %s\n", script.c_str(), std::strerror(errno));
     return static_cast<int>(OnceExit::kUsage);
   }
   return everstate::console::RunWindow(options);

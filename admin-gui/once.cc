@@ -91,6 +91,7 @@ std::string OnceJson(const std::string& address, const Probe& probe) {
   json["gaps"] = Json::array();
   for (const api::Gap& gap : now.gaps())
     json["gaps"].push_back({{"from", gap.from()}, {"to", gap.to()}, {"cause", gap.cause()}});
+  json["gaps_total"] = now.gaps_total();
   json["faults"] = now.faults();
   json["rewind"] = now.has_rewind() ? RewindJson(now.rewind()) : Json();
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -134,6 +135,8 @@ std::string OnceText(const std::string& address, const Probe& probe) {
   }
   for (const api::Gap& gap : now.gaps())
     line("gap", fmt::format("{}: {}", GapSlots(gap.from(), gap.to()), Clip(gap.cause(), 200)));
+  if (const auto told = static_cast<uint64_t>(now.gaps_size()); told < now.gaps_total())
+    line("gap", "and " + Counted(now.gaps_total() - told, "older gap"));
   if (now.has_rewind()) {
     const api::Rewind& rewind = now.rewind();
     line("rewind", fmt::format("{}: to slot {} from {}, generation {}, at slot {} of {}{}",

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "admin-gui/console_client.h"
+#include "admin-gui/client/probe.h"
 
 namespace everstate::console {
 

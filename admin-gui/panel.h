@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "admin-gui/console_client.h"
+#include "admin-gui/client/console_client.h"
 #include "admin-gui/console_model.h"
 #include "admin-gui/widgets.h"
 

@@ -8,11 +8,11 @@
 namespace everstate::console {
 namespace {
 
-// The next of 1, 2, 5, 10, 20, … at or above the value.
+// The next of 1, 2, 4, 10, 20, … at or above the value: half of it is as short to write.
 double NiceTop(double value) {
   if (value <= 0) return 1;
   const double power = std::pow(10, std::floor(std::log10(value)));
-  for (const double step : {1.0, 2.0, 5.0, 10.0}) {
+  for (const double step : {1.0, 2.0, 4.0, 10.0}) {
     if (value <= step * power) return step * power;
   }
   return 10 * power;
@@ -37,8 +37,10 @@ Frame Begin(Widgets& ui, const char* name, const char* metric, const std::string
   draw.AddRectFilled(at, end, ui.palette().panel, ui.px(5));
   draw.AddRect(at, end, ui.palette().grid, ui.px(5));
   const float pad = ui.px(10);
-  draw.AddText({at.x + pad, at.y + ui.px(6)}, ui.palette().dim, name);
   const float width = ImGui::CalcTextSize(value.c_str()).x;
+  draw.PushClipRect(at, {end.x - 2 * pad - width, end.y}, true);
+  draw.AddText({at.x + pad, at.y + ui.px(6)}, ui.palette().dim, name);
+  draw.PopClipRect();
   const ImU32 colour = ui.stale() ? ui.palette().stale : known ? ui.palette().text : ui.palette().dim;
   draw.AddText({end.x - pad - width, at.y + ui.px(6)}, colour, value.c_str());
   ui.NoteItem(name, "plot", value, metric);

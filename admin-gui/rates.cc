@@ -35,16 +35,11 @@ Rates RatesBetween(const admin::v1::Status* older, const admin::v1::Status& newe
 
   Rates rates;
   rates.seconds = span.seconds;
-  const bool stream = older && older->has_stream() && newer.has_stream();
-  if (stream) {
+  if (older && older->has_stream() && newer.has_stream()) {
     const auto &before = older->stream(), &after = newer.stream();
     rates.messages_per_s = span.Rate(true, before.messages(), after.messages());
     rates.bytes_per_s = span.Rate(true, before.bytes(), after.bytes());
     rates.blocks_per_s = span.Rate(true, before.blocks_settled(), after.blocks_settled());
-  }
-  if (older && older->has_sessions() && newer.has_sessions()) {
-    rates.frames_sent_per_s = span.Rate(true, older->sessions().frames_sent(), newer.sessions().frames_sent());
-    rates.bytes_sent_per_s = span.Rate(true, older->sessions().bytes_sent(), newer.sessions().bytes_sent());
   }
 
   const auto stages_before = ByName<Stage>(older ? &older->stages() : nullptr, &Stage::name);

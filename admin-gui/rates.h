@@ -27,7 +27,7 @@ struct ViewRate {
 
 struct Rates {
   std::optional<double> seconds;  // what they were measured over
-  std::optional<double> messages_per_s, bytes_per_s, blocks_per_s, updates_per_s, frames_sent_per_s, bytes_sent_per_s;
+  std::optional<double> messages_per_s, bytes_per_s, blocks_per_s, updates_per_s;
   std::vector<StageRate> stages;  // in the server's order
   std::vector<ViewRate> views;    // in the server's order
 };

@@ -17,7 +17,7 @@ namespace everstate::console {
 //   Thread:    the one that draws.
 //   Owns:      nothing; the file descriptor is the caller's.
 //   Invariant: input goes in where the window's own callbacks put it; nothing is clicked that is not visible and
-//   enabled.
+//              enabled.
 class Script {
  public:
   // What it needs of the window. Screenshot writes a binary PPM and says whether it could.

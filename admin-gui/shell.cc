@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "admin-gui/format.h"
+#include "admin-gui/window.h"
 
 namespace everstate::console {
 namespace {
@@ -23,7 +24,13 @@ std::string WallTime(Time now, Time then) {
 
 }  // namespace
 
-Shell::Shell(ClientOptions options) : address_(options.address), client_(std::move(options)), panels_(MakePanels()) {}
+Shell::Shell(ClientOptions options, bool light, float scale)
+    : address_(options.address),
+      client_(std::move(options)),
+      panels_(MakePanels()),
+      light_(light),
+      first_scale_(scale),
+      scale_(scale) {}
 
 void Shell::TakeEvents() {
   for (Event& event : client_.Take()) model_.Apply(std::move(event));
@@ -36,7 +43,7 @@ void Shell::Draw(Widgets& ui) {
   constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove |
                                       ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoBringToFrontOnFocus;
   ImGui::Begin("console", nullptr, kFlags);
-  TakeKeys(ui);
+  TakeKeys();
   ui.SetPanel("");
   DrawBar(ui);
   DrawContext context{model_, client_, ui, ui.now()};
@@ -49,18 +56,17 @@ void Shell::Draw(Widgets& ui) {
   ImGui::End();
 }
 
-void Shell::TakeKeys(const Widgets& ui) {
+void Shell::TakeKeys() {
   const ImGuiIO& io = ImGui::GetIO();
   if (!io.KeyCtrl) return;
   const auto pressed = [](int key) { return ImGui::IsKeyPressed(key, false); };
   for (size_t i = 0; i < panels_.size(); ++i) {
     if (pressed(GLFW_KEY_1 + static_cast<int>(i))) go_to_ = i;
   }
-  const float scale = ui.theme().scale();
   if (pressed(GLFW_KEY_T)) light_ = !light_;
-  if (pressed(GLFW_KEY_EQUAL) || pressed(GLFW_KEY_KP_ADD)) scale_ = std::min(scale * 1.1f, 4.0f);
-  if (pressed(GLFW_KEY_MINUS) || pressed(GLFW_KEY_KP_SUBTRACT)) scale_ = std::max(scale / 1.1f, 0.5f);
-  if (pressed(GLFW_KEY_0)) scale_ = 1.0f;
+  if (pressed(GLFW_KEY_EQUAL) || pressed(GLFW_KEY_KP_ADD)) scale_ = std::min(scale_ * 1.1f, kScaleMax);
+  if (pressed(GLFW_KEY_MINUS) || pressed(GLFW_KEY_KP_SUBTRACT)) scale_ = std::max(scale_ / 1.1f, kScaleMin);
+  if (pressed(GLFW_KEY_0)) scale_ = first_scale_;
 }
 
 void Shell::DrawLink(Widgets& ui) {

@@ -12,28 +12,28 @@ namespace everstate::console {
 //   Owns:   the model, the client and the panels.
 class Shell {
  public:
-  explicit Shell(ClientOptions options);
+  Shell(ClientOptions options, bool light, float scale);
 
   void TakeEvents();  // from the client into the model
   void Draw(Widgets& ui);
 
   bool wanted_light() const { return light_; }
-  float wanted_scale(float now) const { return scale_.value_or(now); }
-  void StartWith(bool light) { light_ = light; }
+  float wanted_scale() const { return scale_; }
 
  private:
   void DrawBar(Widgets& ui);
   void DrawLink(Widgets& ui);
   void DrawTabs(DrawContext& context);
   void DrawNotices(Widgets& ui);
-  void TakeKeys(const Widgets& ui);
+  void TakeKeys();
 
   const std::string address_;
   ConsoleModel model_;
   ConsoleClient client_;
   std::vector<std::unique_ptr<Panel>> panels_;
-  bool light_ = false;
-  std::optional<float> scale_;
+  bool light_;
+  const float first_scale_;
+  float scale_;
   std::optional<size_t> go_to_;  // the tab that a key asked for
 };
 

@@ -217,7 +217,12 @@ bool Widgets::Check(std::string_view name, bool* value, const char* hint) {
 bool Widgets::Input(std::string_view name, std::string* text, const char* hint, float width, int flags) {
   ImGui::SetNextItemWidth(width);
   const bool changed = ImGui::InputTextWithHint(Id("", name).c_str(), hint, text, flags);
-  if (text->size() > kInputBytesMax) text->resize(kInputBytesMax);
+  if (text->size() > kInputBytesMax) {
+    // Between two characters: half of one is no UTF-8, and a server takes no message that has it.
+    size_t end = kInputBytesMax;
+    while (end > 0 && (static_cast<unsigned char>((*text)[end]) & 0xC0) == 0x80) --end;
+    text->resize(end);
+  }
   NoteItem(name, "input", *text);
   return changed;
 }

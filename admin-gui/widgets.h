@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "admin-gui/console_events.h"
+#include "admin-gui/client/console_events.h"
 #include "admin-gui/theme.h"
 
 namespace everstate::console {
@@ -40,7 +40,7 @@ struct Widget {
 // Widgets
 //   Thread:    the one that draws, between ImGui::NewFrame and ImGui::Render.
 //   Invariant: text of any length is cut to fit before it is drawn; the whole of it (up to 1,000 characters) is its
-//   tooltip.
+//              tooltip.
 class Widgets {
  public:
   explicit Widgets(Theme* theme) : theme_(theme) {}

@@ -96,7 +96,7 @@ bool Window::Open() {
     float y = 1;
     glfwGetWindowContentScale(handle_, &scale, &y);
   }
-  SetTheme(options_.light, std::clamp(scale, 0.5f, 4.0f));
+  SetTheme(options_.light, std::clamp(scale, kScaleMin, kScaleMax));
   if (!theme_.has_dash())
     std::fprintf(
         stderr,
@@ -133,8 +133,7 @@ void Window::DrawFrame(Shell& shell, Script* script) {
 int Window::Run() {
   ClientOptions client_options = options_.client;
   client_options.wake = [] { glfwPostEmptyEvent(); };
-  Shell shell(std::move(client_options));
-  shell.StartWith(options_.light);
+  Shell shell(std::move(client_options), theme_.light(), theme_.scale());
   std::optional<Script> script;
   if (options_.script_fd >= 0) {
     script.emplace(options_.script_fd,
@@ -157,9 +156,8 @@ int Window::Run() {
       continue;
     }
     DrawFrame(shell, script ? &*script : nullptr);
-    if (shell.wanted_light() != theme_.light() || shell.wanted_scale(theme_.scale()) != theme_.scale()) {
-      SetTheme(shell.wanted_light(), shell.wanted_scale(theme_.scale()));
-    }
+    if (shell.wanted_light() != theme_.light() || shell.wanted_scale() != theme_.scale())
+      SetTheme(shell.wanted_light(), shell.wanted_scale());
   }
   return script ? script->exit_code() : 0;
 }

@@ -3,9 +3,11 @@
 
 #include <string>
 
-#include "admin-gui/console_client.h"
+#include "admin-gui/client/console_client.h"
 
 namespace everstate::console {
+
+inline constexpr float kScaleMin = 0.5f, kScaleMax = 4.0f;
 
 struct WindowOptions {
   ClientOptions client;

@@ -72,6 +72,7 @@ class BusTrafficPanel final : public Panel {
 
  private:
   void DrawFilter(DrawContext& context);
+  void TakeFilter(const std::vector<std::string>& views);
   void DrawViews(DrawContext& context);
   static void DrawView(Widgets& ui, size_t row, const ViewRate& view);
   void DrawTail(DrawContext& context);
@@ -148,19 +149,30 @@ void BusTrafficPanel::DrawFilter(DrawContext& context) {
   bool changed = ui.Choice("view", views, &view_, ui.px(170));
   ImGui::SameLine();
   changed |= ui.Input("key", &key_, "key (exact)", ui.px(170));
+  std::vector<std::string> sampling;
+  for (const Sampling& one : kSampling) sampling.emplace_back(one.label);
+  const float sampling_width = ui.px(176);
+  const bool two_lines = ImGui::GetWindowWidth() < ui.px(1000);
+  if (two_lines) {
+    ImGui::SameLine();
+    changed |= ui.Choice("sampling", sampling, &sampling_, sampling_width);
+  }
   for (size_t i = 0; i < kOps.size(); ++i) {
-    ImGui::SameLine(0, i == 0 ? -1 : ui.px(6));
+    if (i > 0 || !two_lines) ImGui::SameLine(0, i == 0 ? -1 : ui.px(6));
     changed |= ui.Check(kOps[i], &ops_[i]);
   }
   ImGui::SameLine();
   if (ctrl && ImGui::IsKeyPressed(GLFW_KEY_F, false)) ImGui::SetKeyboardFocusHere();
-  changed |= ui.Input("text filter", &text_, "text: a, b, -not this  (Ctrl+F)",
-                      std::max(ui.px(140), ImGui::GetContentRegionAvail().x - ui.px(186)));
-  ImGui::SameLine();
-  std::vector<std::string> sampling;
-  for (const Sampling& one : kSampling) sampling.emplace_back(one.label);
-  changed |= ui.Choice("sampling", sampling, &sampling_, ui.px(176));
-  if (!changed) return;
+  const float room = ImGui::GetContentRegionAvail().x - (two_lines ? 0 : sampling_width + ui.px(10));
+  changed |= ui.Input("text filter", &text_, "text: a, b, -not this  (Ctrl+F)", std::max(ui.px(140), room));
+  if (!two_lines) {
+    ImGui::SameLine();
+    changed |= ui.Choice("sampling", sampling, &sampling_, sampling_width);
+  }
+  if (changed) TakeFilter(views);
+}
+
+void BusTrafficPanel::TakeFilter(const std::vector<std::string>& views) {
   filter_.view = view_ == 0 ? "" : views[view_];
   filter_.key = key_;
   filter_.text = TextFilter(text_);
@@ -205,7 +217,8 @@ void BusTrafficPanel::DrawViews(DrawContext& context) {
   ui.SetSource(context.model.status_at(), context.model.stale(context.now));
   std::vector<const ViewRate*> rows;
   for (const ViewRate& view : context.model.rates().views) rows.push_back(&view);
-  const float height = ui.px(30) + ui.px(24) * static_cast<float>(std::clamp<size_t>(rows.size() + 1, 3, 7));
+  const float height = std::min(ui.px(30) + ui.px(24) * static_cast<float>(std::clamp<size_t>(rows.size() + 1, 3, 7)),
+                                ImGui::GetContentRegionAvail().y * 0.4f);
   ui.Card("views", {0, height}, [&] {
     if (!ui.BeginTable("views",
                        {{"view", 2.2f}, {"frames/s", 1}, {"bytes/s", 1}, {"frames", 1}, {"bytes", 1}, {"listeners", 1}},
@@ -252,23 +265,30 @@ void BusTrafficPanel::DrawTail(DrawContext& context) {
     state = *tail.paused ? "paused at the server" : "live";
     colour = *tail.paused ? ui.palette().warn : ui.palette().good;
   }
-  ui.Text("tail state", Clip(state, 60), colour);
-  ImGui::SameLine();
-  ui.Text("rows", Count(matching_.ids().size()) + " of " + Count(tail.rows().size()) + " rows kept", ui.palette().dim);
-  ImGui::SameLine();
-  ui.Value("skipped", "TailChunk.skipped_by_sampling",
-           When(tail.heard_at.has_value(), [&] { return Counted(tail.skipped_by_sampling, "frame") + " not sampled"; }),
-           ui.palette().dim);
-  ImGui::SameLine();
-  ui.Value("missed", "TailChunk.missed",
-           When(tail.heard_at.has_value(),
-                [&] { return Count(tail.missed) + (tail.missed == 1 ? " batch missed" : " batches missed"); }),
-           tail.missed ? ui.palette().warn : ui.palette().dim);
-  ImGui::SameLine(ImGui::GetWindowContentRegionMax().x - ui.px(82));
+  // The button stands at the right; the texts take as many lines as they need beside it.
+  const float left = ImGui::GetCursorPosX(), right = ImGui::GetWindowContentRegionMax().x - ui.px(82);
+  const auto next = [right](const std::string& text) {
+    ImGui::SameLine();
+    if (ImGui::GetCursorPosX() + ImGui::CalcTextSize(text.c_str()).x > right) ImGui::NewLine();
+  };
+  ImGui::SetCursorPosX(right);
   ui.SetSource(tail.heard_at, false);
   to_end_ = ui.Button("follow", following_ ? "following" : "to the end", !following_,
                       "The list follows while it is scrolled to its end");
   ui.SetSource(tail.heard_at, lost);
+  ImGui::SameLine(left);
+  ui.Text("tail state", Clip(state, 60), colour);
+  const std::string rows = Count(matching_.ids().size()) + " of " + Count(tail.rows().size()) + " rows kept";
+  next(rows);
+  ui.Text("rows", rows, ui.palette().dim);
+  const std::string skipped = Counted(tail.skipped_by_sampling, "frame") + " not sampled";
+  next(skipped);
+  ui.Value("skipped", "TailChunk.skipped_by_sampling", When(tail.heard_at.has_value(), [&] { return skipped; }),
+           ui.palette().dim);
+  const std::string missed = Count(tail.missed) + (tail.missed == 1 ? " batch missed" : " batches missed");
+  next(missed);
+  ui.Value("missed", "TailChunk.missed", When(tail.heard_at.has_value(), [&] { return missed; }),
+           tail.missed ? ui.palette().warn : ui.palette().dim);
   DrawRows(context, gone);
 }
 
@@ -317,6 +337,7 @@ void BusTrafficPanel::DrawRow(Widgets& ui, const TailRow& row, float height) {
 void BusTrafficPanel::DrawFrame(DrawContext& context) {
   Widgets& ui = context.ui;
   ui.SetSource(std::nullopt, false);
+  ImGui::AlignTextToFramePadding();
   ui.Heading("Frame");
   if (!selected_) return ui.Text("no frame", "Choose a frame in the list to read it here.", ui.palette().dim, true);
   ImGui::SameLine(ImGui::GetWindowContentRegionMax().x - ui.px(92));

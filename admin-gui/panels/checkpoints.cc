@@ -4,11 +4,13 @@
 
 #include "admin-gui/format.h"
 #include "admin-gui/panel.h"
+#include "admin-gui/panels/timeline.h"
 
 namespace everstate::console {
 namespace {
 
-constexpr std::chrono::seconds kListEvery{5};
+// Where the archive does not reach, the server asks its provider about each checkpoint: not oftener than is needed.
+constexpr std::chrono::seconds kListEvery{15};
 constexpr char kRewindTitle[] = "Rewind";
 constexpr char kPruneTitle[] = "Prune checkpoints";
 
@@ -19,26 +21,22 @@ std::optional<uint64_t> ParseNumber(const std::string& text) {
   return number;
 }
 
+const auto& Listed(const ConsoleModel& model) {
+  return model.checkpoints() ? model.checkpoints()->checkpoints() : api::Checkpoints::default_instance().checkpoints();
+}
+
 class CheckpointsPanel final : public Panel {
  public:
   const char* title() const override { return "Checkpoints"; }
 
   void Draw(DrawContext& context) override {
-    const bool busy = Busy(context.model);
     const bool up = context.model.link().state == Link::State::kUp;
-    // Listing is cheap, and what a command changed is shown at once.
-    if (up && (context.now >= list_at_ || (was_busy_ && !busy) || !was_up_)) {
-      context.client.ListCheckpoints();
-      list_at_ = context.now + kListEvery;
-    }
-    was_busy_ = busy;
-    was_up_ = up;
-
+    AskForList(context, up);
     Widgets& ui = context.ui;
     ui.SetSource(context.model.status_at(), context.model.stale(context.now));
     DrawRewindProgress(context);
-    const float width = ImGui::GetContentRegionAvail().x;
-    DrawTimeline(context, {width, ui.px(128)});
+    const auto clicked = DrawTimeline(context, selected_, {ImGui::GetContentRegionAvail().x, ui.px(128)});
+    if (clicked) selected_ = *clicked;
     ui.SetSource(context.model.checkpoints_at(), !up);
     DrawButtons(context, up);
     if (!context.model.checkpoints_error().empty())
@@ -53,15 +51,12 @@ class CheckpointsPanel final : public Panel {
     return model.under_way(kCreateCheckpoint) || model.under_way(kVerifyCheckpoint) ||
            model.under_way(kPruneCheckpoints) || model.under_way(kRewind);
   }
+  void AskForList(DrawContext& context, bool up);
   const api::Checkpoint* Selected(const ConsoleModel& model) const;
   static const api::Checkpoint* NearestUsable(const ConsoleModel& model, uint64_t slot);
 
   void DrawButtons(DrawContext& context, bool up);
   static void DrawRewindProgress(DrawContext& context);
-  struct Timeline;
-  void DrawTimeline(DrawContext& context, ImVec2 size);
-  static std::string DrawPresent(Widgets& ui, const api::Status& status, const Timeline& line);
-  void DrawMarks(Widgets& ui, const api::Checkpoints& checkpoints, const Timeline& line);
   void DrawTable(DrawContext& context);
   void DrawRow(Widgets& ui, const api::Checkpoint& checkpoint);
   void DrawRewindDialog(DrawContext& context);
@@ -69,14 +64,24 @@ class CheckpointsPanel final : public Panel {
 
   Time list_at_{};
   bool was_busy_ = false, was_up_ = false;
+  uint64_t made_ = 0;     // by the server, when the list was last looked at
   std::string selected_;  // a name
   std::string slot_text_, typed_, keep_text_ = "5";
   bool again_ = false, accept_gap_ = false;
 };
 
+// Now and then, and at once when a command is done, when the server made one by itself, and when it was found again.
+void CheckpointsPanel::AskForList(DrawContext& context, bool up) {
+  const bool was_busy = std::exchange(was_busy_, Busy(context.model)), was_up = std::exchange(was_up_, up);
+  const auto& status = context.model.status();
+  const uint64_t made = status ? status->checkpoints().made() : 0, made_before = std::exchange(made_, made);
+  if (!up || (context.now < list_at_ && !(was_busy && !was_busy_) && was_up && made == made_before)) return;
+  context.client.ListCheckpoints();
+  list_at_ = context.now + kListEvery;
+}
+
 const api::Checkpoint* CheckpointsPanel::Selected(const ConsoleModel& model) const {
-  if (!model.checkpoints()) return nullptr;
-  for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
+  for (const api::Checkpoint& one : Listed(model)) {
     if (one.name() == selected_) return &one;
   }
   return nullptr;
@@ -84,8 +89,7 @@ const api::Checkpoint* CheckpointsPanel::Selected(const ConsoleModel& model) con
 
 const api::Checkpoint* CheckpointsPanel::NearestUsable(const ConsoleModel& model, uint64_t slot) {
   const api::Checkpoint* nearest = nullptr;
-  if (!model.checkpoints()) return nullptr;
-  for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
+  for (const api::Checkpoint& one : Listed(model)) {
     if (one.ours() && one.has_slot() && one.slot() <= slot && (!nearest || one.slot() > nearest->slot()))
       nearest = &one;
   }
@@ -151,122 +155,6 @@ void CheckpointsPanel::DrawRewindProgress(DrawContext& context) {
   const std::string text = "slot " + std::to_string(rewind.slot()) + " of " + std::to_string(rewind.target_slot()) +
                            (share ? ", " + Percent(*share) : "");
   ui.Bar("rewind progress", "Status.rewind.slot", share, text, done ? ui.palette().good : ui.palette().accent);
-}
-
-// Where slots lie on the timeline. A long archive must not press the checkpoints together: it runs out at the left.
-struct CheckpointsPanel::Timeline {
-  ImVec2 at, end;           // the picture
-  float left, right, line;  // of the slots, and their height
-  uint64_t low = UINT64_MAX, high = 0;
-  bool hovered, clicked;
-
-  void Spread(uint64_t slot) { low = std::min(low, slot), high = std::max(high, slot); }
-  float X(uint64_t slot, float margin) const {
-    const double width = std::max<double>(static_cast<double>(high - low), 1);
-    const double share =
-        slot >= low ? static_cast<double>(slot - low) / width : -static_cast<double>(low - slot) / width;
-    return std::max(left + static_cast<float>(share) * (right - left), at.x + margin);
-  }
-};
-
-void CheckpointsPanel::DrawTimeline(DrawContext& context, ImVec2 size) {
-  Widgets& ui = context.ui;
-  const ConsoleModel& model = context.model;
-  const auto& status = model.status();
-  ImDrawList& draw = *ImGui::GetWindowDrawList();
-  const ImVec2 at = ImGui::GetCursorScreenPos(), end(at.x + size.x, at.y + size.y);
-  ImGui::InvisibleButton("timeline", size);
-  Timeline line{.at = at,
-                .end = end,
-                .left = at.x + ui.px(40),
-                .right = end.x - ui.px(70),
-                .line = at.y + ui.px(70),
-                .hovered = ImGui::IsItemHovered(),
-                .clicked = ImGui::IsItemClicked()};
-  draw.AddRectFilled(at, end, ui.palette().panel, ui.px(5));
-  draw.AddRect(at, end, ui.palette().grid, ui.px(5));
-  draw.AddText({at.x + ui.px(10), at.y + ui.px(6)}, ui.palette().dim, "Slots that can be gone back to");
-
-  std::string words;
-  if (status && status->has_store()) {
-    words = "generation " + std::to_string(status->store().generation());
-    draw.AddText({end.x - ui.px(10) - ImGui::CalcTextSize(words.c_str()).x, at.y + ui.px(6)},
-                 ui.stale() ? ui.palette().stale : ui.palette().text, words.c_str());
-    words += "; ";
-  }
-  if (model.checkpoints()) {
-    for (const api::Checkpoint& one : model.checkpoints()->checkpoints()) {
-      if (one.has_slot()) line.Spread(one.slot());
-    }
-  }
-  if (status && status->has_store() && status->store().has_slot()) line.Spread(status->store().slot());
-  if (status && status->archive().has_last_slot()) line.Spread(status->archive().last_slot());
-  if (line.low > line.high) {
-    draw.AddText({at.x + ui.px(10), at.y + ui.px(50)}, ui.palette().dim, ui.theme().unknown());
-    return ui.NoteRect("timeline", "timeline", ui.theme().unknown(), at, end);
-  }
-  draw.AddLine({at.x + ui.px(10), line.line}, {end.x - ui.px(10), line.line}, ui.palette().grid, ui.px(2));
-  if (status) words += DrawPresent(ui, *status, line);
-  const size_t count = model.checkpoints() ? static_cast<size_t>(model.checkpoints()->checkpoints_size()) : 0;
-  if (count > 0) DrawMarks(ui, *model.checkpoints(), line);
-  ui.NoteRect("timeline", "timeline", words + std::to_string(count) + " checkpoints", at, end, "Checkpoints.slot");
-}
-
-// What the archive reaches, a rewind on its way, and the slot that is served now; answers the same in words.
-std::string CheckpointsPanel::DrawPresent(Widgets& ui, const api::Status& status, const Timeline& line) {
-  ImDrawList& draw = *ImGui::GetWindowDrawList();
-  const auto grey = [&](ImU32 colour) { return ui.stale() ? ui.palette().stale : colour; };
-  const auto x = [&](uint64_t slot) { return line.X(slot, ui.px(10)); };
-  std::string words;
-  if (const api::Archive& archive = status.archive(); archive.has_first_slot() && archive.has_last_slot()) {
-    draw.AddRectFilled({x(archive.first_slot()), line.line + ui.px(10)},
-                       {x(archive.last_slot()), line.line + ui.px(18)},
-                       (grey(ui.palette().good) & 0x00FFFFFF) | 0x70000000, ui.px(3));
-    const std::string label = "archive from slot " + std::to_string(archive.first_slot());
-    const float room = line.end.x - ui.px(10) - ImGui::CalcTextSize(label.c_str()).x;
-    draw.AddText({std::min(x(archive.first_slot()), room), line.line + ui.px(22)}, ui.palette().dim, label.c_str());
-    words += "archive " + std::to_string(archive.first_slot()) + " to " + std::to_string(archive.last_slot()) + "; ";
-  }
-  if (status.rewind().state() == "filling" && status.rewind().slot() >= status.rewind().from_slot()) {
-    draw.AddLine({x(status.rewind().from_slot()), line.line}, {x(status.rewind().slot()), line.line},
-                 grey(ui.palette().warn), ui.px(4));
-  }
-  if (status.store().has_slot()) {
-    const float here = x(status.store().slot());
-    draw.AddLine({here, line.line - ui.px(26)}, {here, line.line + ui.px(8)}, grey(ui.palette().accent), ui.px(2));
-    draw.AddText({here - ui.px(10), line.line - ui.px(46)}, grey(ui.palette().accent), "now");
-    words += "now " + std::to_string(status.store().slot()) + "; ";
-  }
-  return words;
-}
-
-void CheckpointsPanel::DrawMarks(Widgets& ui, const api::Checkpoints& checkpoints, const Timeline& line) {
-  ImDrawList& draw = *ImGui::GetWindowDrawList();
-  float labelled = 0;  // up to where labels reach
-  for (const api::Checkpoint& one : checkpoints.checkpoints()) {
-    if (!one.has_slot()) continue;
-    const ImVec2 centre(line.X(one.slot(), ui.px(10)), line.line);
-    const bool chosen = one.name() == selected_;
-    const ImU32 colour = ui.stale()              ? ui.palette().stale
-                         : !one.damage().empty() ? ui.palette().bad
-                         : !one.ours()           ? ui.palette().dim
-                         : !one.reach().empty()  ? ui.palette().warn
-                                                 : ui.palette().good;
-    draw.AddCircleFilled(centre, ui.px(chosen ? 8 : 6), colour);
-    if (chosen) draw.AddCircle(centre, ui.px(11), ui.palette().text, 0, ui.px(1.5f));
-    const std::string label = std::to_string(one.slot());
-    const float half = ImGui::CalcTextSize(label.c_str()).x / 2;
-    if (centre.x - half > labelled && centre.x + half < line.right + ui.px(40)) {
-      draw.AddText({std::max(centre.x - half, line.at.x + ui.px(10)), line.line - ui.px(30)}, ui.palette().dim,
-                   label.c_str());
-      labelled = centre.x + half + ui.px(12);
-    }
-    const ImVec2 mouse = ImGui::GetIO().MousePos;
-    if (line.hovered && std::abs(mouse.x - centre.x) < ui.px(8) && std::abs(mouse.y - centre.y) < ui.px(12)) {
-      ImGui::SetTooltip("%s\nslot %llu", Clip(one.name(), 80).c_str(), static_cast<unsigned long long>(one.slot()));
-      if (line.clicked) selected_ = one.name();
-    }
-  }
 }
 
 void CheckpointsPanel::DrawTable(DrawContext& context) {
@@ -376,15 +264,15 @@ void CheckpointsPanel::DrawPruneDialog(DrawContext& context) {
   ui.Input("keep", &keep_text_, "how many to keep", ui.px(120), ImGuiInputTextFlags_CharsDecimal);
   const std::optional<uint64_t> keep = ParseNumber(keep_text_);
   const bool valid = keep && *keep > 0 && *keep <= UINT32_MAX;
-  const uint64_t count =
-      context.model.checkpoints() ? static_cast<uint64_t>(context.model.checkpoints()->checkpoints_size()) : 0;
+  uint64_t whole = 0;  // a damaged one is neither counted nor deleted
+  for (const api::Checkpoint& one : Listed(context.model)) whole += one.damage().empty();
   ImGui::SameLine();
   ui.Text("prune words",
           !valid ? "at least one is kept"
-                 : "of " + Count(count) + " are kept, the newest; " + Count(count > *keep ? count - *keep : 0) +
+                 : "of " + Count(whole) + " are kept, the newest; " + Count(whole > *keep ? whole - *keep : 0) +
                        " are deleted for good",
           ui.palette().dim);
-  const bool pressed = ui.Button("prune now", "Delete", valid && count > *keep);
+  const bool pressed = ui.Button("prune now", "Delete", valid && whole > *keep);
   ImGui::SameLine();
   if (ui.Cancel("prune cancel")) ImGui::CloseCurrentPopup();
   if (pressed) {

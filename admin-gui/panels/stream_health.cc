@@ -1,6 +1,8 @@
 // Stream health: is the stream alive, how far behind is it, where does the time go.
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <utility>
 
 #include "admin-gui/format.h"
 #include "admin-gui/panel.h"
@@ -13,20 +15,21 @@ constexpr std::chrono::seconds kPlotSpan{120};
 constexpr uint64_t kLateSlots = 50;  // a lag beyond it is no breath of the provider any more
 
 // The states of a connection as Status.stream.state names them, and where they stand in the drawing (in columns and
-// rows).
+// rows): so that no arrow crosses another.
 struct StateBox {
   const char* state;
   float column, row;
 };
-constexpr std::array<StateBox, 5> kStates = {{{"connecting", 0, 0},
-                                              {"live", 1, 0},
+constexpr std::array<StateBox, 5> kStates = {{{"connecting", 1, 0},
+                                              {"live", 1, 1},
                                               {"provider behind", 2, 0},
-                                              {"waiting to reconnect", 0, 1},
+                                              {"waiting to reconnect", 0, 0},
                                               {"stopped", 2, 1}}};
+// Any state may end in "stopped": one arrow stands for all.
 struct StateArrow {
   size_t from, to;
 };
-constexpr std::array<StateArrow, 6> kArrows = {{{0, 1}, {1, 2}, {2, 1}, {1, 3}, {3, 0}, {1, 4}}};
+constexpr std::array<StateArrow, 7> kArrows = {{{0, 1}, {0, 2}, {0, 3}, {3, 0}, {1, 3}, {2, 1}, {1, 4}}};
 
 class StreamHealthPanel final : public Panel {
  public:
@@ -44,11 +47,13 @@ class StreamHealthPanel final : public Panel {
     ImGui::SameLine();
     ui.Card("numbers", {0, top_height}, [&] { DrawNumbers(context); });
 
+    // In a tall window the plots grow with the tables.
+    const float more = std::max(0.0f, ImGui::GetContentRegionAvail().y - ui.px(490)) / 3;
     const float third = (width - 2 * gap) / 3;
-    DrawSlots(ui, context.model.slots(), {width, ui.px(118)});
+    DrawSlots(ui, context.model.slots(), {width, ui.px(118) + more});
     const ConsoleModel& model = context.model;
     const auto slots = [](double value) { return Number(value) + (value == 1 ? " slot" : " slots"); };
-    Draw3(context, third,
+    Draw3(context, {third, ui.px(112) + more},
           {{{"Lag in slots", "Status.store.lag_slots", &model.lag_slots(), slots, ui.palette().series[2]},
             {"Updates received", "Status.stages[receive].units, per second", &model.updates_per_s(), PerSecond,
              ui.palette().series[1]},
@@ -67,10 +72,10 @@ class StreamHealthPanel final : public Panel {
   }
 
  private:
-  static void Draw3(DrawContext& context, float width, const std::array<LinePlot, 3>& plots) {
+  static void Draw3(DrawContext& context, ImVec2 size, const std::array<LinePlot, 3>& plots) {
     for (size_t i = 0; i < plots.size(); ++i) {
       if (i > 0) ImGui::SameLine();
-      console::Draw(context.ui, plots[i], {width, context.ui.px(112)}, kPlotSpan);
+      console::Draw(context.ui, plots[i], size, kPlotSpan);
     }
   }
 
@@ -89,6 +94,23 @@ void Arrow(ImDrawList& draw, ImVec2 from, ImVec2 to, ImU32 colour, float head) {
   const ImVec2 along(dx / length * head, dy / length * head);
   draw.AddTriangleFilled(to, {to.x - along.x - along.y / 2, to.y - along.y + along.x / 2},
                          {to.x - along.x + along.y / 2, to.y - along.y - along.x / 2}, colour);
+}
+
+// From the edge of one box to the edge of another, whose upper left corners are a and b. The two ways between
+// neighbours lie side by side.
+std::pair<ImVec2, ImVec2> Ends(const StateArrow& arrow, ImVec2 a, ImVec2 b, ImVec2 box, float aside) {
+  const bool both_ways = std::any_of(kArrows.begin(), kArrows.end(), [&](const StateArrow& other) {
+    return other.from == arrow.to && other.to == arrow.from;
+  });
+  if (a.y == b.y) {
+    const bool forth = b.x > a.x;
+    const float y = a.y + box.y / 2 + (both_ways ? (forth ? -aside : aside) : 0);
+    return {{forth ? a.x + box.x : a.x, y}, {forth ? b.x : b.x + box.x, y}};
+  }
+  const bool down = b.y > a.y;
+  const float lean = b.x == a.x ? 0 : b.x < a.x ? -0.25f : 0.25f;  // of a box, towards the other
+  return {{a.x + box.x * (0.5f + lean), down ? a.y + box.y : a.y},
+          {b.x + box.x * (0.5f - lean), down ? b.y : b.y + box.y}};
 }
 
 ImU32 StateColour(const Palette& palette, std::string_view state) {
@@ -112,21 +134,7 @@ void StreamHealthPanel::DrawStates(DrawContext& context) {
   };
 
   for (const StateArrow& arrow : kArrows) {
-    const ImVec2 a = corner(kStates[arrow.from]), b = corner(kStates[arrow.to]);
-    ImVec2 from(a.x + box.x / 2, a.y + box.y / 2), to(b.x + box.x / 2, b.y + box.y / 2);
-    if (kStates[arrow.from].row == kStates[arrow.to].row) {
-      const bool forth = b.x > a.x;
-      from.x = forth ? a.x + box.x : a.x;
-      to.x = forth ? b.x : b.x + box.x;
-      // The two ways between neighbours lie side by side.
-      from.y = to.y = a.y + box.y / 2 + (arrow.from + arrow.to == 3 ? (forth ? -ui.px(5) : ui.px(5)) : 0);
-    } else {
-      const bool down = b.y > a.y;
-      from.y = down ? a.y + box.y : a.y;
-      to.y = down ? b.y : b.y + box.y;
-      if (a.x != b.x)
-        from.x = a.x + box.x * (b.x < a.x ? 0.25f : 0.75f), to.x = b.x + box.x * (b.x < a.x ? 0.75f : 0.25f);
-    }
+    const auto [from, to] = Ends(arrow, corner(kStates[arrow.from]), corner(kStates[arrow.to]), box, ui.px(5));
     Arrow(draw, from, to, ui.palette().dim, ui.px(7));
   }
   bool known = false;
@@ -148,7 +156,9 @@ void StreamHealthPanel::DrawStates(DrawContext& context) {
   std::string line = ui.theme().unknown();
   if (!state.empty()) {
     const auto& states = context.model.stream_states();
-    line = state + " for " + Seconds(std::chrono::duration<double>(context.now - states.back().since).count());
+    // Up to the newest status: what came after it nobody knows.
+    line = state + " for " +
+           Seconds(std::chrono::duration<double>(*context.model.status_at() - states.back().since).count());
     if (states.size() > 1) line += ", before that " + states[states.size() - 2].state;
     if (!known) line = "a state that this console does not know: " + line;
     if (!status->stream().error().empty()) line += ": " + status->stream().error();
@@ -184,10 +194,10 @@ void StreamHealthPanel::DrawNumbers(DrawContext& context) {
   ui.Tile("store on disk", "Status.store.sst_bytes + wal_bytes",
           When(store, [&] { return Bytes(static_cast<double>(store->sst_bytes() + store->wal_bytes())); }));
   const bool archive = status && status->has_archive();
-  ui.Tile("archive", "Status.archive.bytes",
-          When(status.has_value(),
-               [&] { return archive ? Bytes(static_cast<double>(status->archive().bytes())) : std::string("off"); }),
-          archive && status->archive().failures() ? ui.palette().bad : 0);
+  ui.Tile(
+      "archive", "Status.archive.bytes",
+      When(store, [&] { return archive ? Bytes(static_cast<double>(status->archive().bytes())) : std::string("off"); }),
+      archive && status->archive().failures() ? ui.palette().bad : 0);
   ui.Tile("sessions", "Status.sessions.sessions",
           When(status && status->has_sessions(), [&] { return Count(status->sessions().sessions()) + " open"; }));
   ui.EndGrid();
@@ -247,15 +257,16 @@ void StreamHealthPanel::DrawGaps(DrawContext& context) {
   Widgets& ui = context.ui;
   const auto& status = context.model.status();
   ui.Heading("Gaps");
-  const bool any = status && !status->gaps().empty();
+  const bool known = status && status->has_store(), any = status && !status->gaps().empty();
   uint64_t missing = 0;
   if (any) {
     for (const api::Gap& gap : status->gaps()) missing += SlotsMissing(gap.from(), gap.to());
   }
   ui.Value("gaps", "Status.gaps",
-           When(status.has_value(),
+           When(known,
                 [&] {
-                  return any ? Counted(static_cast<uint64_t>(status->gaps_size()), "gap") + ", " +
+                  const bool all = status->gaps_total() == static_cast<uint64_t>(status->gaps_size());
+                  return any ? Counted(status->gaps_total(), "gap") + (all ? ", " : ", at least ") +
                                    Counted(missing, "slot") + " missing"
                              : std::string("none");
                 }),
@@ -273,7 +284,7 @@ void StreamHealthPanel::DrawFaults(DrawContext& context) {
   const auto& status = context.model.status();
   ui.Heading("Faults");
   ui.Value("faults", "Status.faults",
-           When(status.has_value(), [&] { return Counted(status->faults(), "operation") + " skipped"; }),
+           When(status && status->has_store(), [&] { return Counted(status->faults(), "operation") + " skipped"; }),
            status && status->faults() ? ui.palette().warn : 0);
   if (!status) return;
   for (int i = 0; i < status->fault_kinds_size(); ++i) {

@@ -49,7 +49,11 @@ absl::StatusOr<ListenAddress> CheckListenAddress(const std::string& listen) {
   }
   ListenAddress result{listen.substr(0, colon), true};
   std::string host = result.host;
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string::npos) {  // gRPC would take the port for a part of the address
+    return absl::InvalidArgumentError(absl::StrCat("--admin \"", shown, "\": an IPv6 address is written in brackets"));
+  }
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;

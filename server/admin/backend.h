@@ -31,7 +31,7 @@ struct AdminInfo {
 // AdminBackend
 //   Thread:    any, several at a time.
 //   Errors:    as the functions of Deployment, Fanout and storage/checkpoint.h that have these names; they reach the
-//   client as they are.
+//              client as they are.
 class AdminBackend {
  public:
   virtual ~AdminBackend() = default;

@@ -58,8 +58,7 @@ grpc::Status AdminService::WatchStatus(grpc::ServerContext* context, const pb::W
       pb::Status status;
       FillStatus(backend_->status(), &status);
       if (!writer->Write(status)) return grpc::Status::OK;
-      // What a slow client let pass is not made up for.
-      due = std::max(due, now) + milliseconds(interval_ms);
+      due = now + milliseconds(interval_ms);  // what a slow client let pass is not made up for
     }
     std::unique_lock lock(mutex_);
     stopped_.wait_until(lock, std::min(due, steady_clock::now() + kLook), [this] { return stopping_.load(); });

@@ -5,11 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 
-// The generated service classes hide the synchronous methods of their base on purpose.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Woverloaded-virtual"
 #include "proto/admin.grpc.pb.h"
-#pragma GCC diagnostic pop
 #include "server/admin/backend.h"
 
 namespace everstate {

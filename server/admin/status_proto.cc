@@ -137,6 +137,7 @@ void FillFaults(const std::vector<vm::Fault>& faults, pb::Status* message) {
 }
 
 void FillGaps(const std::vector<Gap>& gaps, pb::Status* message) {
+  message->set_gaps_total(gaps.size());
   for (size_t i = gaps.size() - std::min(gaps.size(), kGapsMax); i < gaps.size(); ++i) {
     pb::Gap* gap = message->add_gaps();
     gap->set_from(gaps[i].from);

@@ -2,10 +2,6 @@
 // and writes. Both end with the call.
 #pragma once
 
-#include <grpcpp/impl/codegen/proto_utils.h>
-#include <grpcpp/server_context.h>
-#include <grpcpp/support/sync_stream.h>
-
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -17,7 +13,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "proto/admin.pb.h"
+#include "proto/admin.grpc.pb.h"
 #include "server/admin/backend.h"
 #include "server/admin/tail_filter.h"
 
@@ -27,7 +23,7 @@ namespace everstate {
 //   Thread:    Run in the call's.
 //   Owns:      its tap, its writing thread.
 //   Invariant: it holds one batch's texts (in the tap) and one chunk, however slow its client is; while it is paused
-//   there is no tap.
+//              there is no tap.
 class Tail {
  public:
   using Stream = grpc::ServerReaderWriter<admin::v1::TailChunk, admin::v1::TailRequest>;

@@ -17,11 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-// The generated service classes hide the synchronous methods of their base on purpose.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Woverloaded-virtual"
 #include "proto/admin.grpc.pb.h"
-#pragma GCC diagnostic pop
 #include "server/base/base58.h"
 #include "server/cli/cli.h"
 #include "server/config.h"

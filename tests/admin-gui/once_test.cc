@@ -86,12 +86,14 @@ TEST(Once, LongNamesAndGapsAndRewinds) {
   gap->set_from(5);
   gap->set_to(7);
   gap->set_cause("forgotten");
+  probe.second.set_gaps_total(301);
   auto* rewind = probe.second.mutable_rewind();
   rewind->set_state("failed");
   rewind->set_error("slots 5 to 7 are missing");
   const std::string text = OnceText("here:1", probe);
   EXPECT_LT(text.size(), 3000u);
   EXPECT_THAT(text, HasSubstr("slot 6: forgotten"));
+  EXPECT_THAT(text, HasSubstr("and 300 older gaps"));
   EXPECT_THAT(text, HasSubstr("failed"));
   EXPECT_THAT(text, HasSubstr("slots 5 to 7 are missing"));
   const auto json = nlohmann::json::parse(OnceJson("here:1", probe));

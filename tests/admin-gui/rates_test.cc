@@ -67,7 +67,7 @@ TEST(Rates, OfWhatTheServerDoesNotSayAreUnknown) {
   older.clear_stream();
   older.clear_views();
   const Rates rates = RatesBetween(&older, newer);
-  EXPECT_FALSE(rates.updates_per_s || rates.messages_per_s || rates.bytes_sent_per_s || rates.views[0].frames_per_s);
+  EXPECT_FALSE(rates.updates_per_s || rates.messages_per_s || rates.bytes_per_s || rates.views[0].frames_per_s);
 }
 
 // Whatever two statuses say: no rate is negative, and none is known when time or the counter went back.

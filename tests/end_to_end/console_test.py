@@ -131,12 +131,11 @@ class WindowTest(harness.EndToEndTest):
         console = self.open()
         console.do("wait state live is lit")
         console.do("wait receive rate contains updates/s")
+        # What it shows was true a moment ago, and what is true now it shows in a moment.
         before = server.status()["watermark"]["slot"]
+        wait_for("the slot in the console", lambda: int(console.text("slot applied")) >= before)
         shown = int(console.text("slot applied"))
-        after = server.status()["watermark"]["slot"]
-        # The status is at most a second old when it is shown; the replay makes five slots in that time.
-        self.assertGreaterEqual(shown, before - 20)
-        self.assertLessEqual(shown, after)
+        self.assertLessEqual(shown, server.status()["watermark"]["slot"])
         self.assertEqual(console.text("commitment"), "confirmed")
         console.do("rest 6")
         console.shot("real-stream-health")

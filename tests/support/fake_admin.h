@@ -2,28 +2,31 @@
 // it was asked.
 #pragma once
 
-#include <grpcpp/grpcpp.h>
+#include <grpcpp/support/status.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "proto/admin.grpc.pb.h"
+#include "proto/admin.pb.h"
+
+namespace grpc {
+class Server;
+}
 
 namespace everstate {
 
 // FakeAdmin
 //   Thread:    any. Callbacks of `status` run on gRPC's threads, one at a time.
 //   Invariant: everything that a request asked for is recorded before it is answered.
-class FakeAdmin final : public admin::v1::Admin::Service {
+class FakeAdmin {
  public:
   FakeAdmin();
-  ~FakeAdmin() override;
+  ~FakeAdmin();
 
   // Listens; a second time on the same port, as a server that was started again.
   void Start();
@@ -54,27 +57,13 @@ class FakeAdmin final : public admin::v1::Admin::Service {
   int watched() const;   // ever
   uint64_t chunks_sent() const;
 
-  grpc::Status GetInfo(grpc::ServerContext*, const admin::v1::GetInfoRequest*, admin::v1::Info* reply) override;
-  grpc::Status WatchStatus(grpc::ServerContext* context, const admin::v1::WatchStatusRequest* request,
-                           grpc::ServerWriter<admin::v1::Status>* writer) override;
-  grpc::Status TailBus(grpc::ServerContext* context,
-                       grpc::ServerReaderWriter<admin::v1::TailChunk, admin::v1::TailRequest>* stream) override;
-  grpc::Status CreateCheckpoint(grpc::ServerContext*, const admin::v1::CreateCheckpointRequest*,
-                                admin::v1::Checkpoint* reply) override;
-  grpc::Status ListCheckpoints(grpc::ServerContext*, const admin::v1::ListCheckpointsRequest*,
-                               admin::v1::Checkpoints* reply) override;
-  grpc::Status VerifyCheckpoint(grpc::ServerContext*, const admin::v1::VerifyCheckpointRequest* request,
-                                admin::v1::Checkpoint* reply) override;
-  grpc::Status PruneCheckpoints(grpc::ServerContext*, const admin::v1::PruneCheckpointsRequest* request,
-                                admin::v1::PrunedCheckpoints* reply) override;
-  grpc::Status ResumeFrom(grpc::ServerContext*, const admin::v1::ResumeFromRequest* request,
-                          admin::v1::ResumeFromReply* reply) override;
-
  private:
+  class Service;  // the calls
   struct Tail;
 
   mutable std::mutex mutex_;
-  mutable std::condition_variable changed_;
+  std::condition_variable changed_;
+  const std::unique_ptr<Service> service_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   bool stopping_ = false;

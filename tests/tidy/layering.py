@@ -28,9 +28,9 @@ MAY_SEE = {
     "server": {"base", "model", "storage", "stack", "vm", "ingest", "projector", "fanout", "deployment", "health", "admin"},
     "cli": {"base", "model", "storage", "stack", "idl", "vm", "ingest", "projector", "fanout", "deployment", "health", "admin", "server", "proto"},
     "main": {"cli"},
-    # The console knows a server by proto/admin.proto only, and gRPC is spoken in one file of it.
-    "console": {"proto"},
-    "console_client": {"console", "proto"},
+    # The console knows a server by proto/admin.proto only, and gRPC is spoken in its client.
+    "console_client": {"proto"},
+    "console": {"console_client", "proto"},
 }
 
 # What another room may include of a room; rooms that are not listed here have only doors.
@@ -50,6 +50,7 @@ DOORS = {
     "admin": {"admin_server.h"},
     "server": {"server.h", "config.h", "settings.h", "settings_sources.h", "progress_line.h"},
     "cli": {"cli.h"},
+    "console_client": {"console_client.h", "console_events.h", "probe.h"},
     "console": None,
 }
 
@@ -86,7 +87,7 @@ def room_of(path: pathlib.PurePosixPath) -> str | None:
             return "main" if path.name == "main.cc" else "server"
         return parts[1]
     if parts[0] == "admin-gui":
-        return "console_client" if path.name == "console_client.cc" else "console"
+        return "console_client" if parts[1] == "client" else "console"
     return None
 
 

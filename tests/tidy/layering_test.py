@@ -24,6 +24,8 @@ class LayeringTest(unittest.TestCase):
         self.assertIsNone(layering.judge("console", '"', "proto/admin.pb.h"))
         self.assertIsNone(layering.judge("console_client", '"', "proto/admin.grpc.pb.h"))
         self.assertIsNotNone(layering.judge("console", "<", "grpcpp/grpcpp.h"))
+        self.assertIsNone(layering.judge("console", '"', "admin-gui/client/console_client.h"))
+        self.assertIsNotNone(layering.judge("console", '"', "admin-gui/client/connection.h"))
         self.assertIsNotNone(layering.judge("console_client", "<", "imgui.h"))
         self.assertIsNotNone(layering.judge("health", "<", "imgui.h"))
 

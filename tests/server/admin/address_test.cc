@@ -28,6 +28,7 @@ TEST(AddressTest, WhatIsNoAddressIsRefusedByName) {
                                           "127.0.0.1:-1",
                                           "127.0.0.1:",
                                           "no.such.host.invalid:1",
+                                          "::1:8880",
                                           std::string(5000, 'x') + ":1"};
   for (const std::string& text : texts) {
     const absl::Status status = CheckListenAddress(text).status();

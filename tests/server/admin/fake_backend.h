@@ -16,10 +16,7 @@
 #include <utility>
 #include <vector>
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Woverloaded-virtual"
 #include "proto/admin.grpc.pb.h"
-#pragma GCC diagnostic pop
 #include "server/admin/admin_server.h"
 #include "server/admin/backend.h"
 #include "tests/support/eventually.h"

@@ -120,6 +120,7 @@ TEST(StatusProtoTest, AMessageStaysSmallHoweverMuchThereIs) {
   const pb::Status message = Filled(status);
   EXPECT_EQ(message.faults(), 10000u);
   EXPECT_EQ(message.gaps(message.gaps_size() - 1).from(), 9999u);
+  EXPECT_EQ(message.gaps_total(), 10000u);
   EXPECT_LT(message.ByteSizeLong(), 4u << 20);
 }
 

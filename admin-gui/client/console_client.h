@@ -1,24 +1,22 @@
-// The console's one line to a server: proto/admin.proto over gRPC. No gRPC type leaves console_client.cc, and nothing
+// The console's one line to a server: proto/admin.proto over gRPC. No gRPC type leaves this folder, and nothing
 // is drawn or waited for here: what happened comes out as events, what is wanted goes in as commands.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "admin-gui/console_events.h"
+#include "admin-gui/client/console_events.h"
 
 namespace everstate::console {
 
 struct ClientOptions {
   std::string address = "127.0.0.1:8880";  // ADDR:PORT, or unix:PATH
   std::chrono::milliseconds status_interval{250};
-  std::chrono::milliseconds silence_max{
-      10000};  // no status for this long: the server counts as lost, and is connected anew
+  // No status for this long: the server counts as lost, and is connected anew.
+  std::chrono::milliseconds silence_max{10000};
   std::chrono::milliseconds call_timeout{5000};  // GetInfo, and how long a connection may take
   std::chrono::milliseconds retry_first{250}, retry_max{5000};
   std::function<void()> wake;  // called from any thread when there are events; may be empty
@@ -30,13 +28,18 @@ inline constexpr char kVerifyCheckpoint[] = "verify a checkpoint";
 inline constexpr char kPruneCheckpoints[] = "prune checkpoints";
 inline constexpr char kRewind[] = "rewind";
 
+inline constexpr size_t kStatusesMax = 64;
+inline constexpr size_t kTailFramesMax = 5000;
+inline constexpr size_t kTailWaitingBytesMax = 32u << 20;  // one chunk more may come
+
 // ConsoleClient
 //   Thread:    its methods from one thread; none waits. Inside: one thread that keeps the connection, and gRPC's.
-//   Owns:      the channel, the status stream, the tail, calls under way. The destructor cancels and waits for all of
-//   them. Errors:    events (Lost, TailEnded, CheckpointsFailed, CommandDone with ok = false), each with the server's
-//   own words. Invariant: bounded: at most kStatusesMax statuses wait to be taken (older ones are dropped: counters
-//   lose nothing), and the
-//              tail is not read on while more than kTailFramesMax frames wait, so that the server drops and counts.
+//   Owns:      the channel, the connection, calls under way. The destructor cancels and waits for all of them.
+//   Errors:    events (Lost, TailEnded, CheckpointsFailed, CommandDone with ok = false), each with the server's own
+//              words.
+//   Invariant: bounded: at most kStatusesMax statuses wait to be taken (older ones are dropped: counters lose nothing),
+//              and the tail is not read on while more than kTailFramesMax frames or kTailWaitingBytesMax bytes wait, so
+//              that the server drops and counts.
 class ConsoleClient {
  public:
   explicit ConsoleClient(ClientOptions options);
@@ -58,17 +61,5 @@ class ConsoleClient {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-inline constexpr size_t kStatusesMax = 64;
-inline constexpr size_t kTailFramesMax = 5000;
-
-// What a look without a window sees.
-struct Probe {
-  std::optional<api::Info> info;  // absent: the server knows no GetInfo
-  api::Status first, second;      // `over` apart
-};
-
-// GetInfo, then two statuses `over` apart. Unavailable (or what the server answered) within call_timeout + over.
-absl::StatusOr<Probe> ProbeServer(const ClientOptions& options, std::chrono::milliseconds over);
 
 }  // namespace everstate::console

@@ -1,5 +1,5 @@
 // The client against a server that dies, is slow, is of another version, refuses, or floods.
-#include "admin-gui/console_client.h"
+#include "admin-gui/client/console_client.h"
 
 #include <gmock/gmock.h>
 
@@ -7,6 +7,7 @@
 #include <atomic>
 #include <thread>
 
+#include "admin-gui/client/probe.h"
 #include "admin-gui/console_model.h"
 #include "tests/support/eventually.h"
 #include "tests/support/fake_admin.h"
@@ -77,7 +78,8 @@ TEST_F(ConsoleClientTest, ADyingServerIsLostAndFoundAgain) {
   EXPECT_EQ(model_.link().losses, 1u);
   // The first status of the new process tells; until it comes the old one is not stale yet.
   EXPECT_TRUE(Until([&] {
-    return std::ranges::any_of(model_.notices(), [](const Notice& notice) { return notice.text.find("started again") != std::string::npos; });
+    return std::ranges::any_of(
+        model_.notices(), [](const Notice& notice) { return notice.text.find("started again") != std::string::npos; });
   }));
 }
 
@@ -201,6 +203,36 @@ TEST_F(ConsoleClientTest, AFloodWaitsAtTheServer) {
         more += static_cast<size_t>(tail->chunk.frames_size());
     }
     return waiting + more == 40000;
+  }));
+}
+
+// Few frames can be many bytes.
+TEST_F(ConsoleClientTest, AFloodOfLargeFramesWaitsAtTheServer) {
+  Connect();
+  client_->SetTail({});
+  ASSERT_TRUE(Until([&] { return server_.tail_requests().size() == 1; }));
+  constexpr size_t kFrames = 80, kFrameBytes = 1u << 20;
+  for (size_t i = 0; i < kFrames; ++i)
+    server_.SendFrames({TailFrameMessage("TokenMint/list", "k", "patch", i, std::string(kFrameBytes, 'x'))});
+  // Statuses go on coming: when so many have come, what would come of the tail has come.
+  const int before = wakes_;
+  ASSERT_TRUE(Eventually([&] { return wakes_ > before + 2 * static_cast<int>(kStatusesMax); }));
+  size_t frames = 0;
+  const auto take = [&] {
+    size_t bytes = 0;
+    for (const Event& event : client_->Take()) {
+      const auto* tail = std::get_if<TailArrived>(&event.what);
+      frames += tail ? static_cast<size_t>(tail->chunk.frames_size()) : 0;
+      bytes += tail ? tail->chunk.ByteSizeLong() : 0;
+    }
+    return bytes;
+  };
+  const size_t waiting = take();
+  EXPECT_GT(waiting, kTailWaitingBytesMax);
+  EXPECT_LE(waiting, kTailWaitingBytesMax + 2 * kFrameBytes);
+  ASSERT_TRUE(Eventually([&] {
+    take();
+    return frames == kFrames;
   }));
 }
 
