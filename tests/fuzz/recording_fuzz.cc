@@ -60,7 +60,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   RecordedMessages messages(std::string_view(reinterpret_cast<const char*>(data), size));
   ingest::LedgerCounters counters;
   ingest::Ledger ledger({}, &counters);
-  ledger.BeginConnection();
+  const bool live = size % 2 != 0;  // half of the feeds may begin in the middle of a block
+  ledger.BeginConnection(live);
   std::vector<ingest::LedgerEvent> events;
   std::chrono::steady_clock::time_point now;
   bool connected = true;
@@ -71,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string_view bytes = (*message)->bytes;
     if (const auto walked = ingest::WalkMessage(bytes); walked.ok()) CompareWithGenerated(bytes, *walked);
     // After a fault of the feed a server connects again; here that is the same ledger and the next message.
-    if (!connected) ledger.BeginConnection();
+    if (!connected) ledger.BeginConnection(live);
     const absl::Status status = ledger.Add(std::string(bytes), now += std::chrono::milliseconds(100), &events);
     if (absl::IsAborted(status) || absl::IsFailedPrecondition(status)) break;
     connected = status.ok();

@@ -108,7 +108,7 @@ std::vector<BlockRef> BlocksOf(const std::string& file, std::mt19937* shuffle) {
   if (shuffle != nullptr) Shuffle(&messages, shuffle);
   ingest::LedgerCounters counters;
   ingest::Ledger ledger(ingest::LedgerOptions(), &counters);
-  ledger.BeginConnection();
+  ledger.BeginConnection(false);
   std::vector<ingest::LedgerEvent> events;
   std::chrono::steady_clock::time_point now;
   for (std::string& message : messages) {
