@@ -1,6 +1,7 @@
 // Checkpoints: what there is to go back to, and the rewind.
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "admin-gui/format.h"
 #include "admin-gui/panel.h"
@@ -47,10 +48,13 @@ class CheckpointsPanel final : public Panel {
   }
 
  private:
-  static bool Busy(const ConsoleModel& model) {
-    return model.under_way(kCreateCheckpoint) || model.under_way(kVerifyCheckpoint) ||
-           model.under_way(kPruneCheckpoints) || model.under_way(kRewind);
-  }
+  // What may have changed the list.
+  struct News {
+    bool up = false;
+    Time noticed{};
+    uint64_t made = 0;  // by the server
+    bool operator==(const News&) const = default;
+  };
   void AskForList(DrawContext& context, bool up);
   const api::Checkpoint* Selected(const ConsoleModel& model) const;
   static const api::Checkpoint* NearestUsable(const ConsoleModel& model, uint64_t slot);
@@ -63,19 +67,20 @@ class CheckpointsPanel final : public Panel {
   void DrawPruneDialog(DrawContext& context);
 
   Time list_at_{};
-  bool was_busy_ = false, was_up_ = false;
-  uint64_t made_ = 0;     // by the server, when the list was last looked at
+  News news_;
   std::string selected_;  // a name
   std::string slot_text_, typed_, keep_text_ = "5";
   bool again_ = false, accept_gap_ = false;
 };
 
-// Now and then, and at once when a command is done, when the server made one by itself, and when it was found again.
+// Now and then, and at once when there is news: a command is done, the server was lost and found, it made one by
+// itself.
 void CheckpointsPanel::AskForList(DrawContext& context, bool up) {
-  const bool was_busy = std::exchange(was_busy_, Busy(context.model)), was_up = std::exchange(was_up_, up);
+  const auto& notices = context.model.notices();
   const auto& status = context.model.status();
-  const uint64_t made = status ? status->checkpoints().made() : 0, made_before = std::exchange(made_, made);
-  if (!up || (context.now < list_at_ && !(was_busy && !was_busy_) && was_up && made == made_before)) return;
+  const News news{up, notices.empty() ? Time{} : notices.back().at, status ? status->checkpoints().made() : 0};
+  const bool none = std::exchange(news_, news) == news;
+  if (!up || (none && context.now < list_at_)) return;
   context.client.ListCheckpoints();
   list_at_ = context.now + kListEvery;
 }

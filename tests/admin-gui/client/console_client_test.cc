@@ -183,7 +183,7 @@ TEST_F(ConsoleClientTest, AFloodWaitsAtTheServer) {
   std::vector<api::TailFrame> frames;
   for (uint64_t i = 0; i < 1000; ++i)
     frames.push_back(TailFrameMessage("TokenMint/list", "k", "patch", i, std::string(2000, 'x')));
-  for (int i = 0; i < 40; ++i) server_.SendFrames(frames);
+  for (int i = 0; i < 16; ++i) server_.SendFrames(frames);
   const int before = wakes_;
   ASSERT_TRUE(Eventually([&] { return wakes_ > before + static_cast<int>(kStatusesMax) + 20; }));
   size_t statuses = 0, waiting = 0;
@@ -202,7 +202,7 @@ TEST_F(ConsoleClientTest, AFloodWaitsAtTheServer) {
       if (const auto* tail = std::get_if<TailArrived>(&event.what))
         more += static_cast<size_t>(tail->chunk.frames_size());
     }
-    return waiting + more == 40000;
+    return waiting + more == 16000;
   }));
 }
 
