@@ -158,10 +158,6 @@ ExitCode Check(const CheckOptions& options) {
       text += fmt::format("{}: {}\n", KindText(finding.kind), diagnostics.Text(finding));
   }
   std::fwrite(text.data(), 1, text.size(), stdout);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    LogError(Room::kCli, "standard output cannot be written");
-    return ExitCode::kConfiguration;
-  }
   return projection != nullptr ? ExitCode::kOrderly : ExitCode::kConfiguration;
 }
 

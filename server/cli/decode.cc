@@ -365,10 +365,8 @@ absl::Status Decode(const DecodeOptions& options) {
     if (!message.ok()) return message.status();
     if (!*message) break;
     decoder.Message(**message);
-    if (std::ferror(stdout) != 0) break;
+    if (std::ferror(stdout) != 0) break;  // who prints says so (Printed)
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-    return absl::UnavailableError("standard output cannot be written");
   return absl::OkStatus();
 }
 

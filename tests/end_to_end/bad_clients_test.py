@@ -98,7 +98,6 @@ class BadClientsTest(harness.EndToEndTest):
 
     def test_messages_that_are_none_are_answered_by_name(self):
         server = self.serve()
-        long = "x" * 5000
         with self.nobody_else_notices(server), raw_ws.connect(server.url) as client:
             for message, code, words in (
                 ("this is no JSON", "invalid-message", "The message is not JSON."),
@@ -111,7 +110,9 @@ class BadClientsTest(harness.EndToEndTest):
                 ('{"type":"subscribe","view":7}', "invalid-message", '"view" must be text: the name of a view.'),
                 ('{"view":"TokenMint/list","key":{"a":1}}', "invalid-message", '"key" must be text.'),
                 ('{"view":"TokenMint/list","take":-1}', "invalid-message", '"take" must be an integer of at least 0.'),
-                (json.dumps({"type": "subscribe", "view": long}), "unknown-view", ""),
+                (json.dumps({"type": "subscribe", "view": "x" * 1024}), "unknown-view", ""),
+                (json.dumps({"type": "subscribe", "view": "x" * 1025}), "invalid-message", '"view" is longer than 1024 bytes.'),
+                (json.dumps({"view": "TokenMint/list", "key": "x" * 1025}), "invalid-message", '"key" is longer than 1024 bytes.'),
             ):
                 client.send(message)
                 reply = json.loads(client.message())
@@ -119,7 +120,7 @@ class BadClientsTest(harness.EndToEndTest):
                 self.assertIn(words, reply["message"])
             client.send_frame(raw_ws.BINARY, os.urandom(2000))
             client.ping(b"still here")
-            harness.wait_for("the binary message to be counted", lambda: server.status()["fanout"]["messages_ignored"] == 11)
+            harness.wait_for("the binary message to be counted", lambda: server.status()["fanout"]["messages_ignored"] == 13)
             client.send({"type": "subscribe", "view": "TokenMint/list", "key": "nobody"})
             self.assertEqual(json.loads(client.message())["op"], "subscribed")
 

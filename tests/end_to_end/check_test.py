@@ -108,12 +108,6 @@ class CheckTest(harness.EndToEndTest):
             self.assertEqual(done.returncode, code, done.stderr)
             self.assertTrue(json.loads(done.stdout)["file"].endswith("\ufffd.json"))
 
-    def test_what_could_not_be_written_is_no_success(self):
-        with open("/dev/full", "wb") as full:
-            done = subprocess.run([EVERSTATE, "check", STACK], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("standard output cannot be written", done.stderr)
-
     def test_real_stacks_check_or_name_what_is_not_supported(self):
         for name in ("SplStream", "PumpStream", "OreStream"):
             file = places.stack(name)

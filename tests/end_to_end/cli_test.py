@@ -63,7 +63,7 @@ class CliTest(harness.EndToEndTest):
         _, server = self.followed(RECORDING)
         data = ("--data", self.folder / "data")
         for args in (("inspect", *data), ("inspect", *data, "--view", "TokenMint/list"), ("archive", "list", *data), ("checkpoint", "list", *data),
-                     ("watch", server.url, "TokenMint/list", "--once"), ("watch", server.url, "TokenMint/list"), ("check", STACK),
+                     ("watch", server.url, "TokenMint/list", "--once"), ("watch", server.url, "TokenMint/list"), ("check", STACK), ("decode", "--stack", STACK, RECORDING),
                      ("serve", "--print-config"), ("--help",)):
             with open("/dev/full", "w") as full:
                 done = subprocess.run([EVERSTATE, *map(str, args)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=harness.DEADLINE_S)

@@ -12,6 +12,7 @@ import harness
 from harness import Process, Replay, Server
 
 import places
+import recording as oracle_recording
 
 SHOTS = os.environ.get("TEST_SHOTS")
 NPM_ROOT = pathlib.Path(os.environ.get("TEST_NPM_ROOT", harness.HERE))

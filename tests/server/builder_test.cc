@@ -38,8 +38,11 @@ class BuilderTest : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::string Provider() {
-    auto started = ReplayServer::Start(
-        {.files = {InSource("tests/recordings/spl-small.updates")}, .slots_per_second = 50, .loop = true});
+    ReplayOptions options;
+    options.files = {InSource("tests/recordings/spl-small.updates")};
+    options.slots_per_second = 50;
+    options.loop = true;
+    auto started = ReplayServer::Start(options);
     EXPECT_TRUE(started.ok()) << started.status();
     provider_ = *std::move(started);
     return "http://127.0.0.1:" + std::to_string(provider_->port());

@@ -20,8 +20,10 @@ class LiveTest : public testing::DeploymentTest {
     StartProvider(slots_per_second, std::nullopt);
     deployment_ = Open(Options("data"));
     ASSERT_NE(deployment_, nullptr);
-    auto fanout = Fanout::Start({.listen = "127.0.0.1:0", .lanes = 1},
-                                [this](std::string_view path) { return health_.Answer(path); });
+    FanoutOptions options;
+    options.listen = "127.0.0.1:0";
+    options.lanes = 1;
+    auto fanout = Fanout::Start(options, [this](std::string_view path) { return health_.Answer(path); });
     ASSERT_TRUE(fanout.ok()) << fanout.status();
     fanout_ = *std::move(fanout);
     fanout_->AttachStore(deployment_->store());

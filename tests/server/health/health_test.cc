@@ -36,7 +36,10 @@ TEST(HealthTest, WithoutSubjectsItIsAliveAndNotReady) {
 TEST(TroubleTest, SaysWhyAStreamIsNotReady) {
   const auto now = std::chrono::steady_clock::now();
   const auto trouble = [&](const ingest::StreamStatus& stream) { return TroubleOf(stream, now, std::chrono::seconds(10)); };
-  ingest::StreamStatus stream{.state = ingest::StreamState::kWaitingToReconnect, .proven = true, .error = "UNAVAILABLE: gone"};
+  ingest::StreamStatus stream;
+  stream.state = ingest::StreamState::kWaitingToReconnect;
+  stream.proven = true;
+  stream.error = "UNAVAILABLE: gone";
   stream.last_slot_heard = now;
   EXPECT_EQ(trouble(stream), "the stream is not live (waiting to reconnect): UNAVAILABLE: gone");
   stream.error.clear();
