@@ -80,7 +80,7 @@ grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
 class Flattener {
  public:
   // One copy: a message must lie in one piece, because everything later points into it.
-  std::string Take(grpc::ByteBuffer* buffer) {
+  std::string Flatten(grpc::ByteBuffer* buffer) {
     std::string bytes;
     grpc::Slice single;
     if (buffer->TrySingleSlice(&single).ok()) {
@@ -158,7 +158,7 @@ class YellowstoneConnection : public Connection {
     grpc::ByteBuffer buffer;
     Flattener flattener;
     while (stream_->Read(&buffer)) {
-      std::string message = flattener.Take(&buffer);
+      std::string message = flattener.Flatten(&buffer);
       const bool ping = IsPing(message);
       std::unique_lock lock(mutex_);
       room_.wait(lock, [&] { return read_bytes_ < kReadAheadBytesMax || cancelled_; });
