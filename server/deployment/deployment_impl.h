@@ -59,7 +59,7 @@ struct Deployment::Impl {
   absl::Status Fill(RewindPlan* plan, Line* next, bool at_start) EVERSTATE_ON_PROJECTOR;
   absl::Status Switch(RewindPlan* plan, std::unique_ptr<Line>* next) EVERSTATE_ON_PROJECTOR;
   absl::Status Abandon(const RewindPlan& plan, const absl::Status& why, bool at_start) EVERSTATE_ON_PROJECTOR;
-  void RestartAt(const BlockId& position);
+  void RestartAt(const BlockId& position) EVERSTATE_ON_PROJECTOR;
   void ShowRewind(const Line& next);
   void ShowRewindFailed(std::string why);
 
