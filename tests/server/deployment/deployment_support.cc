@@ -114,7 +114,8 @@ std::unique_ptr<Deployment> RewindTest::RunPastCheckpoint(const DeploymentOption
   auto made = deployment->CreateCheckpoint();
   EXPECT_TRUE(made.ok()) << made.status();
   checkpoint_ = made.value_or(CheckpointInfo{});
-  WaitForSlot(*deployment, kFirst + 10);
+  asked_ = checkpoint_.watermark.block.slot + 2;
+  WaitForSlot(*deployment, asked_ + 4);
   return deployment;
 }
 

@@ -74,13 +74,14 @@ inline constexpr double kPace = 10;
 
 class RewindTest : public DeploymentTest {
  protected:
-  // A deployment that made a checkpoint at about slot kFirst + 4 and has gone on for some slots.
+  // A deployment that made a checkpoint at slot kFirst + 4, or later on a slow machine, and has gone on for some slots.
   std::unique_ptr<Deployment> RunPastCheckpoint(const DeploymentOptions& options);
 
   // Runs on to the end of the recording; the digest then.
   std::string RunToTheEnd(std::unique_ptr<Deployment> deployment, const std::string& data);
 
   CheckpointInfo checkpoint_;
+  Slot asked_ = 0;  // a slot behind the checkpoint and before the state, to rewind to
 };
 
 inline std::string Message(const absl::Status& status) { return std::string(status.message()); }

@@ -62,12 +62,12 @@ TEST_F(ReachTest, AProviderThatBeginsBehindTheCheckpointDoesNotReachIt) {
   StartProvider(kPace, std::nullopt);
   auto deployment = RunPastCheckpoint(WithoutArchive());
   reach_.first = checkpoint_.watermark.block.slot + 1;
-  EXPECT_EQ(deployment->ResumeFrom({.slot = kFirst + 6}).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(deployment->ResumeFrom({.slot = asked_}).status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(deployment->ReachOf(checkpoint_),
               HasSubstr("the provider replays from slot " + std::to_string(reach_.first.load())));
   reach_.first = checkpoint_.watermark.block.slot;
   EXPECT_EQ(deployment->ReachOf(checkpoint_), "");
-  EXPECT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  EXPECT_TRUE(deployment->ResumeFrom({.slot = asked_}).ok());
   WaitForRewind(*deployment);
   EXPECT_EQ(deployment->status().rewind->state, RewindState::kDone) << deployment->status().rewind->error;
 }
@@ -77,7 +77,7 @@ TEST_F(ReachTest, WithAProviderThatReplaysNothingItIsRefusedBeforeAnythingStands
   auto deployment = RunPastCheckpoint(WithoutArchive());
   const Slot slot = checkpoint_.watermark.block.slot;
   EXPECT_EQ(deployment->ReachOf(checkpoint_), "there is no archive; the provider replays nothing");
-  const absl::Status refused = deployment->ResumeFrom({.slot = kFirst + 6}).status();
+  const absl::Status refused = deployment->ResumeFrom({.slot = asked_}).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Message(refused), HasSubstr("the blocks of slots " + std::to_string(slot + 1) + " to "));
   EXPECT_FALSE(deployment->status().rewind.has_value());
@@ -93,7 +93,7 @@ TEST_F(ReachTest, AListingAsksTheProviderOnce) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(deployment->ReachOf(checkpoint_), "");
   EXPECT_EQ(reach_.asked, 1);
   reach_.first = kLast;  // a rewind is begun on what is true now
-  EXPECT_EQ(deployment->ResumeFrom({.slot = kFirst + 6}).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(deployment->ResumeFrom({.slot = asked_}).status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(reach_.asked, 2);
   EXPECT_NE(deployment->ReachOf(checkpoint_), "");
 }

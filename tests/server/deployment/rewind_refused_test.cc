@@ -57,7 +57,7 @@ TEST_F(RewindTest, WhereNeitherReachesItIsRefusedAndThePresentOneGoesOn) {
   auto options = Options("data");
   options.archive_keep_bytes = 0;
   auto deployment = RunPastCheckpoint(options);
-  const auto begun = deployment->ResumeFrom({.slot = kFirst + 6});
+  const auto begun = deployment->ResumeFrom({.slot = asked_});
   EXPECT_EQ(begun.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Message(begun.status()),
               HasSubstr("the blocks of slots " + std::to_string(checkpoint_.watermark.block.slot + 1) + " to "));
@@ -75,7 +75,7 @@ TEST_F(RewindTest, OneThatFailsOnItsWayLeavesThePresentOneUnhurt) {
   auto deployment = RunPastCheckpoint(Options("data"));
   const auto segment = std::filesystem::directory_iterator(folder_ / "data" / "archive")->path();
   FlipFrame(segment, checkpoint_.watermark.block.slot + 1);
-  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = asked_}).ok());
   WaitForRewind(*deployment);
   EXPECT_EQ(deployment->status().rewind->state, RewindState::kFailed);
   EXPECT_THAT(deployment->status().rewind->error,
@@ -91,10 +91,10 @@ TEST_F(RewindTest, AnArchiveThatWasCutOrDeletedIsSeenBefore) {
   auto deployment = RunPastCheckpoint(Options("data"));
   const auto segment = std::filesystem::directory_iterator(folder_ / "data" / "archive")->path();
   std::filesystem::resize_file(segment, std::filesystem::file_size(segment) / 2);
-  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = kFirst + 6}).status()),
+  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = asked_}).status()),
               HasSubstr("the archive does not have them"));
   std::filesystem::remove(segment);
-  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = kFirst + 6}).status()),
+  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = asked_}).status()),
               HasSubstr("the archive does not have them"));
   EXPECT_FALSE(deployment->status().rewind.has_value());
 }
@@ -109,7 +109,7 @@ TEST_F(RewindTest, AFullDiskCostsTheAttemptAndNotThePresentOne) {
   const int port = provider_->port();
   provider_->Stop();  // nothing comes that would need room, until there is some again
   FillDisk(small_disk->path / "ballast", 64 << 10);
-  const auto begun = deployment->ResumeFrom({.slot = kFirst + 6});
+  const auto begun = deployment->ResumeFrom({.slot = asked_});
   std::string error = Message(begun.status());
   if (begun.ok()) {
     WaitForRewind(*deployment);
@@ -132,7 +132,7 @@ TEST_F(RewindTest, OneThatComesWhenTheServerStopsIsNotUnderWay) {
   auto deployment = RunPastCheckpoint(Options("data"));
   deployment->Stop();
   for (int i = 0; i < 2; ++i) {
-    const auto begun = deployment->ResumeFrom({.slot = kFirst + 6});
+    const auto begun = deployment->ResumeFrom({.slot = asked_});
     EXPECT_EQ(begun.status().code(), absl::StatusCode::kUnavailable) << begun.status();
     EXPECT_EQ(deployment->status().rewind->state, RewindState::kFailed);
     EXPECT_THAT(deployment->status().rewind->error, HasSubstr("stops"));
@@ -151,7 +151,7 @@ TEST_F(RewindTest, ARunningServerWithoutABlockSaysHowToBegin) {
   provider_->Stop();
   auto elsewhere = Open(options);
   Start(elsewhere.get());
-  const auto begun = elsewhere->ResumeFrom({.slot = kFirst + 6});
+  const auto begun = elsewhere->ResumeFrom({.slot = asked_});
   EXPECT_EQ(begun.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Message(begun.status()), HasSubstr("start the server with --resume-from"));
   EXPECT_FALSE(elsewhere->failed()) << elsewhere->failure().status;
@@ -181,8 +181,8 @@ TEST_F(RewindTest, ASecondOneDuringTheFirstIsRefused) {
   auto deployment = RunPastCheckpoint(options);
   WaitForSlot(*deployment, kLast);
   provider_->Stop();  // the first one waits for blocks that do not come
-  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
-  const auto second = deployment->ResumeFrom({.slot = kFirst + 6, .again = true});
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = asked_}).ok());
+  const auto second = deployment->ResumeFrom({.slot = asked_, .again = true});
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Message(second.status()), HasSubstr("under way"));
   deployment->Stop();
@@ -191,7 +191,7 @@ TEST_F(RewindTest, ASecondOneDuringTheFirstIsRefused) {
   StartProvider(200, std::nullopt);
   options = Options("data");
   options.archive_keep_bytes = 0;
-  options.rewind = RewindRequest{.slot = kFirst + 6};
+  options.rewind = RewindRequest{.slot = asked_};
   deployment = Open(options);
   EXPECT_EQ(deployment->store()->generation(), 1u);
   Start(deployment.get());
@@ -207,7 +207,7 @@ TEST_F(RewindTest, AtTheStartARefusalEndsTheServer) {
   deployment->Stop();
   deployment.reset();
   const std::string digest = Digest("data");
-  options.rewind = RewindRequest{.slot = kFirst + 6};
+  options.rewind = RewindRequest{.slot = asked_};
   deployment = Open(options);
   Start(deployment.get());
   WaitFor("the refusal", [&] { return deployment->failed(); });
@@ -234,7 +234,7 @@ TEST_F(RewindTest, AStopInTheMiddleOfOneEnds) {
   options.store.wal_sync_interval_ms = 0;  // slow, because each block is synced
   auto deployment = RunPastCheckpoint(options);
   WaitForSlot(*deployment, kFirst + 1000);
-  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = asked_}).ok());
   WaitFor("some blocks", [&] { return deployment->status().rewind->slot > checkpoint_.watermark.block.slot + 10; });
   deployment->Stop();
   EXPECT_EQ(deployment->status().rewind->state, RewindState::kFailed);

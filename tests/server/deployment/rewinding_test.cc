@@ -16,14 +16,14 @@ TEST_F(RewindTest, FromTheArchiveEndsAsIfNothingHadHappened) {
   const std::string wanted = UninterruptedDigest();
   StartProvider(kPace, 3);  // the provider alone would not reach back to the checkpoint
   auto deployment = RunPastCheckpoint(Options("data"));
-  const auto begun = deployment->ResumeFrom({.slot = kFirst + 6});
+  const auto begun = deployment->ResumeFrom({.slot = asked_});
   ASSERT_TRUE(begun.ok()) << begun.status();
   EXPECT_EQ(begun->checkpoint, checkpoint_.name);
   EXPECT_EQ(begun->generation, 2u);
   WaitForRewind(*deployment);
   EXPECT_EQ(deployment->status().rewind->state, RewindState::kDone) << deployment->status().rewind->error;
   EXPECT_EQ(deployment->store()->generation(), 2u);
-  EXPECT_EQ(deployment->store()->resumed_from(), kFirst + 6);
+  EXPECT_EQ(deployment->store()->resumed_from(), asked_);
   EXPECT_EQ(RunToTheEnd(std::move(deployment), "data"), wanted);
 }
 
@@ -33,7 +33,7 @@ TEST_F(RewindTest, WithoutAnArchiveTheProviderIsAskedAgain) {
   auto options = Options("data");
   options.archive_keep_bytes = 0;
   auto deployment = RunPastCheckpoint(options);
-  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = asked_}).ok());
   WaitForRewind(*deployment);
   EXPECT_EQ(deployment->status().rewind->state, RewindState::kDone) << deployment->status().rewind->error;
   EXPECT_EQ(RunToTheEnd(std::move(deployment), "data"), wanted);
@@ -43,7 +43,7 @@ TEST_F(RewindTest, TheGenerationLeftBehindIsAsItWas) {
   StartProvider(kPace, 3);
   auto deployment = RunPastCheckpoint(Options("data"));
   const std::shared_ptr<const EntityStore> left = deployment->store();
-  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = asked_}).ok());
   const Number number_then = left->watermark().number;
   WaitForRewind(*deployment);
   EXPECT_EQ(left->watermark().number, number_then);
@@ -57,7 +57,7 @@ TEST_F(RewindTest, TheGenerationLeftBehindIsAsItWas) {
 TEST_F(RewindTest, NothingIsPublishedBeforeTheSwitch) {
   StartProvider(kPace, 3);
   auto deployment = RunPastCheckpoint(Options("data"));
-  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = asked_}).ok());
   WaitForRewind(*deployment);
   const Number switched_at = deployment->store()->watermark().number;
   RunToTheEnd(std::move(deployment), "data");
@@ -80,7 +80,7 @@ TEST_F(RewindTest, AnAcceptedGapIsRecorded) {
   auto options = Options("data");
   options.archive_keep_bytes = 0;
   auto deployment = RunPastCheckpoint(options);
-  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6, .accept_gap = true}).ok());
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = asked_, .accept_gap = true}).ok());
   WaitForRewind(*deployment);
   EXPECT_EQ(deployment->status().rewind->state, RewindState::kDone) << deployment->status().rewind->error;
   WaitForSlot(*deployment, kLast);
@@ -113,8 +113,8 @@ TEST_F(RewindTest, AnAcceptedGapIsNoLargerThanTheHole) {
   const auto lost = std::prev(segments.end(), 2);
   ASSERT_GT(first_slot(*lost), checkpoint_.watermark.block.slot + 1);
   std::filesystem::remove(*lost);
-  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = kFirst + 6}).status()), HasSubstr("--accept-gap"));
-  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6, .accept_gap = true}).ok());
+  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = asked_}).status()), HasSubstr("--accept-gap"));
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = asked_, .accept_gap = true}).ok());
   WaitForRewind(*deployment);
   EXPECT_EQ(deployment->status().rewind->state, RewindState::kDone) << deployment->status().rewind->error;
   EXPECT_EQ(deployment->store()->watermark().block.slot, kLast);
@@ -131,7 +131,7 @@ TEST_F(RewindTest, TheSameRequestAgainStartsNormallyUnlessSaidOtherwise) {
   deployment->Stop();
   deployment.reset();
   auto options = Options("data");
-  options.rewind = RewindRequest{.slot = kFirst + 6};
+  options.rewind = RewindRequest{.slot = asked_};
   for (uint64_t generation : {2u, 2u}) {  // a supervisor repeats its command
     deployment = Open(options);
     Start(deployment.get());
@@ -156,7 +156,7 @@ TEST_F(RewindTest, ACopiedCheckpointStartsElsewhere) {
   std::filesystem::create_directories(copy);
   std::filesystem::copy(checkpoint_.path, copy / checkpoint_.name, std::filesystem::copy_options::recursive);
   auto options = Options("elsewhere");
-  options.rewind = RewindRequest{.slot = kFirst + 6};
+  options.rewind = RewindRequest{.slot = asked_};
   auto elsewhere = Open(options);
   Start(elsewhere.get());
   WaitForRewind(*elsewhere);
@@ -169,7 +169,7 @@ TEST_F(RewindTest, CountersOnlyRise) {
   StartProvider(kPace, 3);
   auto deployment = RunPastCheckpoint(Options("data"));
   const uint64_t before = deployment->status().projector.blocks;
-  ASSERT_TRUE(deployment->ResumeFrom({.slot = kFirst + 6}).ok());
+  ASSERT_TRUE(deployment->ResumeFrom({.slot = asked_}).ok());
   WaitForRewind(*deployment);
   EXPECT_GE(deployment->status().projector.blocks, before);
   EXPECT_FALSE(deployment->status().slots.empty());
