@@ -125,7 +125,7 @@ Server::Builder::~Builder() = default;
 Server::Builder::Builder(Builder&&) noexcept = default;
 Server::Builder& Server::Builder::operator=(Builder&&) noexcept = default;
 
-Server::Builder& Server::Builder::spec(Spec spec) {
+Server::Builder& Server::Builder::spec(const Spec& spec) {
   impl_->config.stack_file = spec.stack_file.string();
   vm::Settings settings;
   settings.append_keep = spec.append_keep.value_or(settings.append_keep);
@@ -170,7 +170,7 @@ Server::Builder& Server::Builder::health_config(HealthConfig health) {
   return *this;
 }
 
-Server::Builder& Server::Builder::data_dir(std::filesystem::path dir) {
+Server::Builder& Server::Builder::data_dir(const std::filesystem::path& dir) {
   impl_->config.data_dir = dir.string();
   return *this;
 }

@@ -143,7 +143,7 @@ class Server::Builder {
   Builder(Builder&&) noexcept;
   Builder& operator=(Builder&&) noexcept;
 
-  Builder& spec(Spec spec);
+  Builder& spec(const Spec& spec);
   // Whom to follow. Not said: YELLOWSTONE_ENDPOINT and YELLOWSTONE_X_TOKEN of the environment.
   Builder& yellowstone(YellowstoneConfig yellowstone);
 
@@ -156,7 +156,7 @@ class Server::Builder {
   Builder& health_config(HealthConfig health);
 
   // Not in hyperstack-server.
-  Builder& data_dir(std::filesystem::path dir);  // default: data/<stack name>
+  Builder& data_dir(const std::filesystem::path& dir);  // default: data/<stack name>
   Builder& admin(std::string address);  // of the admin service, ADDR:PORT; default: none. It has no authentication
   Builder& on_event(std::function<void(const Event&)> event);
 

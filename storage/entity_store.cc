@@ -88,7 +88,7 @@ absl::Status EntityStore::Impl::Create() {
   put(RowKind::kSchema, identity.schema->Serialize());
   rocksdb::WriteOptions sync;
   sync.sync = true;
-  const auto status = FromRocks(db->Write(sync, &batch), fmt::format("creating the store {}", dir.string()));
+  absl::Status status = FromRocks(db->Write(sync, &batch), fmt::format("creating the store {}", dir.string()));
   if (!status.ok()) return status;
   // Only a whole generation is named.
   return data_dir().NameCurrent({claim.generation(), std::nullopt});
@@ -124,7 +124,7 @@ absl::Status EntityStore::Impl::Load() {
   auto read_lineages = ReadLineages(db.get());
   if (!read_lineages.ok()) return read_lineages.status();
   lineages = *std::move(read_lineages);
-  const auto status = VisitNumbered(db.get(), RowKind::kChain, [&](uint64_t slot, std::string_view value) {
+  absl::Status status = VisitNumbered(db.get(), RowKind::kChain, [&](uint64_t slot, std::string_view value) {
     const auto blockhash = DecodeHash(value, "chain");
     if (blockhash.ok()) chain.push_back({slot, *blockhash});
     return blockhash.status();

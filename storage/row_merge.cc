@@ -12,14 +12,14 @@ namespace {
 // The object's keys in ascending order, each with its value; ends early where the bytes are none of a row.
 class Members {
  public:
-  // False when `value` is no object of the schema.
-  bool Open(const RowSchema& schema, const Value& value) {
-    Composite object;
-    if (value.tag != ValueTag::kObject || !OpenFrame(value, &object)) return false;
-    if (object.count_or_shape >= schema.shapes().size()) return false;
-    keys_ = &schema.shapes()[object.count_or_shape].keys;
-    at_ = object.payload.data();
-    end_ = at_ + object.payload.size();
+  // False when `object` is none of the schema.
+  bool Open(const RowSchema& schema, const Value& object) {
+    Composite frame;
+    if (object.tag != ValueTag::kObject || !OpenFrame(object, &frame)) return false;
+    if (frame.count_or_shape >= schema.shapes().size()) return false;
+    keys_ = &schema.shapes()[frame.count_or_shape].keys;
+    at_ = frame.payload.data();
+    end_ = at_ + frame.payload.size();
     return true;
   }
   // The next member that is there; false at the end.

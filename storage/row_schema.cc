@@ -157,7 +157,8 @@ absl::StatusOr<std::shared_ptr<const RowSchema>> RowSchema::Build(
   if (entities.size() > kEntitiesMax)
     return Invalid("{} entities, but at most {} are allowed", entities.size(), kEntitiesMax);
   std::shared_ptr<RowSchema> schema(new RowSchema);
-  for (auto& [name, fields] : entities) {
+  for (std::pair<std::string, std::vector<FieldDef>>& entity_def : entities) {
+    auto& [name, fields] = entity_def;
     if (schema->FindEntity(name) != nullptr) return Invalid("two entities are named \"{}\"", name);
     const EntityId id = static_cast<EntityId>(schema->entities_.size());
     absl::StatusOr<EntitySchema> entity = BuildEntity(id, std::move(name), std::move(fields));

@@ -156,7 +156,8 @@ absl::StatusOr<RowRef> ReadEntity(rocksdb::DB* db, const rocksdb::ReadOptions& o
   }
   thread_local KeyBuffer keys;
   auto value = ReadValue(db, options, keys.Entity(entity, key), "reading an entity");
-  if (!value.ok()) return absl::Status(value.status().code(), fmt::format("key `{}`: {}", key, std::string(value.status().message())));
+  if (!value.ok())
+    return absl::Status(value.status().code(), fmt::format("key `{}`: {}", key, std::string(value.status().message())));
   if (!*value) return RowRef();
   return Row::Parse(**std::move(value), schema.entity(entity).fields.size());
 }
@@ -214,8 +215,9 @@ absl::StatusOr<std::vector<Record>> ReadSequence(rocksdb::DB* db, RowKind kind,
                                              sequence, records.size()));
     }
     auto record = decode(value);
-    if (record.ok()) records.push_back(*std::move(record));
-    return record.status();
+    if (!record.ok()) return record.status();
+    records.push_back(*std::move(record));
+    return absl::OkStatus();
   });
   if (!status.ok()) return status;
   return records;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -125,7 +126,7 @@ void AddRecordCommand(CLI::App& app, int* exit_code) {
       ->type_name("FILE");
   record->add_option("--slots", options->slots, "Stop after so many whole blocks")
       ->required()
-      ->check(CLI::PositiveNumber)
+      ->check(WholeNumber(1, std::numeric_limits<uint64_t>::max()))
       ->type_name("N");
   record->add_option("--out", options->out, "The recording; a file that is there is replaced")
       ->required()

@@ -194,7 +194,7 @@ absl::Status Deployment::Impl::Abandon(const RewindPlan& plan, const absl::Statu
            line->store->generation(), std::string(why.message()));
   if (hand_over.archive() != nullptr &&
       MissingFrom(hand_over.archive()->listing(), line->store->watermark().block, 0).empty()) {
-    const absl::Status status = filler.FromArchive(line.get(), false, [] {});
+    absl::Status status = filler.FromArchive(line.get(), false, [] {});
     if (status.ok() || absl::IsCancelled(status)) return status;
     LogWarn(Room::kDeployment, "generation {} cannot go on from the archive: {}", line->store->generation(),
             std::string(status.message()));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/log.h"
 #include "server/deployment/checkpoint_keeper.h"
 
 namespace everstate {
@@ -76,7 +77,15 @@ absl::StatusOr<CheckpointInfo> ChooseCheckpoint(const EntityStore& store, const 
       if (entry.info.watermark.block.slot <= slot) best = &entry;
     }
   }
-  if (best != nullptr) return best->info;
+  if (best != nullptr) {
+    // One of these may have been the nearer one.
+    for (const CheckpointEntry& entry : entries) {
+      if (!entry.status.ok())
+        LogWarn(Room::kDeployment, "checkpoint {} is damaged and passed over: {}", entry.info.name,
+                std::string(entry.status.message()));
+    }
+    return best->info;
+  }
   return absl::FailedPreconditionError(absl::StrCat(
       "there is no checkpoint at or before slot ", slot,
       oldest == nullptr ? "" : absl::StrCat("; the oldest is at slot ", oldest->info.watermark.block.slot), unusable));

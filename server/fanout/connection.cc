@@ -52,7 +52,7 @@ std::string AnswerText(const Answer& answer, bool with_body) {
 
 // The shape of the reference's rejections, with the length and the end that it lacks.
 Answer Rejection(int status, std::string_view code, std::string_view message, bool retryable,
-                 std::string headers = {}) {
+                 const std::string& headers = {}) {
   Answer answer;
   answer.status = status;
   answer.content_type = "application/json; charset=utf-8";

@@ -12,8 +12,8 @@
 namespace everstate {
 namespace {
 
-// Sockets that are no session yet (or are ending) may exceed the sessions by this many. The health port has so many more to
-// itself: however many sockets the main port has, somebody can still ask how the server is.
+// Sockets that are no session yet (or are ending) may exceed the sessions by this many. The health port has so many
+// more to itself: however many sockets the main port has, somebody can still ask how the server is.
 constexpr int64_t kExtraConnections = 1024, kHealthConnections = 64;
 
 void StopSoon(Lane* lane) {
@@ -28,7 +28,8 @@ void StopSoon(Lane* lane) {
 struct Fanout::Impl {
   Impl(const FanoutOptions& options, HttpHandler http) : state(options, std::move(http)) {}
 
-  // The lanes hold the store, and whoever still reads it. None of them may close it, nor may the projector: a reader does.
+  // The lanes hold the store, and whoever still reads it. None of them may close it, nor may the projector: a reader
+  // does.
   void Serve(StoreRef store) {
     store = state.readers.Keep(std::move(store));
     for (const auto& lane : state.lanes) lane->Serve(store);
@@ -58,10 +59,14 @@ absl::Status Fanout::Impl::Listen() {
   };
   const int64_t connections_max = static_cast<int64_t>(state.options.sessions_max) + kExtraConnections;
   std::vector<Lane*> lanes;
+  lanes.reserve(state.lanes.size());
   for (const auto& lane : state.lanes) lanes.push_back(lane.get());
   absl::Status status = open({"listen address", state.options.listen, std::move(lanes), connections_max}, &address);
   if (!status.ok() || state.options.health_listen.empty()) return status;
-  return open({"health-listen address", state.options.health_listen, {state.health_lane.get()}, connections_max + kHealthConnections},
+  return open({"health-listen address",
+               state.options.health_listen,
+               {state.health_lane.get()},
+               connections_max + kHealthConnections},
               &health_address);
 }
 
@@ -117,7 +122,8 @@ std::vector<ViewTraffic> Fanout::traffic() const {
   for (uint32_t i = 0; views != nullptr && i < views->size(); ++i) {
     const ServedView& view = views->view(i);
     if (!view.def.unsupported.empty()) continue;
-    traffic.push_back({view.def.id, view.frames.value(), view.bytes.value(), view.listeners.load(std::memory_order_relaxed)});
+    traffic.push_back(
+        {view.def.id, view.frames.value(), view.bytes.value(), view.listeners.load(std::memory_order_relaxed)});
   }
   return traffic;
 }
@@ -131,7 +137,8 @@ void Fanout::Publish(const Applied& applied) {
   if (!impl_->running) return;
   const ViewTable* views = state.views.load(std::memory_order_acquire);
   if (views == nullptr) return;  // nobody can have joined
-  const std::shared_ptr<const Publication> publication = EncodePublication(*views, applied, &state.counters.frames_encoded);
+  const std::shared_ptr<const Publication> publication =
+      EncodePublication(*views, applied, &state.counters.frames_encoded);
   state.counters.batches_published.Add();
   if (!publication->views.empty()) state.counters.batches_with_frames.Add();
   // A batch without frames goes out too: lanes settle what looks have dropped by the numbers that pass.

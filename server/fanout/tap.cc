@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 
+#include "absl/strings/str_cat.h"
 #include "server/fanout/send_queue.h"
 
 namespace everstate {
@@ -12,7 +13,8 @@ using PublicationRef = std::shared_ptr<const Publication>;
 
 // TapQueue: what waits for one tap, bounded.
 //   Thread:    Offer on a lane, Take on the tap's.
-//   Invariant: a batch counts with all its bytes, whoever they are for, because it is kept whole. One that is larger than the
+//   Invariant: a batch counts with all its bytes, whoever they are for, because it is kept whole. One that is larger
+//   than the
 //              bound passes alone.
 class TapQueue {
  public:
@@ -77,7 +79,8 @@ class Tap final : public BusTap {
     ForEachView([](const ServedView& view) { view.listeners.fetch_sub(1, std::memory_order_acq_rel); });
   }
 
-  bool Next(std::chrono::steady_clock::time_point deadline, std::vector<TappedFrame>* frames, uint64_t* missed) override {
+  bool Next(std::chrono::steady_clock::time_point deadline, std::vector<TappedFrame>* frames,
+            uint64_t* missed) override {
     frames->clear();
     current_ = queue_->Take(deadline, missed);
     if (current_ == nullptr) return false;
@@ -108,13 +111,15 @@ class Tap final : public BusTap {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BusTap>> Taps::Open(const ViewTable* views, const std::vector<std::string>& ids) {
-  if (views == nullptr) return absl::FailedPreconditionError("the store is not open yet: there are no views to listen to");
+  if (views == nullptr)
+    return absl::FailedPreconditionError("the store is not open yet: there are no views to listen to");
   std::vector<bool> wanted(views->size(), false);
   for (const std::string& id : ids) {
     const std::optional<uint32_t> index = views->Find(id);
-    if (!index.has_value()) return absl::InvalidArgumentError("there is no view \"" + id + "\"");
+    if (!index.has_value()) return absl::InvalidArgumentError(absl::StrCat("there is no view \"", id, "\""));
     const std::string& unsupported = views->view(*index).def.unsupported;
-    if (!unsupported.empty()) return absl::InvalidArgumentError("the view \"" + id + "\" cannot be served: " + unsupported);
+    if (!unsupported.empty())
+      return absl::InvalidArgumentError(absl::StrCat("the view \"", id, "\" cannot be served: ", unsupported));
     wanted[*index] = true;
   }
   if (ids.empty()) {

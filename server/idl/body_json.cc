@@ -163,8 +163,10 @@ bool BodyReader::WriteMap(const Type& type, std::string* out, int depth) {
     if (!object) *out += '[';
     std::string key;
     if (!WriteJson(type.element, &key, depth + 1)) return false;
-    if (object && key[0] != '"') key = '"' + key + '"';
+    const bool bare = object && key[0] != '"';
+    if (bare) *out += '"';
     *out += key;
+    if (bare) *out += '"';
     *out += object ? ':' : ',';
     if (!WriteJson(type.map_value, out, depth + 1)) return false;
     if (!object) *out += ']';

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <map>
 
 namespace everstate::idl {
@@ -92,6 +93,22 @@ size_t BytesOf(const std::vector<stack::IdlField>& fields) {
   return bytes;
 }
 
+void AppendTypeText(const IdlType& type, std::string* out) {
+  if (type.kind == IdlType::Kind::kDefined) {
+    *out += type.name;
+  } else {
+    fmt::format_to(std::back_inserter(*out), "{}:{}:{}:{}:{}", static_cast<int>(type.kind), type.name, type.count,
+                   type.prefix_bytes ? *type.prefix_bytes : -1, type.always_there);
+  }
+  if (type.args.empty()) return;
+  *out += '<';
+  for (const IdlType& arg : type.args) {
+    AppendTypeText(arg, out);
+    *out += ',';
+  }
+  out->back() = '>';
+}
+
 }  // namespace
 
 size_t BytesOf(const IdlTypeDef& def) {
@@ -103,13 +120,8 @@ size_t BytesOf(const IdlTypeDef& def) {
 }
 
 std::string TypeText(const IdlType& type) {
-  std::string text = fmt::format("{}:{}:{}:{}:{}", static_cast<int>(type.kind), type.name, type.count,
-                                 type.prefix_bytes ? *type.prefix_bytes : -1, type.always_there);
-  if (type.kind == IdlType::Kind::kDefined) text = type.name;
-  if (type.args.empty()) return text;
-  text += '<';
-  for (const IdlType& arg : type.args) text += TypeText(arg) + ",";
-  text.back() = '>';
+  std::string text;
+  AppendTypeText(type, &text);
   return text;
 }
 

@@ -110,7 +110,7 @@ class Program {
   // end, one beyond 16 MiB, nested deeper than 64 or with more than 4096 fields, two fields with one JSON key, two accounts, instructions
   // or events of one name or discriminator (or none and equal lengths), two accounts of an instruction with one name, an account without
   // discriminator and fixed size, an event without type, a bytemuck type with a part of no fixed size, a fixed option of such a value, an
-  // array of elements without bytes, more than 65,536 types or 64 MiB of them, a generic that is not bound, a value to the end of the
+  // array of elements without bytes, more than 65,536 types or 16 MiB of them, a generic that is not bound, a value to the end of the
   // body that is not the last one. All at once; an item is faulty when it or a part of it has one. With findings the program is good for
   // its names and for finding more of them only.
   static std::shared_ptr<const Program> Compile(const stack::Idl& idl, const stack::Place& place);

@@ -23,7 +23,7 @@ class PlanCompiler {
     plan_.payload_shapes_.resize(types_.size());
   }
 
-  absl::StatusOr<Plan> Compile(TypeId body, std::vector<Plan::Wanted> wanted) {
+  absl::StatusOr<Plan> Compile(TypeId body, const std::vector<Plan::Wanted>& wanted) {
     plan_.body_ = body;
     if (absl::Status status = Walk(body, wanted, 0); !status.ok()) return status;
     Add(Plan::Step::Op::kEnd, 0, 0);
@@ -124,6 +124,7 @@ class PlanCompiler {
         return GiveShapes(type.element, wanted);
       case Kind::kStruct: {
         std::vector<std::string> keys;
+        keys.reserve(type.by_key.size());
         for (const uint16_t f : type.by_key) keys.push_back(type.fields[f].name);
         plan_.struct_shapes_[id] = shapes_->Intern(std::move(keys));
         break;

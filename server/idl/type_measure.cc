@@ -130,7 +130,6 @@ bool TypeTable::VariesIn(const Type& type, const std::vector<bool>& varies) cons
     case Kind::kBytes:
     case Kind::kText:
     case Kind::kBlob:
-      return true;
     case Kind::kVec:
     case Kind::kMap:
     case Kind::kOption:

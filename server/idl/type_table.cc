@@ -14,7 +14,7 @@ using stack::IdlType;
 constexpr int kNestingMax = 64;
 constexpr size_t kFieldsInOneMax = 4096;
 constexpr size_t kTypesMax = 65536;
-constexpr uint64_t kTableBytesMax = 64u << 20;
+constexpr uint64_t kTableBytesMax = 16u << 20;
 
 std::optional<Kind> SimpleKind(IdlType::Kind kind) {
   using K = IdlType::Kind;
@@ -162,7 +162,7 @@ absl::StatusOr<TypeId> TypeTable::DefinedAs(const IdlType& type, Form form, cons
 
 absl::StatusOr<TypeId> TypeTable::CompileDefined(const stack::IdlTypeDef& def, const std::pair<std::string, Form>& key,
                                                  const std::string& item) {
-  const absl::StatusOr<TypeId> id = Add({}, item);
+  absl::StatusOr<TypeId> id = Add({}, item);
   if (!id.ok()) return id;
   defined_[key] = *id;
   open_[key] = true;

@@ -263,7 +263,7 @@ absl::Status ArchiveWriter::Impl::Begin(const BlockId& id) {
 
 absl::Status ArchiveWriter::Impl::Extend() {
   const SegmentName& segment = segments.back().name;
-  const absl::Status status = WriteAll(fd, segment.path, {maker.header(), maker.frame()});
+  absl::Status status = WriteAll(fd, segment.path, {maker.header(), maker.frame()});
   if (status.ok()) return status;
   if (ftruncate(fd, static_cast<off_t>(segment.bytes)) != 0) {
     LogError(Room::kIngest, "archive: {} cannot be cut back to {} bytes: {}", segment.path.string(), segment.bytes,

@@ -9,8 +9,8 @@
 namespace everstate::replay {
 namespace {
 
-constexpr int kScanMax = 65536;                    // items looked at in one go without a match
-constexpr size_t kControlMax = 1024;               // unsent pongs of a client that pings and does not read
+constexpr int kScanMax = 65536;       // items looked at in one go without a match
+constexpr size_t kControlMax = 1024;  // unsent pongs of a client that pings and does not read
 
 // SubscribeUpdate.created_at, now.
 std::string CreatedAt() {
@@ -39,14 +39,15 @@ grpc::Status ToGrpc(const absl::Status& status) {
 }
 
 ReplayStream* ReplayStream::Open(std::shared_ptr<ReplayCore> core) {
-  auto stream = std::make_shared<ReplayStream>(core);
+  auto stream = std::make_shared<ReplayStream>(std::move(core));
   stream->self_ = stream;
   bool stopping = false;
   {
-    std::lock_guard lock(core->streams_mutex);
-    stream->id_ = ++core->streams_ever;
-    core->streams.insert(stream.get());
-    stopping = core->stopping;
+    ReplayCore& shared = *stream->core_;
+    std::lock_guard lock(shared.streams_mutex);
+    stream->id_ = ++shared.streams_ever;
+    shared.streams.insert(stream.get());
+    stopping = shared.stopping;
   }
   if (stopping) stream->End({grpc::StatusCode::UNAVAILABLE, "server is shutting down"});
   stream->Wake(std::chrono::steady_clock::now());  // the first ping

@@ -43,6 +43,11 @@ absl::StatusOr<Json> ParseJson(const std::string& text, const std::string& file,
     return absl::InvalidArgumentError(
         fmt::format("{}: top level: begins with a byte order mark (RFC 8259 §8.1)", file));
   }
+  // The parser takes one for the end of the text, and says nothing of what follows.
+  if (size_t nul = text.find('\0'); nul != std::string::npos) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: top level: is not JSON: a NUL byte at offset {} (RFC 8259 §7)", file, nul));
+  }
   if (size_t depth = JsonDepth(text); depth > kDepthMax) {
     return absl::InvalidArgumentError(
         fmt::format("{}: top level: {} levels of arrays and objects, {} has at most {}", file, depth, what, kDepthMax));

@@ -32,7 +32,7 @@ std::unique_ptr<Program> Compiler::Compile() {
     entities[i].spec = &stack_.entities[i];
     CompileEntity(&entities[i], root_.At("entities", i));
   }
-  Finish(std::move(entities));
+  Finish(entities);
   return diagnostics_->ok() ? std::move(program_) : nullptr;
 }
 
@@ -268,7 +268,7 @@ bool Compiler::Numbered() {
   return !much;
 }
 
-void Compiler::Finish(std::vector<Working> entities) {
+void Compiler::Finish(const std::vector<Working>& entities) {
   std::vector<ViewDef> views = Views();
   if (!diagnostics_->ok()) return;  // what follows needs all of it
   if (!Numbered()) return;
@@ -279,8 +279,8 @@ void Compiler::Finish(std::vector<Working> entities) {
   std::vector<std::pair<std::string, std::vector<FieldDef>>> fields;
   for (const Working& entity : entities) {
     fields.emplace_back(entity.spec->name, entity.fields.fields());
-    for (FieldId field = 0; field < entity.fields.fields().size(); ++field)
-      program_->entities[entity.id].field_types.push_back(entity.fields.TypeText(field));
+    for (size_t field = 0; field < entity.fields.fields().size(); ++field)
+      program_->entities[entity.id].field_types.push_back(entity.fields.TypeText(static_cast<FieldId>(field)));
   }
   auto schema = RowSchema::Build(std::move(fields), shapes_.shapes(), std::move(views));
   if (!schema.ok()) {

@@ -90,7 +90,7 @@ class Compiler {
 
   std::vector<ViewDef> Views() const;
   bool Numbered();
-  void Finish(std::vector<Working> entities);
+  void Finish(const std::vector<Working>& entities);
   uint16_t Name(const std::string& name);
 
   const stack::Stack& stack_;

@@ -185,6 +185,7 @@ EventCompiler::Loaded EventCompiler::WithDefault(const Loaded& source, const sta
 absl::Status EventCompiler::Finish(const Place& place) {
   if (body_loads_.empty()) return absl::OkStatus();
   std::vector<idl::Plan::Wanted> wanted;
+  wanted.reserve(body_loads_.size());
   for (const auto& [path, loaded] : body_loads_) wanted.push_back({path, loaded.reg});
   auto plan = idl::Plan::Compile(layouts_, body_, std::move(wanted), shapes_);
   if (!plan.ok()) return place.Invalid(Cat(code_.type, ": ", Message(plan.status())));

@@ -134,11 +134,11 @@ void Executor::MakeObjects(const EventCode& event) {
 
 absl::Status Executor::RunUnits() {
   reached_.assign(event_->handlers.size(), nullptr);
-  for (uint16_t i = 0; i < event_->handlers.size(); ++i) {
-    if (absl::Status status = RunHandler(i); !status.ok()) return status;
+  for (size_t i = 0; i < event_->handlers.size(); ++i) {
+    if (absl::Status status = RunHandler(static_cast<uint16_t>(i)); !status.ok()) return status;
   }
-  for (uint16_t i = 0; i < event_->hooks.size(); ++i) {
-    if (absl::Status status = RunHook(i); !status.ok()) return status;
+  for (size_t i = 0; i < event_->hooks.size(); ++i) {
+    if (absl::Status status = RunHook(static_cast<uint16_t>(i)); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -347,9 +347,9 @@ absl::Status Executor::Resume(std::string_view address, const WaitingEvent& even
   if (event.unit >= code->handlers.size()) return RunHook(static_cast<uint16_t>(event.unit - code->handlers.size()));
   if (absl::Status status = RunHandler(event.unit); !status.ok()) return status;
   if (reached_[event.unit] == nullptr) return absl::OkStatus();  // it waits again, further on
-  for (uint16_t i = 0; i < code->hooks.size(); ++i) {
+  for (size_t i = 0; i < code->hooks.size(); ++i) {
     if (code->hooks[i].lookup != kNoReg || code->hooks[i].handler != event.unit) continue;
-    if (absl::Status status = RunHook(i); !status.ok()) return status;
+    if (absl::Status status = RunHook(static_cast<uint16_t>(i)); !status.ok()) return status;
   }
   return absl::OkStatus();
 }

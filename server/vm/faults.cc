@@ -56,6 +56,7 @@ std::vector<Fault> Faults::All() const {
   for (const auto& [key, fault] : faults_) sorted.emplace_back(key, &fault);
   std::sort(sorted.begin(), sorted.end());
   std::vector<Fault> all;
+  all.reserve(sorted.size());
   for (const auto& [key, fault] : sorted) all.push_back(*fault);
   return all;
 }

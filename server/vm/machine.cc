@@ -103,7 +103,7 @@ absl::Status Machine::Feed(const TransactionUpdate& transaction) {
     if (absl::Status status = m.Instruction(transaction, instruction); !status.ok()) return status;
     for (; logged != m.logged.end() && logged->after == i; ++logged) {
       const auto* body = reinterpret_cast<const uint8_t*>(m.logged_bytes.data()) + logged->begin;
-      const absl::Status status = m.executor.Run(*m.program.Find(logged->id), {{body, logged->size}, nullptr, {}});
+      absl::Status status = m.executor.Run(*m.program.Find(logged->id), {{body, logged->size}, nullptr, {}});
       if (!status.ok()) return status;
     }
   }
@@ -135,12 +135,12 @@ absl::Status Machine::Impl::Instruction(const TransactionUpdate& transaction, co
     ++counters.instructions_matched;
     if (layout >= 0) {
       const size_t prefix = layouts.instructions()[static_cast<size_t>(layout)].discriminator.size();
-      const absl::Status status =
+      absl::Status status =
           Matched(numbered(EventKind::kInstruction, layout), data.subspan(prefix), transaction, instruction);
       if (!status.ok()) return status;
     }
     if (carried.event >= 0) {
-      const absl::Status status =
+      absl::Status status =
           Matched(numbered(EventKind::kEvent, carried.event), data.subspan(carried.body_at), transaction, instruction);
       if (!status.ok()) return status;
     }

@@ -260,7 +260,7 @@ absl::Status Waiting::Seal() {
   if (!program_->looks_up) return absl::OkStatus();
   if (absl::Status status = OpenBook(); !status.ok()) return status;
   const auto sweep = [&](bool expired) {
-    const absl::Status status = DropSlot(book_->oldest, expired);
+    absl::Status status = DropSlot(book_->oldest, expired);
     if (++book_->oldest > book_->newest) *book_ = Book{1, 0, book_->bytes};
     return status;
   };

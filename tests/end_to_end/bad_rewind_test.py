@@ -136,6 +136,16 @@ class Checkpoints(BadRewindTest):
         server.line("rewound: generation 2 serves")
         self.assertEqual(server.stop(), 0)
 
+    def test_a_damaged_one_that_is_nearer_is_passed_over_and_named(self):
+        nearer = harness.inspect(self.data)["checkpoints"][1]
+        slot = nearer["slot"]
+        cut(self.data / "checkpoints" / nearer["name"] / self.files()[0])
+        server = self.serve("--resume-from", str(slot))
+        server.line(f"checkpoint {nearer['name']} is damaged and passed over: ")
+        server.line(f"rewinding to slot {slot} from checkpoint {self.oldest['name']}")
+        server.line("rewound: generation 2 serves")
+        self.assertEqual(server.stop(), 0)
+
     def test_one_that_is_half_copied(self):
         slot, name = self.oldest["slot"], self.oldest["name"]
         (self.folder_of_one / "CHECKPOINT").unlink()

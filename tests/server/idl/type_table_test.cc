@@ -61,7 +61,7 @@ TEST(TypeTable, WhatGenericsMakeOfAnIdlIsBounded) {
     idl.accounts[0].fields.push_back({"uses" + std::to_string(i), Named("Uses" + std::to_string(i))});
   const auto refused = Program::Compile(idl);
   EXPECT_EQ(refused.status().message(),
-            "IDL test: top level: its types and what generics make of them take more than 64 MiB");
+            "IDL test: top level: its types and what generics make of them take more than 16 MiB");
 }
 
 // What may be in a type whose name could not be read is not judged as if it were not there.

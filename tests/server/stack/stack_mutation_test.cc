@@ -125,6 +125,7 @@ TEST(StackLimits, DepthAndSizeAndMarks) {
   EXPECT_THAT(std::string(ParseStack(deep, "f").status().message()), HasSubstr("200 levels"));
   EXPECT_THAT(std::string(ParseStack(std::string(100'000'000, ' '), "f").status().message()), HasSubstr("larger than 67108864 bytes, which is the most that a stack has"));
   EXPECT_THAT(std::string(ParseStack("\xef\xbb\xbf{}", "f").status().message()), HasSubstr("byte order mark"));
+  EXPECT_THAT(std::string(ParseStack(std::string("{}\0\"\\q\"", 7), "f").status().message()), HasSubstr("a NUL byte at offset 2"));
   EXPECT_THAT(std::string(ParseStack("{\"a\": \x80}", "f").status().message()), HasSubstr("is not JSON"));
   EXPECT_THAT(std::string(ParseStack("[]", "f").status().message()), HasSubstr("must be an object"));
   EXPECT_THAT(std::string(ParseStack("{\"stack_name\":\"" + std::string(513, 'n') + "\"}", "f").status().message()),
