@@ -113,6 +113,13 @@ class BodyReader {
   DecodeError error_ = DecodeError::kNone;
 };
 
+// Instruction data is never longer (MAX_CPI_INSTRUCTION_DATA_LEN of Solana's runtime; what a transaction carries itself is
+// shorter still): a layout that needs more bytes than these has no body that only lacks its end.
+constexpr uint32_t kInstructionBytesMax = 10 << 10;
+
+// Zeros behind what goes on to the end would be content.
+inline bool MayBePadded(const Type& type) { return !type.open_ended && type.min_size <= kInstructionBytesMax; }
+
 // A copy of a body that ends early, with as many zeros behind it as its layout can need.
 std::vector<uint8_t> PaddedWithZeros(std::span<const uint8_t> body, uint32_t min_size);
 

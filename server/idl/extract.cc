@@ -114,9 +114,9 @@ DecodeResult Plan::RunOnce(std::span<const uint8_t> body, Arena* arena, Value* r
 
 DecodeResult Plan::Run(std::span<const uint8_t> body, bool pad_with_zeros, Arena* arena, Value* registers) const {
   const DecodeResult result = RunOnce(body, arena, registers);
-  // Zeros behind what goes on to the end would be content.
-  if (result.error != DecodeError::kTooShort || !pad_with_zeros || program_->types()[body_].open_ended) return result;
-  const size_t zeros = ZerosFor(program_->types()[body_].min_size);
+  const Type& type = program_->types()[body_];
+  if (result.error != DecodeError::kTooShort || !pad_with_zeros || !MayBePadded(type)) return result;
+  const size_t zeros = ZerosFor(type.min_size);
   uint8_t* padded = arena->Allocate(body.size() + zeros);
   if (!body.empty()) std::memcpy(padded, body.data(), body.size());
   std::memset(padded + body.size(), 0, zeros);

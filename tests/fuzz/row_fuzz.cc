@@ -67,7 +67,9 @@ void ReadChanges(fuzz::Input* input) {
   while (!input->empty() && changes.size() < 8) changes.push_back(input->Piece());
   const auto folded = FoldRowChanges(row, changes);
   if (!folded.ok()) return;
-  FUZZ_CHECK(Row::Parse(*folded, kFieldsMax).ok());
+  // Folding does not look inside of values; all else of a row is whole.
+  const auto parsed = Row::Parse(*folded, kFieldsMax);
+  FUZZ_CHECK(parsed.ok() || parsed.status().message().find(" is no value ") != std::string_view::npos);
   const auto again = FoldRowChanges(*folded, changes);
   FUZZ_CHECK(again.ok() && *again == *folded);
 }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "server/idl/body_json.h"
 #include "tests/server/idl/decode.h"
 
 namespace everstate::idl {
@@ -153,6 +154,21 @@ TEST(Plan, ZerosForMissingArguments) {
   EXPECT_FALSE(whole.zeros_padded);
   EXPECT_EQ(plan->Run(Span(Bytes({1, 2, 0, 0, 0, 0, 0, 0, 5})), true, &arena, r).error, DecodeError::kBadOptionTag);
   EXPECT_EQ(plan->Run(Span(Bytes({1, 2, 0, 0, 255, 255, 255, 255})), true, &arena, r).error, DecodeError::kTooShort);
+}
+
+// No instruction has so many bytes, so that it is not its end that is missing.
+TEST(Plan, NoMoreZerosThanAnInstructionHas) {
+  for (const uint64_t words : {10u << 7, (10u << 7) + 1}) {
+    const auto program = Compile(BodyIdl({{"big", Of(kArray, {Plain(kU64)}, words)}}));
+    ShapeTable shapes;
+    const auto plan = Plan::Compile(program, program->accounts()[0].body, {{{"big"}, 0}}, &shapes);
+    ASSERT_TRUE(plan.ok());
+    Arena arena;
+    Value value;
+    EXPECT_EQ(plan->Run(Span(Bytes({1})), true, &arena, &value).zeros_padded, words == 10u << 7);
+    std::string text;
+    EXPECT_EQ(AppendBodyJson(*program, program->accounts()[0].body, Span(Bytes({1})), true, &text).result.zeros_padded, words == 10u << 7);
+  }
 }
 
 TEST(Plan, TypesMayContainThemselvesBehindAList) {
