@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -151,7 +152,7 @@ Listed FromFiles(const CheckpointEntry& entry) {
 Json ToJson(const Listed& listed) {
   const pb::Checkpoint& c = listed.checkpoint;
   const bool read = c.number() != 0, judged = listed.server_knows && c.damage().empty();
-  const auto if_read = [&](Json value) { return read ? value : Json(nullptr); };
+  const auto if_read = [&](Json value) { return read ? std::move(value) : Json(nullptr); };
   return {{"name", c.name()},
           {"slot", if_read(c.slot())},
           {"blockhash", if_read(c.blockhash())},
@@ -195,7 +196,7 @@ void PrintTable(const std::vector<Listed>& all) {
   for (const Listed& listed : all) {
     const pb::Checkpoint& c = listed.checkpoint;
     const bool read = c.number() != 0, judged = listed.server_knows && c.damage().empty();
-    const auto if_read = [&](std::string text) { return read ? text : std::string("—"); };
+    const auto if_read = [&](const std::string& text) { return read ? text : std::string("—"); };
     const std::string reach = !c.damage().empty() ? "damaged: " + c.damage()
                               : !judged           ? "—"
                               : c.reach().empty() ? "whole"
