@@ -48,7 +48,7 @@ const TailRow* Tail::Find(uint64_t id) const {
 }
 
 void ConsoleModel::Apply(Event event) {
-  std::visit([&](auto&& what) { On(event.at, std::move(what)); }, std::move(event.what));
+  std::visit([&](auto& what) { On(event.at, std::move(what)); }, event.what);
 }
 
 std::string ConsoleModel::version_remark() const {

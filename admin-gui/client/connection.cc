@@ -203,7 +203,7 @@ grpc::Status Connection::GetInfo(api::Info* info) {
     if (stopping_) return grpc::Status::CANCELLED;
     get_info_ = &context;
   }
-  const grpc::Status status = stub_->GetInfo(&context, {}, info);
+  grpc::Status status = stub_->GetInfo(&context, {}, info);
   const std::lock_guard lock(mutex_);
   get_info_ = nullptr;
   return status;

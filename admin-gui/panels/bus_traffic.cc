@@ -285,7 +285,7 @@ void BusTrafficPanel::DrawTail(DrawContext& context) {
   next(skipped);
   ui.Value("skipped", "TailChunk.skipped_by_sampling", When(tail.heard_at.has_value(), [&] { return skipped; }),
            ui.palette().dim);
-  const std::string missed = Count(tail.missed) + (tail.missed == 1 ? " batch missed" : " batches missed");
+  std::string missed = Count(tail.missed) + (tail.missed == 1 ? " batch missed" : " batches missed");
   next(missed);
   ui.Value("missed", "TailChunk.missed", When(tail.heard_at.has_value(), [&] { return missed; }),
            tail.missed ? ui.palette().warn : ui.palette().dim);

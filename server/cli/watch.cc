@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -81,7 +82,7 @@ absl::StatusOr<Address> ParseUrl(const std::string& url) {
 // The merge rule of all clients: objects deeply, arrays listed in `append` grow, everything else is replaced.
 void Merge(const Json& patch, const Json& append, const std::string& path, Json* target) {
   for (const auto& [name, value] : patch.items()) {
-    const std::string here = path.empty() ? name : path + "." + name;
+    const std::string here = path.empty() ? name : absl::StrCat(path, ".", name);
     Json& slot = (*target)[name];
     if (value.is_object() && slot.is_object()) {
       Merge(value, append, here, &slot);
@@ -127,18 +128,14 @@ class Watcher {
   // looked up is waited for.)
   template <typename Start>
   beast::error_code Await(Socket* socket, Start start) {
-    bool done = false;
-    beast::error_code result;
-    start([&](beast::error_code error, const auto&...) {
-      result = error;
-      done = true;
-    });
-    while (!done) {
+    std::optional<beast::error_code> result;
+    start([&](beast::error_code error, const auto&...) { result = error; });
+    while (!result.has_value()) {
       context_.restart();
       context_.run_one_for(kLook);  // Beast's timers are work, too: run_for would wait for its time to pass
-      if (!done && StopRequested()) beast::get_lowest_layer(*socket).close();
+      if (!result.has_value() && StopRequested()) beast::get_lowest_layer(*socket).close();
     }
-    return result;
+    return *result;
   }
 
   absl::Status Follow() {
