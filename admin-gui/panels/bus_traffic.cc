@@ -150,6 +150,7 @@ void BusTrafficPanel::DrawFilter(DrawContext& context) {
   ImGui::SameLine();
   changed |= ui.Input("key", &key_, "key (exact)", ui.px(170));
   std::vector<std::string> sampling;
+  sampling.reserve(kSampling.size());
   for (const Sampling& one : kSampling) sampling.emplace_back(one.label);
   const float sampling_width = ui.px(176);
   const bool two_lines = ImGui::GetWindowWidth() < ui.px(1000);
@@ -281,7 +282,7 @@ void BusTrafficPanel::DrawTail(DrawContext& context) {
   const std::string rows = Count(matching_.ids().size()) + " of " + Count(tail.rows().size()) + " rows kept";
   next(rows);
   ui.Text("rows", rows, ui.palette().dim);
-  const std::string skipped = Counted(tail.skipped_by_sampling, "frame") + " not sampled";
+  std::string skipped = Counted(tail.skipped_by_sampling, "frame") + " not sampled";
   next(skipped);
   ui.Value("skipped", "TailChunk.skipped_by_sampling", When(tail.heard_at.has_value(), [&] { return skipped; }),
            ui.palette().dim);
