@@ -54,12 +54,12 @@ TEST(Stack, NothingOfTheFileIsLeftOut) {
   for (const std::string& file : RealStackFiles()) {
     const auto stack = Load(file);
     const Json json = Json::parse(ReadFile(file));
-    EXPECT_EQ(stack->name, json["stack_name"]);
+    EXPECT_EQ(stack->name, json["stack_name"].get<std::string>());
     ASSERT_EQ(stack->entities.size(), json["entities"].size());
     for (size_t e = 0; e < stack->entities.size(); ++e) {
       const Entity& entity = stack->entities[e];
       const Json& in = json["entities"][e];
-      EXPECT_EQ(entity.name, in["state_name"]);
+      EXPECT_EQ(entity.name, in["state_name"].get<std::string>());
       EXPECT_EQ(entity.resolver_hooks.size(), in["resolver_hooks"].size());
       EXPECT_EQ(entity.instruction_hooks.size(), in["instruction_hooks"].size());
       EXPECT_EQ(entity.resolver_specs.size(), in["resolver_specs"].size());
@@ -69,18 +69,18 @@ TEST(Stack, NothingOfTheFileIsLeftOut) {
       ASSERT_EQ(entity.handlers.size(), in["handlers"].size());
       for (size_t h = 0; h < entity.handlers.size(); ++h) {
         const Json& handler = in["handlers"][h];
-        EXPECT_EQ(entity.handlers[h].event_type, handler["source"]["Source"]["type_name"]);
+        EXPECT_EQ(entity.handlers[h].event_type, handler["source"]["Source"]["type_name"].get<std::string>());
         ASSERT_EQ(entity.handlers[h].mappings.size(), handler["mappings"].size());
         for (size_t m = 0; m < handler["mappings"].size(); ++m) {
           const Json& mapping = handler["mappings"][m];
-          EXPECT_EQ(entity.handlers[h].mappings[m].target_path, mapping["target_path"]);
+          EXPECT_EQ(entity.handlers[h].mappings[m].target_path, mapping["target_path"].get<std::string>());
           EXPECT_EQ(Name(entity.handlers[h].mappings[m].population), mapping["population"].get<std::string>());
           EXPECT_EQ(entity.handlers[h].mappings[m].condition.has_value(), mapping.contains("condition"));
         }
       }
     }
     for (size_t i = 0; i < stack->idls.size(); ++i) {
-      EXPECT_EQ(stack->idls[i].program_id, json["program_ids"][i]);
+      EXPECT_EQ(stack->idls[i].program_id, json["program_ids"][i].get<std::string>());
       EXPECT_EQ(stack->idls[i].types.size(), json["idls"][i]["types"].size());
       EXPECT_EQ(stack->idls[i].accounts.size(), json["idls"][i]["accounts"].size());
       EXPECT_EQ(stack->idls[i].instructions.size(), json["idls"][i]["instructions"].size());
