@@ -194,6 +194,14 @@ def run(*args, code=0):
     return done.stdout
 
 
+def pace(slots_per_second, slots):
+    """So many slots a second, but on a slow machine only as many that no more than `slots` pass until a server that was ended is back."""
+    begun = time.monotonic()
+    run("check", STACK)
+    restart_s = 6 * (time.monotonic() - begun)  # some readings of the store between, and the start itself
+    return min(slots_per_second, slots / restart_s)
+
+
 def refused(*args):
     """(exit code, everything it said) of `everstate ARGS`, run to its end."""
     done = subprocess.run([EVERSTATE, *map(str, args)], capture_output=True, text=True, timeout=DEADLINE_S)

@@ -41,7 +41,8 @@ class KillTest(harness.EndToEndTest):
         return self.start(OtherGeyser(path, options=[*self.pace(replay_slots), "--start-on-subscribers", "2"]))
 
     def pace(self, replay_slots):
-        return ["--slots-per-second", str(SLOTS_PER_SECOND), "--replay-slots", str(replay_slots)]
+        self.slots_per_second = harness.pace(SLOTS_PER_SECOND, 3)  # most kills shall hit another slot
+        return ["--slots-per-second", f"{self.slots_per_second:.2f}", "--replay-slots", str(replay_slots)]
 
     def uninterrupted(self, provider, last, options=()):
         data = self.folder / "uninterrupted"
@@ -99,6 +100,7 @@ class KillTest(harness.EndToEndTest):
 
     def check_all_hold_the_end(self, server, last, wanted):
         server.wait_for_slot(last)
+        self.wait_for_clients(server)
         expected = clients.stored(self.data)
         clients.check_converged(self, self.clients, expected)
         self.assertEqual(server.stop(), 0)
@@ -124,14 +126,14 @@ class KillTest(harness.EndToEndTest):
         slots = [block.slot for block in oracle_recording.blocks(RECORDING)]
         wanted = self.uninterrupted(self.start(Replay(RECORDING, options=["--slots-per-second", "max"])), slots[-1])
         provider = self.replay()
-        self.check_kills(provider, (slots[-1] - slots[0]) / SLOTS_PER_SECOND - 2, slots[-1], wanted)
+        self.check_kills(provider, (slots[-1] - slots[0]) / self.slots_per_second - 2, slots[-1], wanted)
 
     @harness.needs_geyser
     def test_kills_lose_nothing_with_another_geyser(self):
         slots = [block.slot for block in oracle_recording.blocks(RECORDING)]
         wanted = self.uninterrupted(self.start(OtherGeyser(RECORDING)), slots[-1])
         provider = self.other_geyser(RECORDING)
-        self.check_kills(provider, (slots[-1] - slots[0]) / SLOTS_PER_SECOND - 2, slots[-1], wanted)
+        self.check_kills(provider, (slots[-1] - slots[0]) / self.slots_per_second - 2, slots[-1], wanted)
 
     @harness.needs_geyser
     @unittest.skipUnless(places.recording("spl"), "spl.updates is not here")
@@ -145,7 +147,7 @@ class KillTest(harness.EndToEndTest):
         self.assertEqual(harness.inspect(wanted)["gaps"], [])
         self.check_oracle(wanted, path, slots[-1])
         provider = self.other_geyser(path, replay_slots=150)
-        self.check_kills(provider, (slots[-1] - slots[0]) / SLOTS_PER_SECOND - 2, slots[-1], wanted, options)
+        self.check_kills(provider, (slots[-1] - slots[0]) / self.slots_per_second - 2, slots[-1], wanted, options)
         self.check_oracle(self.data, path, slots[-1])
 
     def test_an_orderly_restart_loses_nothing(self):

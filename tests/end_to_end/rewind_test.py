@@ -32,14 +32,6 @@ def at(fraction):
     return SLOTS[int(fraction * (len(SLOTS) - 1))]
 
 
-def pace():
-    """So many slots a second that a server is back before the provider forgets the slot where it stood, on a slow machine too."""
-    begun = time.monotonic()
-    harness.run("check", harness.STACK)
-    restart_s = 6 * (time.monotonic() - begun)  # some readings of the store between, and the start itself
-    return min(SLOTS_PER_SECOND, REPLAY_SLOTS / 2 / restart_s)
-
-
 def checkpoints(data):
     return harness.inspect(data)["checkpoints"]
 
@@ -76,7 +68,7 @@ class RewindTest(harness.EndToEndTest):
     OPTIONS = ("--checkpoint-every", "1slots", "--checkpoints-keep", "1000")
 
     def provider(self, slots_per_second=None, replay_slots=REPLAY_SLOTS, subscribers=1):
-        options = ["--slots-per-second", f"{slots_per_second or pace():.2f}", "--replay-slots", str(replay_slots)]
+        options = ["--slots-per-second", f"{slots_per_second or harness.pace(SLOTS_PER_SECOND, REPLAY_SLOTS / 2):.2f}", "--replay-slots", str(replay_slots)]
         if harness.GEYSER:
             return self.start(OtherGeyser(RECORDING, options=[*options, "--start-on-subscribers", str(subscribers)]))
         return self.start(Replay(RECORDING, options=[*options, "--wait-subscribers", str(subscribers)]))

@@ -23,14 +23,19 @@ BlockId At(Slot slot) {
 class HandOverTest : public ::testing::Test {
  protected:
   void TakeBlock(Slot slot) {
+    kIngestThread.Assume();
     auto block = std::make_shared<Block>();
     block->id = At(slot);
     ASSERT_TRUE(hand_over_.Take(BlockRef(std::move(block))));
   }
-  void TakeMark(Slot slot) { ASSERT_TRUE(hand_over_.Take(ingest::Restarted{At(slot)})); }
+  void TakeMark(Slot slot) {
+    kIngestThread.Assume();
+    ASSERT_TRUE(hand_over_.Take(ingest::Restarted{At(slot)}));
+  }
 
   // What the projector sees of what is queued: slots of blocks, "gap", "order".
   std::vector<std::string> Seen() {
+    kProjectorThread.Assume();
     std::vector<std::string> seen;
     while (const auto item = hand_over_.PopUntil(std::chrono::steady_clock::time_point{})) {
       if (const auto* block = std::get_if<BlockRef>(&*item)) {
@@ -46,6 +51,7 @@ class HandOverTest : public ::testing::Test {
 };
 
 TEST_F(HandOverTest, GivesEverythingInOrder) {
+  kIngestThread.Assume();
   TakeBlock(1);
   ASSERT_TRUE(hand_over_.Take(Gap{1, 5, "x"}));
   TakeBlock(5);
@@ -54,6 +60,7 @@ TEST_F(HandOverTest, GivesEverythingInOrder) {
 }
 
 TEST_F(HandOverTest, WhatBelongsToAPositionThatWasGivenUpIsPassedOver) {
+  kProjectorThread.Assume();
   hand_over_.ForgetUntil(At(5));
   TakeBlock(20);
   TakeMark(5);
@@ -63,6 +70,8 @@ TEST_F(HandOverTest, WhatBelongsToAPositionThatWasGivenUpIsPassedOver) {
 
 // The loop had begun to carry out one restart when another was asked for: its mark comes too, and ends nothing.
 TEST_F(HandOverTest, OnlyTheMarkOfTheLastRestartCounts) {
+  kIngestThread.Assume();
+  kProjectorThread.Assume();
   hand_over_.ForgetUntil(At(30));
   hand_over_.ForgetUntil(At(5));
   TakeBlock(20);
@@ -75,6 +84,7 @@ TEST_F(HandOverTest, OnlyTheMarkOfTheLastRestartCounts) {
 }
 
 TEST_F(HandOverTest, AnOrderIsOfNoPosition) {
+  kProjectorThread.Assume();
   hand_over_.ForgetUntil(At(5));
   TakeBlock(20);
   ASSERT_TRUE(hand_over_.Post(std::make_shared<RewindPlan>()));
@@ -85,6 +95,7 @@ TEST_F(HandOverTest, AnOrderIsOfNoPosition) {
 
 // Whoever reads the archive to its end waits for no mark: it may lie among what was forgotten.
 TEST_F(HandOverTest, AMarkThatWasForgottenIsNotWaitedFor) {
+  kProjectorThread.Assume();
   hand_over_.ForgetUntil(At(5));
   TakeBlock(20);
   TakeMark(5);

@@ -30,6 +30,7 @@ class LineTest : public DeploymentTest {
     return std::make_unique<Line>(ProjectorOptions{}, projection_, *std::move(store), [](const Applied&) {});
   }
   static absl::Status Project(Line* line, const BlockId& id) {
+    kProjectorThread.Assume();
     Block block;
     block.id = id;
     return line->Project(block);
@@ -37,6 +38,7 @@ class LineTest : public DeploymentTest {
 };
 
 TEST_F(LineTest, FollowsItsLastBlockOnly) {
+  kProjectorThread.Assume();
   auto line = Begin();
   EXPECT_TRUE(line->Follows(At(10, 9))) << "an empty store follows everything";
   ASSERT_TRUE(Project(line.get(), At(10, 9)).ok());
@@ -50,6 +52,7 @@ TEST_F(LineTest, FollowsItsLastBlockOnly) {
 // The process ends between a recorded hole and the block behind it: the next one goes on behind the hole, and does not
 // record it again when the stream tells of it again.
 TEST_F(LineTest, AHoleIsRecordedOnceWhateverHappensBehindIt) {
+  kProjectorThread.Assume();
   auto line = Begin();
   ASSERT_TRUE(Project(line.get(), At(10, 9)).ok());
   ASSERT_TRUE(line->RecordGap({10, 20, "the provider does not have them"}).ok());

@@ -93,6 +93,7 @@ class FeedBench final : public Outbox, public FeedHost {
     return true;
   }
   bool Deliver() {
+    kLaneThread.Assume();
     if (posted.empty()) return false;
     const auto [publication, store] = posted.front();
     posted.pop_front();
@@ -127,6 +128,7 @@ class FeedBench final : public Outbox, public FeedHost {
     posted.push_back({nullptr, world->store()});
   }
   bool RunReader() {
+    kReaderThread.Assume();
     if (requests.empty()) return false;
     auto [id, look] = std::move(requests.front());
     requests.pop_front();
@@ -135,6 +137,7 @@ class FeedBench final : public Outbox, public FeedHost {
     return true;
   }
   bool ChunkArrives() {
+    kLaneThread.Assume();
     if (chunks.empty()) return false;
     auto [id, chunk, look] = std::move(chunks.front());
     chunks.pop_front();
@@ -143,12 +146,14 @@ class FeedBench final : public Outbox, public FeedHost {
     return true;
   }
   bool SocketDrains() {
+    kLaneThread.Assume();
     if (drained) return false;
     drained = true;
     feed.OnDrained();
     return true;
   }
   void ClientActs(bool snapshots_only) {
+    kLaneThread.Assume();
     const Key key = random() % 2 == 0 ? Key() : Key(AnyKey());
     if (feed.Has(key) && random() % 2 == 0) {
       feed.Unsubscribe(key);

@@ -58,9 +58,9 @@ TEST_F(TapTest, ATapHearsExactlyTheLiveFramesOfASession) {
       ASSERT_EQ(frame.json, text);
       const json live = json::parse(text);
       EXPECT_TRUE(live.contains("seq"));
-      EXPECT_EQ(frame.view, live["entity"]);
-      EXPECT_EQ(frame.key, live["key"]);
-      EXPECT_EQ(frame.op, live["op"]);
+      EXPECT_EQ(frame.view, live["entity"].get<std::string>());
+      EXPECT_EQ(frame.key, live["key"].get<std::string>());
+      EXPECT_EQ(frame.op, live["op"].get<std::string>());
       ++heard;
     }
   }

@@ -19,6 +19,7 @@ using Key = std::optional<std::string>;
 // Runs of random steps, each ending in quiet; then the client must hold the truth. With `switches`, other generations
 // come now and then, at any point of a look. Answers how many frames were dropped.
 size_t RunInterleavings(uint64_t seed, int episodes, bool switches) {
+  kLaneThread.Assume();
   FeedBench bench(seed);
   // Some stages lag behind in some runs, so that long queues are met too.
   const uint64_t weights[6] = {1 + bench.random() % 4, 1 + bench.random() % 4, 1 + bench.random() % 4,
@@ -81,6 +82,7 @@ TEST(ViewFeedTest, TheClientHoldsTheTruthOfWhateverGenerationIsServed) {
 
 // What the old store no longer has, no switch look finds: a delete that was held has to go out by itself.
 TEST(ViewFeedTest, ADeleteHeldAtASwitchReachesTheClient) {
+  kLaneThread.Assume();
   FeedBench bench(1);
   bench.world->SetRank("a", 1);
   bench.world->SetRank("b", 1);
@@ -106,6 +108,7 @@ TEST(ViewFeedTest, ADeleteHeldAtASwitchReachesTheClient) {
 // The client has a key's row from the whole view, of the generation before: when the key goes on alone, it is brought
 // over.
 TEST(ViewFeedTest, AKeyThatOutlivesTheWholeViewIsBroughtOver) {
+  kLaneThread.Assume();
   FeedBench bench(1);
   bench.world->SetRank("a", 1);
   bench.world->SetRank("b", 1);
@@ -127,6 +130,7 @@ TEST(ViewFeedTest, AKeyThatOutlivesTheWholeViewIsBroughtOver) {
 
 // A frame that waits for a slow client must keep no more alive than it is counted for.
 TEST(ViewFeedTest, WhatIsHeldForASocketThatTakesNothingKeepsNoBatchAlive) {
+  kLaneThread.Assume();
   for (const Key& key : {Key(), Key("a")}) {
     FeedBench bench(1);
     bench.feed.Subscribe(key, true);
@@ -150,6 +154,7 @@ TEST(ViewFeedTest, WhatIsHeldForASocketThatTakesNothingKeepsNoBatchAlive) {
 }
 
 TEST(ViewFeedTest, ALiveOnlySubscriptionGetsEveryFrameFromThenOn) {
+  kLaneThread.Assume();
   FeedBench bench(1);
   bench.world->SetRank("a", 1);
   bench.applied.push_back(bench.world->Apply());
@@ -167,6 +172,7 @@ TEST(ViewFeedTest, ALiveOnlySubscriptionGetsEveryFrameFromThenOn) {
 
 // A delete that a look contains is no row of its snapshot: without the leaver the client would keep the row for ever.
 TEST(ViewFeedTest, ADeleteInsideARepeatedLookReachesTheClient) {
+  kLaneThread.Assume();
   FeedBench bench(1);
   bench.world->SetRank("a", 1);
   bench.world->SetRank("b", 1);
@@ -188,6 +194,7 @@ TEST(ViewFeedTest, ADeleteInsideARepeatedLookReachesTheClient) {
 
 // Memory of what was carried does not outlive its use.
 TEST(ViewFeedTest, ForgetsWhatHasPassed) {
+  kLaneThread.Assume();
   FeedBench bench(1);
   for (char c = 'a'; c <= 'f'; ++c) bench.feed.Subscribe(std::string(1, c), true);
   bench.world->SetRank("a", 1);

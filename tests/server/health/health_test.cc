@@ -122,7 +122,7 @@ TEST(StatusJsonTest, WhatIsKnownIsThere) {
   EXPECT_EQ(json["slots"][0]["confirm_ms"], 400);
   EXPECT_TRUE(json["slots"][0]["settle_to_apply_us"].is_null());
   EXPECT_EQ(json["rewind"]["requested_slot"], 50);
-  EXPECT_EQ(json["rewind"]["state"], Name(RewindState::kDone));
+  EXPECT_EQ(json["rewind"]["state"].get<std::string>(), Name(RewindState::kDone));
   EXPECT_EQ(json["archive"]["runs"][0]["last"], 100);
   EXPECT_EQ(json["checkpoints_made"], 4);
   EXPECT_EQ(json["traffic"][0]["listeners"], 2);

@@ -96,7 +96,10 @@ TEST(Ingest, RestartAtWhileTheSinkBlocks) {
     changed.notify_all();
     return true;
   });
-  std::thread run([&] { EXPECT_TRUE(ingest.Run().ok()); });
+  std::thread run([&] {
+    kIngestThread.Assume();
+    EXPECT_TRUE(ingest.Run().ok());
+  });
   {
     std::unique_lock lock(mutex);
     ASSERT_TRUE(changed.wait_for(lock, kGenerous, [&] { return blocked; }));

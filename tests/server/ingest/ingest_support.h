@@ -54,6 +54,7 @@ class Runner {
         ingest_(std::move(options), *OpenYellowstone({.endpoint = server.endpoint(), .x_token = {}}),
                 [this](LedgerEvent e) { return Take(std::move(e)); }),
         thread_([this] {
+          kIngestThread.Assume();
           absl::Status status = ingest_.Run();
           std::lock_guard lock(mutex_);
           result_ = std::move(status);
