@@ -62,7 +62,7 @@ TEST(Vectors, AreDecodedAsExpected) {
     ASSERT_TRUE(absl::Base64Unescape(vector["data"].get<std::string>(), &data));
     const auto matched = Match(*program->second, kind, Span(data));
     ASSERT_TRUE(matched) << line;
-    EXPECT_EQ(matched->name, vector["name"]);
+    EXPECT_EQ(matched->name, vector["name"].get<std::string>());
     std::string text;
     const BodyJson json = AppendBodyJson(*program->second, matched->body, Span(data).subspan(matched->body_at), false, &text);
     EXPECT_EQ(json.result.error, DecodeError::kNone) << Name(json.result.error) << " " << line;
