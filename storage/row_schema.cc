@@ -158,10 +158,10 @@ absl::StatusOr<std::shared_ptr<const RowSchema>> RowSchema::Build(
     return Invalid("{} entities, but at most {} are allowed", entities.size(), kEntitiesMax);
   std::shared_ptr<RowSchema> schema(new RowSchema);
   for (std::pair<std::string, std::vector<FieldDef>>& entity_def : entities) {
-    auto& [name, fields] = entity_def;
+    const std::string& name = entity_def.first;
     if (schema->FindEntity(name) != nullptr) return Invalid("two entities are named \"{}\"", name);
     const EntityId id = static_cast<EntityId>(schema->entities_.size());
-    absl::StatusOr<EntitySchema> entity = BuildEntity(id, std::move(name), std::move(fields));
+    absl::StatusOr<EntitySchema> entity = BuildEntity(id, std::move(entity_def.first), std::move(entity_def.second));
     if (!entity.ok()) return entity.status();
     schema->entities_.push_back(*std::move(entity));
   }

@@ -48,7 +48,7 @@ class Plan {
   };
   // Errors: NotFound naming the path when the layout has no such field; Unimplemented naming it when a map is in what it wants
   // (its keys are not known before it is read). Passing over a map is no error.
-  static absl::StatusOr<Plan> Compile(std::shared_ptr<const Program> program, TypeId body, std::vector<Wanted> wanted, ShapeTable* shapes);
+  static absl::StatusOr<Plan> Compile(std::shared_ptr<const Program> program, TypeId body, const std::vector<Wanted>& wanted, ShapeTable* shapes);
 
   // Reads. Simple fields point into `body` or are numbers; composites (structs, arrays, options of them, enums with fields)
   // are encoded into `arena`, which is the only memory used. A body must be whole to its end, whatever is wanted of it; trailing

@@ -152,9 +152,9 @@ class PlanCompiler {
   std::set<TypeId> shaped_;
 };
 
-absl::StatusOr<Plan> Plan::Compile(std::shared_ptr<const Program> program, TypeId body, std::vector<Wanted> wanted,
-                                   ShapeTable* shapes) {
-  return PlanCompiler(std::move(program), shapes).Compile(body, std::move(wanted));
+absl::StatusOr<Plan> Plan::Compile(std::shared_ptr<const Program> program, TypeId body,
+                                   const std::vector<Wanted>& wanted, ShapeTable* shapes) {
+  return PlanCompiler(std::move(program), shapes).Compile(body, wanted);
 }
 
 }  // namespace everstate::idl

@@ -187,7 +187,7 @@ absl::Status EventCompiler::Finish(const Place& place) {
   std::vector<idl::Plan::Wanted> wanted;
   wanted.reserve(body_loads_.size());
   for (const auto& [path, loaded] : body_loads_) wanted.push_back({path, loaded.reg});
-  auto plan = idl::Plan::Compile(layouts_, body_, std::move(wanted), shapes_);
+  auto plan = idl::Plan::Compile(layouts_, body_, wanted, shapes_);
   if (!plan.ok()) return place.Invalid(Cat(code_.type, ": ", Message(plan.status())));
   code_.plan = *std::move(plan);
   return absl::OkStatus();
