@@ -14,8 +14,7 @@ using PublicationRef = std::shared_ptr<const Publication>;
 // TapQueue: what waits for one tap, bounded.
 //   Thread:    Offer on a lane, Take on the tap's.
 //   Invariant: a batch counts with all its bytes, whoever they are for, because it is kept whole. One that is larger
-//   than the
-//              bound passes alone.
+//              than the bound passes alone.
 class TapQueue {
  public:
   TapQueue(std::vector<bool> views, size_t batches_max, size_t bytes_max)

@@ -54,7 +54,8 @@ class Plan {
   // are encoded into `arena`, which is the only memory used. A body must be whole to its end, whatever is wanted of it; trailing
   // bytes are ignored. What is not wanted is passed over by its length, its content is not judged. With pad_with_zeros a body
   // that ends early counts as followed by zeros (instruction arguments), by as many as the layout needs at least but no fewer
-  // than 256, unless it needs more than an instruction can have (10 KiB); the padded body lives in `arena`. On an error registers already read stay, the others are untouched.
+  // than 256, unless it needs more than an instruction can have (10 KiB); the padded body lives in `arena`. On an error registers
+  // already read stay, the others are untouched.
   DecodeResult Run(std::span<const uint8_t> body, bool pad_with_zeros, Arena* arena, Value* registers) const;
 
  private:
