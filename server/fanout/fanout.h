@@ -60,6 +60,8 @@ struct FanoutOptions {
   uint32_t look_timeout_ms = 120000;
   // What waits for one tap; beyond it batches are dropped and counted.
   size_t tap_batches_max = 1024, tap_bytes_max = 8u << 20;
+  // What waits for one lane; at it Publish waits.
+  size_t lane_bytes_max = 64u << 20;
 };
 
 // Counted for ever, readable at any time.
@@ -71,7 +73,7 @@ struct FanoutCounters {
   Counter frames_encoded, frames_sent, bytes_sent;
   Counter batches_published, batches_with_frames, socket_writes;
   Counter snapshot_rows_sent, snapshots_total, frames_dropped_by_look;
-  Gauge queued_bytes;
+  Gauge queued_bytes, lane_bytes_waiting;
   Counter switches, switch_deletes_sent;
   Gauge oldest_look_ms;
   Counter tap_batches_dropped;
@@ -105,6 +107,8 @@ inline constexpr auto kFanoutCounters = std::to_array<Described<FanoutCounters>>
     {"frames_dropped_by_look", &FanoutCounters::frames_dropped_by_look,
      "Live frames that were not sent because a snapshot contains them"},
     {"queued_bytes", &FanoutCounters::queued_bytes, "Bytes that wait for the sockets of all sessions"},
+    {"lane_bytes_waiting", &FanoutCounters::lane_bytes_waiting,
+     "Bytes of published batches that lanes have not taken yet, counted for each lane"},
     {"switches", &FanoutCounters::switches, "Changes to another generation of the store"},
     {"switch_deletes_sent", &FanoutCounters::switch_deletes_sent,
      "Rows of an older generation that clients were told to delete"},
@@ -175,7 +179,8 @@ class Fanout {
   absl::StatusOr<std::unique_ptr<BusTap>> OpenTap(const std::vector<std::string>& views);
 
   // Encodes the batch's frames for the views that somebody listens to and posts them, one post per lane. Does not wait
-  // for any socket.
+  // for any socket, but for a lane that has lane_bytes_max before it: lanes that are too slow for the stream hold up the
+  // line, where lag is seen, and do not fill the memory.
   void Publish(const Applied& applied);
 
   // Closes every session with 1012 and joins all threads.

@@ -38,8 +38,15 @@ void Lane::Wait() {
 void Lane::Post(std::function<void()> work) { net::post(impl_->io, std::move(work)); }
 
 void Lane::Publish(std::shared_ptr<const Publication> publication) {
-  net::post(impl_->io, [this, publication = std::move(publication)] {
+  for (size_t waiting; (waiting = bytes_waiting_.load()) >= state_->options.lane_bytes_max;) bytes_waiting_.wait(waiting);
+  const size_t bytes = publication->bytes();
+  bytes_waiting_ += bytes;
+  state_->counters.lane_bytes_waiting.Add(bytes);
+  net::post(impl_->io, [this, bytes, publication = std::move(publication)] {
     kLaneThread.Assume();
+    bytes_waiting_ -= bytes;
+    bytes_waiting_.notify_one();
+    state_->counters.lane_bytes_waiting.Sub(bytes);
     OnPublication(publication);
   });
 }

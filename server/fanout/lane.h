@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -55,7 +56,7 @@ class Lane {
   void Start();
   void Wait();  // until the lane has ended, which StopSoon brings about
   void Post(std::function<void()> work);
-  void Publish(std::shared_ptr<const Publication> publication);
+  void Publish(std::shared_ptr<const Publication> publication);  // waits while lane_bytes_max or more wait for the lane
   void Serve(StoreRef store);  // from here on, in the order of the publications
   boost::asio::io_context& io();
 
@@ -101,6 +102,7 @@ class Lane {
   FanoutState* const state_;
   std::unique_ptr<Impl> impl_;
   std::thread thread_;
+  std::atomic<size_t> bytes_waiting_{0};  // of publications that were posted and not taken
   std::vector<std::shared_ptr<Peer>> peers_ EVERSTATE_OF_LANE;
   std::vector<Peer*> dirty_ EVERSTATE_OF_LANE;
   std::unordered_map<uint32_t, Topic> topics_ EVERSTATE_OF_LANE;

@@ -58,6 +58,12 @@ void AppendBody(const RowSchema& schema, const EntitySchema& entity, const Mutat
 
 }  // namespace
 
+size_t Publication::bytes() const {
+  size_t bytes = sizeof(Publication) + keys.size();
+  for (const ViewFrames& frames : views) bytes += frames.bytes.size() + frames.frames.size() * sizeof(FrameRef);
+  return bytes;
+}
+
 std::shared_ptr<const Publication> EncodePublication(const ViewTable& views, const Applied& applied, Counter* frames_encoded) {
   auto publication = std::make_shared<Publication>();
   publication->number = applied.number;

@@ -35,6 +35,7 @@ struct Publication {
   std::string keys;
   std::vector<ViewFrames> views;  // only those with frames
 
+  size_t bytes() const;  // what it takes in memory, about
   std::string_view key(const FrameRef& frame) const { return std::string_view(keys).substr(frame.key_offset, frame.key_size); }
 };
 

@@ -91,8 +91,8 @@ struct Ingest::Impl {
 
   std::mt19937_64 random EVERSTATE_OF_INGEST{std::random_device{}()};
   milliseconds backoff EVERSTATE_OF_INGEST{0};
-  bool live_only EVERSTATE_OF_INGEST =
-      false;  // the next connection asks for no replay, because the provider said that it cannot
+  // The next connection asks for no replay, because the provider said that it cannot.
+  bool live_only EVERSTATE_OF_INGEST = false;
   int replay_response_tries EVERSTATE_OF_INGEST = 0;
   uint64_t settled_before EVERSTATE_OF_INGEST = 0;  // blocks when the present connection began
   uint64_t statuses_shown EVERSTATE_OF_INGEST = 0;

@@ -26,6 +26,8 @@ TRACED_BATCHES = int(os.environ.get("TEST_TRACED_BATCHES", "40"))
 TRACED_SLOTS_PER_SECOND = 4
 WATCHERS = 50
 SESSION_QUEUE_BYTES_MAX = 8 << 20  # FanoutOptions: beyond it a session is closed with 1013
+# A sanitizer keeps memory of its own: shadows, and what was freed.
+RESIDENT_MEMORY_IS_THE_SERVERS = not os.environ.get("TEST_SANITIZER")
 # What two runs of the same feed may differ by for other reasons: caches, and pages that the allocator keeps.
 RESIDENT_NOISE_BYTES = 16 << 20
 RECORDING = places.recording("spl-small")
@@ -104,15 +106,13 @@ class FanoutTest(harness.EndToEndTest):
 
     def measure_window(self, server, readers):
         """Counts writes in a window that begins and ends between two batches; False when an end did not."""
-        begin = self.between_batches(server, readers)
+        begin, slots_begin = self.between_batches(server, readers)
         tracer = self.trace(server)
         if server.status()["fanout"]["batches_with_frames"] != begin["batches_with_frames"]:
             self.end_trace(tracer)
             return False
-        slots_begin = [len(reader.slots) for reader in readers]
         harness.wait_for(f"{TRACED_BATCHES} batches with changes", lambda: len(readers[0].slots) >= slots_begin[0] + TRACED_BATCHES)
-        end = self.between_batches(server, readers)
-        slots_end = [len(reader.slots) for reader in readers]
+        end, slots_end = self.between_batches(server, readers)
         self.end_trace(tracer)
         if server.status()["fanout"]["batches_with_frames"] != end["batches_with_frames"]:
             return False
@@ -128,11 +128,18 @@ class FanoutTest(harness.EndToEndTest):
         return True
 
     def between_batches(self, server, readers):
-        """The counters right after a batch has reached everybody."""
+        """The counters, and how many slots each watcher has, right after a batch has reached everybody."""
+
+        def look():
+            last = {reader.last_slot() for reader in readers}
+            slots = [len(reader.slots) for reader in readers]
+            first, second = server.status(), server.status()
+            # What reached a watcher was counted before. What is applied is counted after: while the watermark stays, no more is.
+            return last == {first["watermark"]["slot"]} == {second["watermark"]["slot"]} and (first["fanout"], slots)
+
         before = server.status()["fanout"]["batches_with_frames"]
         harness.wait_for("the next batch with changes", lambda: server.status()["fanout"]["batches_with_frames"] > before)
-        harness.wait_for("all watchers to have it", lambda: len({reader.last_slot() for reader in readers}) == 1)
-        return server.status()["fanout"]
+        return harness.wait_for("all watchers to have it", look)
 
     def trace(self, server):
         """strace counts what the kernel sees; where it may not attach, the server's own counter has to do."""
@@ -182,7 +189,10 @@ class FanoutTest(harness.EndToEndTest):
         # Memtables fill and are written out in both runs, perhaps not in the same second: the highest values are compared.
         more = max(with_paused) - max(without)
         print(f"the highest is {more / (1 << 20):.1f} MiB higher when two pause")
-        self.assertLess(more, 2 * SESSION_QUEUE_BYTES_MAX + RESIDENT_NOISE_BYTES)
+        if RESIDENT_MEMORY_IS_THE_SERVERS:
+            self.assertLess(more, 2 * SESSION_QUEUE_BYTES_MAX + RESIDENT_NOISE_BYTES)
+        else:
+            print("which says nothing of a server under a sanitizer")
 
     def test_a_slow_reader_that_comes_back_is_told_why(self):
         server = self.serve(2 * PAUSE_SLOTS_PER_SECOND, "data")

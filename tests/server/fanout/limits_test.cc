@@ -1,5 +1,6 @@
 // Bounds: size, number, time, slowness, and bytes that make no sense.
 #include <atomic>
+#include <latch>
 #include <random>
 #include <thread>
 
@@ -67,6 +68,39 @@ TEST_F(LimitsTest, SubscriptionsMax) {
   Subscribe(client, model, "Thing/list");  // the same one is no other one
   client.SendText(ViewMessage("unsubscribe", "Thing/list"));
   Subscribe(client, model, "Thing/append");
+}
+
+TEST_F(LimitsTest, ALaneThatDoesNotKeepUpHoldsUpPublish) {
+  FanoutOptions options = Options();
+  options.lanes = 1;
+  options.lane_bytes_max = 64 << 10;
+  std::latch entered(1), released(1);
+  Start(options, true, [&](std::string_view) {
+    entered.count_down();
+    released.wait();
+    return HttpReply();
+  });
+  WsClient client = Connect();
+  FakeClient model;
+  Subscribe(client, model, "Thing/list");
+  std::thread holder([address = fanout_->address()] { HttpGet(address, "/held"); });
+  entered.wait();
+  constexpr size_t kBatchBytes = 10 << 10, kBatches = 20;
+  size_t most = 0;
+  std::thread publisher([&] {
+    for (size_t i = 0; i < kBatches; ++i) {
+      CommitLarge(kBatchBytes);
+      most = std::max(most, counters().lane_bytes_waiting.value());
+    }
+  });
+  EXPECT_TRUE(Eventually([&] { return counters().lane_bytes_waiting.value() >= options.lane_bytes_max; }));
+  released.count_down();
+  publisher.join();
+  holder.join();
+  EXPECT_LT(most, options.lane_bytes_max + 2 * kBatchBytes);
+  ExpectTruth(client, model, "Thing/list");
+  EXPECT_EQ(model.live_frames, kBatches);
+  EXPECT_TRUE(Eventually([&] { return counters().lane_bytes_waiting.value() == 0; }));
 }
 
 TEST_F(LimitsTest, LargeMessagesClose1009) {
