@@ -12,6 +12,7 @@
 #include "server/setting_kinds.h"
 
 // Where a setting lies in the Config, for reading and for writing.
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a name, or several with dots between, cannot stand in parentheses.
 #define FIELD(member) [](auto& whole) -> auto& { return whole.member; }
 
 namespace everstate {
