@@ -9,6 +9,7 @@
 #include "server/base/stop_signal.h"
 #include "server/config.h"
 #include "server/run.h"
+#include "server/setting_kinds.h"
 #include "server/server.h"
 
 namespace everstate {
@@ -89,8 +90,10 @@ std::string Server::Builder::Impl::Fault() const {
   if (config.fanout.sessions_max == 0) wrong.push_back("websocket_config: max_clients is 0");
   if (config.fanout.session_queue_bytes_max == 0)
     wrong.push_back("websocket_config: message_queue_size is 0, or too large to be counted");
-  if (config.health_slot_silence.count() <= 0) wrong.push_back("health_config: health_check_timeout is not above 0");
-  if (config.health_heartbeat.count() < 0) wrong.push_back("health_config: heartbeat_interval is below 0");
+  if (config.health_slot_silence.count() <= 0 || config.health_slot_silence > kTimeMax)
+    wrong.push_back("health_config: health_check_timeout does not lie between 1 ms and 49 days");
+  if (config.health_heartbeat.count() < 0 || config.health_heartbeat > kTimeMax)
+    wrong.push_back("health_config: heartbeat_interval does not lie between 0 and 49 days");
   std::string all;
   for (const char* one : wrong) {
     if (!all.empty()) all += "; ";

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/admin/admin_server.h"
@@ -203,6 +204,8 @@ Outcome RunServer(const Config& config, const RunHooks& hooks) {
   SayWhereItStands(config, deployment);
   (*fanout)->AttachStore(deployment.store());
   health.Attach({&deployment, fanout->get()});
+  // Also when a hook throws: the lanes answer until Fanout has stopped, which takes longer than the deployment lives.
+  absl::Cleanup detach = [&health] { health.Detach(); };
 
   std::unique_ptr<AdminServer> admin;
   if (config.admin != "off") {
@@ -224,7 +227,7 @@ Outcome RunServer(const Config& config, const RunHooks& hooks) {
   // Top-down: no commands and no new blocks, then what is queued is applied and published, then the sessions are told.
   if (admin != nullptr) admin->Stop();
   deployment.Stop();
-  health.Detach();
+  std::move(detach).Invoke();
   (*fanout)->Stop();
   if (deployment.failed()) return Fail(ExitCodeOf(deployment.failure()), deployment.failure().status);
   LogInfo(Room::kServer, "stopped at slot {}", deployment.store()->watermark().block.slot);

@@ -23,13 +23,17 @@ void Checkpointer::Applied(Slot slot) {
   // After a rewind the slots begin again below the last checkpoint.
   if (slot < newest_) last_ = slot;
   newest_ = slot;
-  if (schedule_.every_slots.has_value() && newest_ >= last_ + *schedule_.every_slots) wake_.notify_one();
+  if (SlotsDueLocked()) wake_.notify_one();
+}
+
+bool Checkpointer::SlotsDueLocked() const {
+  return schedule_.every_slots.has_value() && newest_ > last_ && newest_ - last_ >= *schedule_.every_slots;
 }
 
 // Nothing new since the last one: nothing is due.
 bool Checkpointer::DueLocked() const {
   if (newest_ <= last_) return false;
-  if (schedule_.every_slots.has_value() && newest_ >= last_ + *schedule_.every_slots) return true;
+  if (SlotsDueLocked()) return true;
   return schedule_.every.has_value() && std::chrono::steady_clock::now() >= last_at_ + *schedule_.every;
 }
 

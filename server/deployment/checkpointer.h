@@ -33,6 +33,7 @@ class Checkpointer {
  private:
   void Run();
   bool DueLocked() const;
+  bool SlotsDueLocked() const;
 
   const CheckpointSchedule schedule_;
   const std::function<void()> make_;

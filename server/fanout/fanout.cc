@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <limits>
 #include <thread>
 
 #include "server/fanout/lane.h"
@@ -57,7 +58,10 @@ absl::Status Fanout::Impl::Listen() {
     ports.push_back({*std::move(listener), port.lanes[0]});
     return absl::OkStatus();
   };
-  const int64_t connections_max = static_cast<int64_t>(state.options.sessions_max) + kExtraConnections;
+  // Half of what the type holds is as good as no limit, and leaves room for what is added.
+  constexpr size_t kUnlimited = std::numeric_limits<int64_t>::max() / 2;
+  const int64_t connections_max =
+      static_cast<int64_t>(std::min(state.options.sessions_max, kUnlimited)) + kExtraConnections;
   std::vector<Lane*> lanes;
   lanes.reserve(state.lanes.size());
   for (const auto& lane : state.lanes) lanes.push_back(lane.get());

@@ -14,7 +14,7 @@ namespace everstate {
 
 // Readers
 //   Thread:    Run from any; jobs run on the readers' threads, in order of arrival.
-//   Invariant: a subscription has at most one job here, so the queue is bounded by the subscriptions. After Stop, Run does the
+//   Invariant: a session's view has at most one look here, so the queue is bounded by them. After Stop, Run does the
 //              job at once on the caller's thread.
 class Readers {
  public:

@@ -83,6 +83,7 @@ SendQueue::Sent SendQueue::Send(int fd) {
       ++head_;
     }
     head_sent_ = left;
+    ForgetSent();
     if (static_cast<size_t>(result) < wanted) {
       sent.outcome = Outcome::kFull;
       return sent;
@@ -122,6 +123,14 @@ void SendQueue::Shrink() {
   slices_.clear();
   head_ = 0;
   if (slices_.capacity() > 8) slices_ = std::vector<Slice>();
+}
+
+// A queue that is never empty must not keep a place for everything that ever was in it. Each slice is moved once at most for
+// each that was sent.
+void SendQueue::ForgetSent() {
+  if (head_ < kSlicesPerWrite || head_ < slices_.size() / 2) return;
+  slices_.erase(slices_.begin(), slices_.begin() + static_cast<std::ptrdiff_t>(head_));
+  head_ = 0;
 }
 
 std::string_view FramePayload(std::string_view frame) {

@@ -30,6 +30,10 @@ class SendQueue {
   void Push(Slice slice);
   bool empty() const { return head_ == slices_.size(); }
   size_t bytes() const { return bytes_; }
+  // What it takes in memory, about: many small frames cost more than their bytes.
+  size_t cost() const { return bytes_ + (slices_.size() - head_) * kSliceCost; }
+  size_t places() const { return slices_.size(); }  // with those of what is sent and not forgotten yet
+  static constexpr size_t kSliceCost = 128;  // a slice, the block that owns its bytes, and what the allocator adds
 
   enum class Outcome : uint8_t { kDrained, kFull, kFailed };
   struct Sent {
@@ -47,6 +51,7 @@ class SendQueue {
 
  private:
   void Shrink();
+  void ForgetSent();
 
   std::vector<Slice> slices_;
   size_t head_ = 0;       // first slice not wholly sent

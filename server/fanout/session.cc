@@ -90,7 +90,7 @@ class Session final : public Peer, public Outbox, public GateSink {
  private:
   std::shared_ptr<Session> Self() { return std::static_pointer_cast<Session>(shared_from_this()); }
   bool TooMuchQueued() const EVERSTATE_ON_LANE {
-    return queue_.bytes() + held_bytes_ > options_.session_queue_bytes_max;
+    return queue_.cost() + held_bytes_ > options_.session_queue_bytes_max;
   }
 
   void Heard() EVERSTATE_ON_LANE {

@@ -121,6 +121,7 @@ ViewFeed* Subscriptions::FindFeed(uint32_t view) {
 void Subscriptions::RequestChunk(ViewFeed* feed, uint64_t look_id, std::shared_ptr<Look> look) {
   auto job = [weak = weak_from_this(), lane = lane_, feed, look_id, look]() mutable {
     kReaderThread.Assume();
+    if (weak.expired()) return;  // the session has ended: nobody waits for it
     Chunk chunk = look->Next();
     if (chunk.complete || !chunk.status.ok()) look.reset();
     lane->Post([weak, lane, feed, look_id, look = std::move(look), chunk = std::move(chunk)]() mutable {

@@ -203,7 +203,7 @@ void ViewFeed::OnSwitch(const StoreRef& old) {
 }
 
 void ViewFeed::Start() {
-  if (looking_ || waiting_.empty() || !outbox_->Drained()) return;
+  if (looking_ || requested_ || waiting_.empty() || !outbox_->Drained()) return;
   look_key_ = std::move(waiting_.front());
   waiting_.pop_front();
   looking_ = true;
@@ -214,12 +214,19 @@ void ViewFeed::Start() {
   const bool switches = look_key_.has_value() ? Stale(look_key_) : !older_.empty();
   JoinNow(look_key_);  // before the look is asked for: see the README, "Join, look, drop"
   if (switches) subscriptions_[look_key_].stale = true;  // the whole view's: it takes over from keys that were
-  host_->RequestChunk(this, look_id_, host_->NewLook(this, look_key_, switches ? older_ : std::vector<StoreRef>()));
+  Request(host_->NewLook(this, look_key_, switches ? older_ : std::vector<StoreRef>()));
+}
+
+void ViewFeed::Request(std::shared_ptr<Look> look) {
+  requested_ = true;
+  host_->RequestChunk(this, look_id_, std::move(look));
 }
 
 void ViewFeed::OnChunk(uint64_t look_id, Chunk chunk, std::shared_ptr<Look> look) {
+  requested_ = false;
   if (!looking_ || look_id != look_id_) {  // its subscription has gone
     if (look != nullptr) host_->Discard(std::move(look));
+    Start();
     return;
   }
   if (!chunk.status.ok()) {
@@ -244,7 +251,7 @@ void ViewFeed::OnChunk(uint64_t look_id, Chunk chunk, std::shared_ptr<Look> look
 
 void ViewFeed::OnDrained() {
   if (look_ != nullptr) {
-    host_->RequestChunk(this, look_id_, std::move(look_));
+    Request(std::move(look_));
   } else {
     Start();
   }

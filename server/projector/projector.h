@@ -26,7 +26,8 @@ inline constexpr ThreadRole kProjectorThread;
 #define EVERSTATE_ON_PROJECTOR EVERSTATE_REQUIRES(::everstate::kProjectorThread)
 #define EVERSTATE_OF_PROJECTOR EVERSTATE_GUARDED_BY(::everstate::kProjectorThread)
 
-// Whoever publishes an applied batch. Called on the projector's thread, after the store has the batch; must not wait.
+// Whoever publishes an applied batch. Called on the projector's thread, after the store has the batch; what it waits for
+// holds up the line.
 using BatchSink = std::function<void(const Applied&)>;
 
 struct ProjectorOptions {

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <future>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "server/ingest/replay.h"
 #include "server/server.h"
 #include "tests/support/source_dir.h"
+#include "tests/support/ws_client.h"
 
 namespace everstate {
 namespace {
@@ -122,6 +124,9 @@ TEST_F(BuilderTest, LimitsThatCannotBeAreNamed) {
   const Outcome backwards =
       Whole("http://h:1").health_config(HealthConfig().with_heartbeat_interval(milliseconds(-1))).build().start();
   EXPECT_THAT(backwards.message, HasSubstr("heartbeat_interval"));
+  for (const auto& health : {HealthConfig{.health_check_timeout = milliseconds::max()}, HealthConfig{.heartbeat_interval = milliseconds::max()}}) {
+    EXPECT_THAT(Whole("http://h:1").health_config(health).build().start().message, HasSubstr("49 days"));
+  }
   Spec forgetful = InSource("tests/stacks/SplStream.stack.json");
   forgetful.append_keep = 0;
   EXPECT_THAT(Whole("http://h:1").spec(forgetful).build().start().message, HasSubstr("append_keep"));
@@ -178,6 +183,30 @@ TEST_F(BuilderTest, OneProcessMayHaveSeveral) {
   EXPECT_NE(servers[0]->address(), servers[1]->address());
   for (const auto& server : servers) server->stop();
   for (auto& outcome : ended) EXPECT_TRUE(outcome.get().ok());
+}
+
+// What a program throws out of its callback comes to it through start(); whoever asks meanwhile is answered, or is not.
+TEST_F(BuilderTest, ACallbackMayThrow) {
+  const std::string endpoint = Provider();
+  for (const Event::Kind kind : {Event::Kind::kListening, Event::Kind::kAdmin, Event::Kind::kReady}) {
+    Server server = Whole(endpoint)
+                        .data_dir(folder_ / absl::StrCat("throws", static_cast<int>(kind)))
+                        .admin("127.0.0.1:0")
+                        .on_event([&](const Event& event) {
+                          if (event.kind == kind) throw std::runtime_error("enough");
+                        })
+                        .build();
+    std::atomic<bool> ended{false};
+    std::future<Outcome> outcome = std::async(std::launch::async, [&] { return server.start(); });
+    std::thread asks([&] {
+      while (!ended) {
+        if (const std::string at = server.address(); !at.empty()) testing::HttpGet(at, "/status");
+      }
+    });
+    EXPECT_THROW(outcome.get(), std::runtime_error);
+    ended = true;
+    asks.join();
+  }
 }
 
 TEST_F(BuilderTest, StoppedBeforeItStartsItDoesNotBegin) {

@@ -30,6 +30,15 @@ TEST(CheckpointerTest, MakesOneWhenSoManySlotsHavePassed) {
   WaitUntil([&] { return made == 2; });
 }
 
+TEST(CheckpointerTest, AsManySlotsAsThereCanBeIsNever) {
+  std::atomic<int> made{0};
+  {
+    Checkpointer checkpointer({.every_slots = UINT64_MAX, .every = std::nullopt}, From(100), [&] { ++made; });
+    for (Slot slot = 101; slot < 200; ++slot) checkpointer.Applied(slot);
+  }
+  EXPECT_EQ(made, 0);
+}
+
 TEST(CheckpointerTest, MakesOneWhenTheTimeHasPassedAndSomethingIsNew) {
   std::atomic<int> made{0};
   Checkpointer checkpointer({.every_slots = std::nullopt, .every = std::chrono::seconds(0)}, From(100), [&] { ++made; });

@@ -52,6 +52,7 @@ class FeedBench final : public Outbox, public FeedHost {
     feed.view().listeners.fetch_sub(1);
   }
   void RequestChunk(ViewFeed*, uint64_t id, std::shared_ptr<Look> look) override {
+    EXPECT_TRUE(requests.empty() && chunks.empty()) << "the readers have one to make already";
     requests.push_back({id, std::move(look)});
   }
   std::shared_ptr<Look> NewLook(ViewFeed*, const Key& key, std::vector<StoreRef> older) override {

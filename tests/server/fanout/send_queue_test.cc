@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <random>
 
 #include "tests/server/fanout/frames.h"
@@ -20,9 +21,9 @@ class SendQueueTest : public ::testing::Test {
     ::close(ends_[0]);
     ::close(ends_[1]);
   }
-  std::string ReadSome() {
+  std::string ReadSome(size_t bytes_max = 65536) {
     char bytes[65536];
-    const ssize_t got = ::recv(ends_[1], bytes, sizeof bytes, MSG_DONTWAIT);
+    const ssize_t got = ::recv(ends_[1], bytes, std::min(bytes_max, sizeof bytes), MSG_DONTWAIT);
     return got > 0 ? std::string(bytes, static_cast<size_t>(got)) : std::string();
   }
   SendQueue::Outcome Send(SendQueue& queue) {
@@ -60,6 +61,39 @@ TEST_F(SendQueueTest, SendsManySlicesWithFewWrites) {
   EXPECT_EQ(queue.bytes(), 0u);
   EXPECT_TRUE(queue.empty());
   EXPECT_EQ(Drain(queue), expected);
+}
+
+// A peer that takes just enough never to be done: the queue holds what waits, not what ever went through it.
+TEST_F(SendQueueTest, AQueueThatIsNeverEmptyForgetsWhatIsSent) {
+  const int small = 4096;
+  ASSERT_EQ(::setsockopt(ends_[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+  SendQueue queue;
+  std::string expected, got;
+  size_t waiting_most = 0;
+  for (int i = 0; i < 20000; ++i) {
+    Slice slice = TextFrame(std::string(50, 'x') + std::to_string(i));
+    expected.append(slice.data, slice.size);
+    const size_t slice_bytes = slice.size;
+    queue.Push(std::move(slice));
+    waiting_most = std::max(waiting_most, (queue.cost() - queue.bytes()) / SendQueue::kSliceCost);
+    if (i > 4000 && i % 50 == 0) {
+      Send(queue);
+      got += ReadSome(50 * slice_bytes);  // as much as came since
+    }
+    ASSERT_FALSE(queue.empty());
+  }
+  ASSERT_LT(waiting_most, 6000u);
+  EXPECT_LE(queue.places(), 2 * waiting_most + 1024);
+  got += Drain(queue);
+  EXPECT_EQ(got, expected);
+  EXPECT_EQ(queue.cost(), 0u);
+}
+
+TEST_F(SendQueueTest, SmallFramesCostMoreThanTheirBytes) {
+  SendQueue queue;
+  for (int i = 0; i < 1000; ++i) queue.Push(Slice::Of(std::string(2, '\0'), 0));
+  EXPECT_EQ(queue.bytes(), 2000u);
+  EXPECT_EQ(queue.cost(), 2000u + 1000u * SendQueue::kSliceCost);
 }
 
 TEST_F(SendQueueTest, SaysWhenThePeerIsGone) {

@@ -80,6 +80,23 @@ TEST(ViewFeedTest, TheClientHoldsTheTruthOfWhateverGenerationIsServed) {
   }
 }
 
+// A client that subscribes and unsubscribes without end gives the readers no more to do than one that subscribes.
+TEST(ViewFeedTest, LooksThatEndEarlyDoNotPileUp) {
+  kLaneThread.Assume();
+  FeedBench bench(1);
+  for (const char* key : {"a", "b", "c", "d"}) bench.world->SetRank(key, 1);
+  bench.applied.push_back(bench.world->Apply());
+  for (int i = 0; i < 100; ++i) {
+    bench.feed.Subscribe(std::nullopt, true);
+    bench.SocketDrains();
+    bench.feed.Unsubscribe(std::nullopt);
+    EXPECT_EQ(bench.requests.size(), 1u);
+  }
+  bench.feed.Subscribe(std::nullopt, true);
+  bench.Quiesce();
+  EXPECT_EQ(bench.client.stores["Thing/list"].size(), 4u);
+}
+
 // What the old store no longer has, no switch look finds: a delete that was held has to go out by itself.
 TEST(ViewFeedTest, ADeleteHeldAtASwitchReachesTheClient) {
   kLaneThread.Assume();
