@@ -9,8 +9,8 @@
 #include "server/base/stop_signal.h"
 #include "server/config.h"
 #include "server/run.h"
-#include "server/setting_kinds.h"
 #include "server/server.h"
+#include "server/setting_kinds.h"
 
 namespace everstate {
 namespace {
