@@ -9,8 +9,8 @@
 
 namespace everstate {
 
-// For Options::merge_operator. A change that does not fit its row is Corruption for whoever reads, flushes or compacts it;
-// RocksDB does not pass the reason on, so it is logged here, and counted.
+// For Options::merge_operator. A change that does not fit its row is Corruption for whoever reads, flushes or compacts
+// it; RocksDB does not pass the reason on, so it is logged here, and counted.
 std::shared_ptr<rocksdb::MergeOperator> NewChangeMerger(std::shared_ptr<StoreCounters> counters);
 
 }  // namespace everstate

@@ -184,7 +184,8 @@ absl::StatusOr<std::vector<std::string>> PruneCheckpoints(const fs::path& data_d
   if (!deleted.ok()) return deleted.status();
   auto whole = ListCheckpoints(data_dir);
   if (!whole.ok()) return whole.status();
-  std::erase_if(*whole, [&](const CheckpointEntry& entry) { return !entry.status.ok() || (counts && !counts(entry.info)); });
+  std::erase_if(*whole,
+                [&](const CheckpointEntry& entry) { return !entry.status.ok() || (counts && !counts(entry.info)); });
   if (whole->size() > keep) {
     whole->resize(whole->size() - keep);
     for (const CheckpointEntry& entry : *whole) {

@@ -44,10 +44,10 @@ absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(const std::filesyst
 absl::StatusOr<CheckpointInfo> VerifyCheckpoint(const std::filesystem::path& path);
 
 // Deletes all whole ones but the `keep` of the highest slots, and what was left unfinished by a process that died.
-// Damaged ones and directories that are not ours stay; so do those that `counts` is false of, which are not counted either
-// (empty: all count). Answers the names of what went. Nobody may be creating or starting from one meanwhile: the caller
-// holds the data directory's lock.
-absl::StatusOr<std::vector<std::string>> PruneCheckpoints(const std::filesystem::path& data_dir, size_t keep,
-                                                          const std::function<bool(const CheckpointInfo&)>& counts = {});
+// Damaged ones and directories that are not ours stay; so do those that `counts` is false of, which are not counted
+// either (empty: all count). Answers the names of what went. Nobody may be creating or starting from one meanwhile: the
+// caller holds the data directory's lock.
+absl::StatusOr<std::vector<std::string>> PruneCheckpoints(
+    const std::filesystem::path& data_dir, size_t keep, const std::function<bool(const CheckpointInfo&)>& counts = {});
 
 }  // namespace everstate

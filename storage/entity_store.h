@@ -24,18 +24,18 @@ inline constexpr uint32_t kStoreFormat = 2;  // version of everything that lies 
 
 struct StoreOptions {
   std::filesystem::path data_dir;
-  uint32_t wal_sync_interval_ms = 100;        // what a power loss may take; 0: every batch is synced
-  uint64_t journal_slots = 1000;              // batches of this many newest slots stay in the journal
-  uint64_t chain_slots = 4096;                // slot -> blockhash kept for linking and for refusing another chain
+  uint32_t wal_sync_interval_ms = 100;  // what a power loss may take; 0: every batch is synced
+  uint64_t journal_slots = 1000;        // batches of this many newest slots stay in the journal
+  uint64_t chain_slots = 4096;          // slot -> blockhash kept for linking and for refusing another chain
   uint64_t block_cache_bytes = 256ull << 20;
 };
 
 // What a store belongs to. Recorded when it is created, compared when it is opened.
 struct StoreIdentity {
   std::string stack_name;
-  Hash32 stack_hash{};                       // content hash of the stack file
-  std::string stack_text;                    // the file itself
-  std::string settings;                      // those that change state, in one canonical text; part of lineage L0
+  Hash32 stack_hash{};     // content hash of the stack file
+  std::string stack_text;  // the file itself
+  std::string settings;    // those that change state, in one canonical text; part of lineage L0
   std::shared_ptr<const RowSchema> schema;
 };
 
@@ -54,13 +54,14 @@ class Snapshot;
 
 // EntityStore
 //   Thread:    all const functions from any thread; the writer is the one that changes it.
-//   Errors:    FailedPrecondition (format, stack or settings differ; the message names both), Unavailable (another process has
-//              it open), DataLoss (numbers with a hole, checksums), ResourceExhausted (disk full), Internal (other RocksDB errors).
+//   Errors:    FailedPrecondition (format, stack or settings differ; the message names both), Unavailable (another
+//              process has it open), DataLoss (numbers with a hole, checksums), ResourceExhausted (disk full), Internal
+//              (other RocksDB errors).
 //   Invariant: watermark, entities and side rows of one snapshot belong to the same batch.
 class EntityStore {
  public:
-  // Opens the current generation, or creates generation 1 when there is none. A generation that `current` never named is
-  // deleted. Checks format version, stack, and that the journal's numbers have no hole and end at the watermark's.
+  // Opens the current generation, or creates generation 1 when there is none. A generation that `current` never named
+  // is deleted. Checks format version, stack, and that the journal's numbers have no hole and end at the watermark's.
   static absl::StatusOr<std::unique_ptr<EntityStore>> Open(const StoreOptions& options, const StoreIdentity& identity);
   ~EntityStore();  // every Snapshot and the EntityWriter must be gone
 
@@ -95,19 +96,19 @@ class EntityStore {
   const StoreCounters& counters() const;
 
   // A checkpoint of the newest applied batch, or of one applied meanwhile. Any thread, one at a time (a second waits);
-  // batches go on being applied and wait for nothing. When one of this block, last index and lineage exists already, it is
-  // answered. FailedPrecondition before the first block and after a failed write; ResourceExhausted names what had no room.
-  // After any error nothing of it is left and the store goes on.
+  // batches go on being applied and wait for nothing. When one of this block, last index and lineage exists already, it
+  // is answered. FailedPrecondition before the first block and after a failed write; ResourceExhausted names what had
+  // no room. After any error nothing of it is left and the store goes on.
   absl::StatusOr<CheckpointInfo> CreateCheckpoint() const;
 
   // A new generation beside this one, begun from a copy of the checkpoint, which was verified. `current` goes on naming
-  // this one until MakeCurrent. FailedPrecondition: of another stack, of other settings, or (unless this store is empty)
-  // of a lineage that did not lead here; when this generation is not in force, or another one is being filled. DataLoss as
-  // VerifyCheckpoint says. Any thread. What is begun is deleted with its store unless MakeCurrent came first; readers may
-  // hold either store as long as they like.
+  // this one until MakeCurrent. FailedPrecondition: of another stack, of other settings, or (unless this store is
+  // empty) of a lineage that did not lead here; when this generation is not in force, or another one is being filled.
+  // DataLoss as VerifyCheckpoint says. Any thread. What is begun is deleted with its store unless MakeCurrent came
+  // first; readers may hold either store as long as they like.
   absl::StatusOr<std::unique_ptr<EntityStore>> BeginGeneration(const CheckpointInfo& checkpoint) const;
-  // Of a store that BeginGeneration made: `current` names it from here on and records which slot a rewind asked for. The
-  // generation that it came from is kept, older ones are deleted (when they are closed, if they are open).
+  // Of a store that BeginGeneration made: `current` names it from here on and records which slot a rewind asked for.
+  // The generation that it came from is kept, older ones are deleted (when they are closed, if they are open).
   absl::Status MakeCurrent(Slot resumed_from);
   // What `current` records of the last rewind; empty when this generation was not made by one.
   std::optional<Slot> resumed_from() const;
@@ -125,8 +126,8 @@ inline constexpr auto kStoreSizes = std::to_array<Described<EntityStore::Sizes>>
     {"memtable_bytes", &EntityStore::Sizes::memtable_bytes, "Bytes of the store's memtables", CountKind::kGauge},
     {"wal_bytes", &EntityStore::Sizes::wal_bytes, "Bytes of the write-ahead log", CountKind::kGauge},
     {"entities_estimate", &EntityStore::Sizes::entities_estimate, "Entities in the store", CountKind::kGauge},
-    {"background_errors", &EntityStore::Sizes::background_errors, "Failed flushes and compactions of the open generation",
-     CountKind::kGauge},
+    {"background_errors", &EntityStore::Sizes::background_errors,
+     "Failed flushes and compactions of the open generation", CountKind::kGauge},
 });
 static_assert(DescribesAll(kStoreSizes));
 

@@ -111,7 +111,8 @@ absl::Status StoreInspector::Impl::Open(const fs::path& dir, std::optional<uint6
   if (!status.ok()) return status;
 
   if (status = CheckFormat(db.get(), generation_dir); !status.ok()) return status;
-  // A secondary that looks while the server flushes and deletes a log may miss what that log held: then the journal has a hole.
+  // A secondary that looks while the server flushes and deletes a log may miss what that log held: then the journal has
+  // a hole.
   const auto position = ReadPosition(db.get(), {});
   if (!position.ok()) return position.status();
   if (position->watermark.number != 0) {

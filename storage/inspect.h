@@ -1,5 +1,5 @@
-// Reading a store from outside, also a running server's, without disturbing it: as a RocksDB secondary instance whose own
-// files lie in a temporary folder. (A read-only open of a live store races with its flushes; a secondary does not.)
+// Reading a store from outside, also a running server's, without disturbing it: as a RocksDB secondary instance whose
+// own files lie in a temporary folder. (A read-only open of a live store races with its flushes; a secondary does not.)
 #pragma once
 
 #include <filesystem>
@@ -31,8 +31,8 @@ struct StoreReport {
 // StoreInspector
 //   Thread:  one at a time.
 //   Owns:    the temporary folder; removes it.
-//   Errors:  NotFound (no store in data_dir), FailedPrecondition (format), DataLoss. One failed open is tried again: it is never
-//            reported as corruption before the fifth.
+//   Errors:  NotFound (no store in data_dir), FailedPrecondition (format), DataLoss. One failed open is tried again: it
+//            is never reported as corruption before the fifth.
 class StoreInspector {
  public:
   // The generation that `current` names, or another one: NotFound lists those that are there.
@@ -47,9 +47,9 @@ class StoreInspector {
   // Rows of one entity in key order, until `visit` answers false.
   absl::Status Scan(EntityId entity, const std::function<bool(std::string_view key, const Row& row)>& visit);
   absl::StatusOr<RowRef> Get(EntityId entity, std::string_view key);
-  // Hex of SHA-256 over the format version (u32), then (u32 key length, key, u32 value length, value), all little-endian, of the
-  // rows of state in key order: entities, side rows of all kinds, and the watermark without its number. Not in it: number,
-  // journal, gaps, chain, stack file, schema, settings, lineage.
+  // Hex of SHA-256 over the format version (u32), then (u32 key length, key, u32 value length, value), all
+  // little-endian, of the rows of state in key order: entities, side rows of all kinds, and the watermark without its
+  // number. Not in it: number, journal, gaps, chain, stack file, schema, settings, lineage.
   absl::StatusOr<std::string> Digest();
 
  private:

@@ -1,4 +1,5 @@
-// The nouns that cross rooms. No room's mechanism is visible here: only what a position, a key, a mutation and a batch are.
+// The nouns that cross rooms. No room's mechanism is visible here: only what a position, a key, a mutation and a batch
+// are.
 #pragma once
 
 #include <array>
@@ -28,8 +29,8 @@ using FieldSet = std::bitset<kFieldsMax>;
 // The level at which a block's content is settled for us (Yellowstone's CommitmentLevel without PROCESSED).
 enum class Commitment : uint8_t { kConfirmed, kFinalized };
 
-// The chain's order of changes: (slot, index). Index 0 is the slot itself; the mutations of a slot that change a row are
-// numbered from 1. On the wire a cursor is `seq`: "<slot>:<index padded to 12 digits>".
+// The chain's order of changes: (slot, index). Index 0 is the slot itself; the mutations of a slot that change a row
+// are numbered from 1. On the wire a cursor is `seq`: "<slot>:<index padded to 12 digits>".
 struct Cursor {
   Slot slot = 0;
   uint64_t index = 0;
@@ -58,11 +59,11 @@ struct Appended {
 // All changes of one entity in one block. Nobody changes a mutation once its batch is sealed.
 struct Mutation {
   EntityId entity = 0;
-  std::string key;    // the entity's key as text, as on the wire; never empty
-  Cursor cursor;      // of this mutation; equals after->cursor()
-  RowRef before;      // null: the entity is new
-  RowRef after;       // null: the entity is deleted
-  FieldSet changed;   // fields whose value differs between before and after, emitted or not
+  std::string key;                 // the entity's key as text, as on the wire; never empty
+  Cursor cursor;                   // of this mutation; equals after->cursor()
+  RowRef before;                   // null: the entity is new
+  RowRef after;                    // null: the entity is deleted
+  FieldSet changed;                // fields whose value differs between before and after, emitted or not
   std::vector<Appended> appended;  // a subset of changed, ascending by field
   Cause cause;
 };
@@ -70,12 +71,12 @@ struct Mutation {
 // Side rows: what a projection remembers besides entities. The digest covers all of them, in this order of kinds.
 // The values are part of the format on disk.
 enum class SideKind : uint8_t {
-  kLookupIndex = 1,    // name = index number in the entity, id = looked-up value; value = entity key
+  kLookupIndex = 1,  // name = index number in the entity, id = looked-up value; value = entity key
   kTemporalIndex = 2,
-  kPda = 3,            // entity 0, name 0, id = address; value = what it leads to
+  kPda = 3,  // entity 0, name 0, id = address; value = what it leads to
   kWaiting = 4,
-  kUniqueMember = 5,   // name = count field, id = UniqueMemberId(key, member); value empty
-  kStopFlag = 6,       // name = stopped field, id = entity key; value empty
+  kUniqueMember = 5,  // name = count field, id = UniqueMemberId(key, member); value empty
+  kStopFlag = 6,      // name = stopped field, id = entity key; value empty
   kSchedule = 7,
   kResolverAnswer = 8,
   kSlotHash = 9,
@@ -97,7 +98,8 @@ struct SideWrite {
   std::optional<std::string> value;  // empty: the row is removed
 };
 
-// A hole in what was applied: blocks of (from, to) exclusive of both ends are missing. Stored for ever, shown everywhere.
+// A hole in what was applied: blocks of (from, to) exclusive of both ends are missing. Stored for ever, shown
+// everywhere.
 struct Gap {
   Slot from = 0;      // last slot applied before the hole
   Slot to = 0;        // first slot heard after it
@@ -117,8 +119,8 @@ struct BlockId {
   bool operator==(const BlockId&) const = default;
 };
 
-// One step of the store, all or none. Only a kSlot batch moves the chain's position (`block`); every other kind takes the
-// watermark's slot and continues its index, and its `block` is ignored.
+// One step of the store, all or none. Only a kSlot batch moves the chain's position (`block`); every other kind takes
+// the watermark's slot and continues its index, and its `block` is ignored.
 struct Batch {
   BatchKind kind = BatchKind::kSlot;
   BlockId block;

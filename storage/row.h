@@ -1,8 +1,8 @@
 // Row: one value of an entity under its schema. Typed, compact, immutable, reference-counted; a change makes a new row.
 //
-// Bytes of a row (what the store holds): varint slot, varint index (the cursor of the mutation that made it), varint number
-// of bitmap bytes, the bitmap of present fields (bit f of byte f/8; no trailing zero bytes), then the encoded values of the
-// present fields in the order of their ids.
+// Bytes of a row (what the store holds): varint slot, varint index (the cursor of the mutation that made it), varint
+// number of bitmap bytes, the bitmap of present fields (bit f of byte f/8; no trailing zero bytes), then the encoded
+// values of the present fields in the order of their ids.
 #pragma once
 
 #include <memory>
@@ -37,7 +37,7 @@ class Row {
 
   const Cursor& cursor() const { return cursor_; }
   const FieldSet& present() const { return present_; }
-  Value Get(FieldId field) const;  // kAbsent when not present
+  Value Get(FieldId field) const;                 // kAbsent when not present
   std::string_view Encoded(FieldId field) const;  // the value's encoding; empty when not present
   const std::string& bytes() const { return bytes_; }
   size_t MemoryBytes() const;  // for caches
@@ -58,14 +58,16 @@ class Row {
   FieldSet present_;
   std::string bytes_;
   uint32_t change_bytes_ = kChangeBytesUnknown;  // of the changes since the row was written whole; 0: this one is
-  uint32_t fields_ = 0;  // highest present field + 1. offsets()[0..fields_]: start of each field's value in bytes_, then the
-                         // end; an absent field is empty
+  // Highest present field + 1. offsets()[0..fields_]: start of each field's value in bytes_, then the end; an absent
+  // field is empty
+  uint32_t fields_ = 0;
 };
 
 // RowEditor: the working copy of one entity inside one block.
 //   Thread:    one; meant to be reused (Reset) so that its buffers are kept.
 //   Owns:      copies of everything that is Set: a Value from Get lives until the next Set or Append of that field.
-//   Invariant: Build gives a row equal to applying the calls in order. A field Set to the value it had at Reset is not changed.
+//   Invariant: Build gives a row equal to applying the calls in order. A field Set to the value it had at Reset is not
+//              changed.
 class RowEditor {
  public:
   void Reset(RowRef before, size_t field_count);
@@ -73,12 +75,12 @@ class RowEditor {
   Value Get(FieldId field) const;
   // False (nothing done) for kAbsent and for a value deeper than kValueDepthMax.
   bool Set(FieldId field, const Value& value);
-  // Appends to an array field; absent or null counts as empty. False (nothing done) when the field holds something else, or
-  // when the array would be deeper than kValueDepthMax.
+  // Appends to an array field; absent or null counts as empty. False (nothing done) when the field holds something
+  // else, or when the array would be deeper than kValueDepthMax.
   [[nodiscard]] bool Append(FieldId field, const Value& element);
 
   struct Built {
-    RowRef after;                    // null when nothing changed
+    RowRef after;  // null when nothing changed
     FieldSet changed;
     std::vector<Appended> appended;
   };
@@ -89,11 +91,11 @@ class RowEditor {
 
  private:
   struct Field {
-    std::string encoded;           // empty: as in `before`
-    std::string appended;          // encoded elements added at the end
+    std::string encoded;   // empty: as in `before`
+    std::string appended;  // encoded elements added at the end
     uint32_t appended_count = 0;
-    mutable std::string whole;     // the value with what was appended, once somebody asked for it; else empty
-    std::string head;              // Build: the frame of an array that was appended to
+    mutable std::string whole;  // the value with what was appended, once somebody asked for it; else empty
+    std::string head;           // Build: the frame of an array that was appended to
     void Clear();
   };
   // A field's encoding in the next row, in pieces.
@@ -119,15 +121,16 @@ class RowEditor {
   std::vector<Final> finals_;  // Build: of each changed field
 };
 
-// JSON text, appended to *out. Strings are escaped as RFC 8259 §7 asks; integers beyond ±(2^53-1) become decimal text; floats
-// are written so that they read back as the same float and always have '.', 'e' or 'E'.
+// JSON text, appended to *out. Strings are escaped as RFC 8259 §7 asks; integers beyond ±(2^53-1) become decimal text;
+// floats are written so that they read back as the same float and always have '.', 'e' or 'E'.
 void AppendJsonString(std::string_view text, std::string* out);
 void AppendValueJson(const RowSchema& schema, const Value& value, std::string* out);
 // The whole entity, emitted fields only, with "_seq": what a snapshot row or an upsert has as "data".
 void AppendEntityJson(const RowSchema& schema, const EntitySchema& entity, const Row& row, std::string* out);
 // The emitted fields that changed; of appended arrays only the new elements; with "_seq": "data" of a patch.
 void AppendPatchJson(const RowSchema& schema, const EntitySchema& entity, const Mutation& mutation, std::string* out);
-// True when a subscriber has to hear of it: it is new and has an emitted field, an emitted field changed, or it was deleted.
+// True when a subscriber has to hear of it: it is new and has an emitted field, an emitted field changed, or it was
+// deleted.
 bool EmitsAnything(const EntitySchema& entity, const Mutation& mutation);
 
 }  // namespace everstate

@@ -25,12 +25,11 @@ std::optional<std::string_view> AppendedElements(const Mutation& mutation, const
 void AppendRowChange(const Mutation& mutation, std::string* out);
 
 // The bytes of the row that `changes`, applied one after the other, make of `row`; the same as those of the last
-// mutation's row.
-// A change that the row has in it already (it makes a cursor that is not above the row's) is passed over, so that folding one
-// twice is folding it once.
+// mutation's row. A change that the row has in it already (it makes a cursor that is not above the row's) is passed
+// over, so that folding one twice is folding it once.
 //   Errors: DataLoss when the bytes are no row or no change, when a change is not of the row before it, or when it
-//   appends to a field that is no array. What lies inside of a value is not looked at: Row::Parse judges it, before anybody
-//   sees the row.
+//   appends to a field that is no array. What lies inside of a value is not looked at: Row::Parse judges it, before
+//   anybody sees the row.
 absl::StatusOr<std::string> FoldRowChanges(std::string_view row, std::span<const std::string_view> changes);
 
 }  // namespace everstate

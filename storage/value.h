@@ -4,16 +4,16 @@
 //   kNull kFalse kTrue   nothing
 //   kUint                varint u64
 //   kNegInt              varint u64 of -(v+1): only for negative v >= i64::MIN
-//   kWide                sign byte (1 = negative), 16 bytes little-endian magnitude: only what the two above cannot hold
+//   kWide                sign byte (1 = negative), 16 bytes little-endian magnitude: only for what neither above holds
 //   kDecimal             as kWide, for integers that are decimal text on the wire whatever their size (IDL u128, i128)
 //   kFloat               8 bytes IEEE 754 little-endian, finite (NaN and infinities are kNull), never -0.0 (it is 0.0)
 //   kText                varint length, UTF-8
 //   kKey32 kSig64        32 / 64 bytes; base58 text on the wire
 //   kBytes               varint length, bytes; an array of numbers on the wire
 //   kArray               varint payload bytes, varint count, values
-//   kObject              varint payload bytes, varint shape id, the shape's values in the order of its keys (kAbsent where missing)
-// Payload bytes are those of the values alone. Varints are protobuf's (LEB128), in their shortest form. There is one encoding
-// for each value, so equal values have equal bytes; anything else is refused when it is read.
+//   kObject              varint payload bytes, varint shape id, its values in the order of the keys (kAbsent: missing)
+// Payload bytes are those of the values alone. Varints are protobuf's (LEB128), in their shortest form. There is one
+// encoding for each value, so equal values have equal bytes; anything else is refused when it is read.
 #pragma once
 
 #include <cstdint>
@@ -54,13 +54,14 @@ __extension__ using Uint128 = unsigned __int128;
 // which must outlive it. Cheap to copy.
 struct Value {
   ValueTag tag = ValueTag::kAbsent;
-  bool negative = false;       // kWide, kDecimal
-  uint32_t size = 0;           // bytes at `data`
-  const uint8_t* data = nullptr;  // kText kKey32 kSig64 kBytes: the content. kArray kObject: the whole encoding, tag included
+  bool negative = false;  // kWide, kDecimal
+  uint32_t size = 0;      // bytes at `data`
+  // kText kKey32 kSig64 kBytes: the content. kArray kObject: the whole encoding, tag included
+  const uint8_t* data = nullptr;
   union {
-    uint64_t uint = 0;   // kUint
-    int64_t neg;         // kNegInt
-    double real;         // kFloat
+    uint64_t uint = 0;  // kUint
+    int64_t neg;        // kNegInt
+    double real;        // kFloat
   };
   Uint128 magnitude = 0;  // kWide, kDecimal
 
@@ -69,36 +70,49 @@ struct Value {
   bool integer() const { return tag >= ValueTag::kUint && tag <= ValueTag::kDecimal; }
   std::string_view bytes() const { return {reinterpret_cast<const char*>(data), size}; }
 
-  static Value Null() { Value v; v.tag = ValueTag::kNull; return v; }
-  static Value Bool(bool b) { Value v; v.tag = b ? ValueTag::kTrue : ValueTag::kFalse; return v; }
-  static Value Uint(uint64_t u) { Value v; v.tag = ValueTag::kUint; v.uint = u; return v; }
+  static Value Null() {
+    Value v;
+    v.tag = ValueTag::kNull;
+    return v;
+  }
+  static Value Bool(bool b) {
+    Value v;
+    v.tag = b ? ValueTag::kTrue : ValueTag::kFalse;
+    return v;
+  }
+  static Value Uint(uint64_t u) {
+    Value v;
+    v.tag = ValueTag::kUint;
+    v.uint = u;
+    return v;
+  }
   static Value Int(int64_t i);                          // kUint or kNegInt
   static Value Wide(bool negative, Uint128 magnitude);  // the smallest tag that holds it; never kDecimal
   static Value Decimal(bool negative, Uint128 magnitude);
-  static Value Float(double d);                         // kNull when not finite
+  static Value Float(double d);  // kNull when not finite
   static Value Text(std::string_view text);
   static Value Key32(const uint8_t* bytes);
   static Value Sig64(const uint8_t* bytes);
   static Value Bytes(std::span<const uint8_t> bytes);
 };
 
-// Equality as JSON has it, by kind: 1 and 1.0 differ; a key equals its base58 text only as the same tag (the compiler turns
-// constants into the tag of the field they are compared with). kDecimal is equal only to kDecimal.
+// Equality as JSON has it, by kind: 1 and 1.0 differ; a key equals its base58 text only as the same tag (the compiler
+// turns constants into the tag of the field they are compared with). kDecimal is equal only to kDecimal.
 bool ValuesEqual(const Value& a, const Value& b);
 
 // Order of two numbers (integers of any width exactly, integer with float as floats). Empty when one is not a number.
 std::optional<int> CompareNumbers(const Value& a, const Value& b);
 
-// a + b of two integers within [-2^127, 2^127-1], saturating there; `saturated` is set when it did, else left alone. Both must
-// be integer(); the sum never is kDecimal.
+// a + b of two integers within [-2^127, 2^127-1], saturating there; `saturated` is set when it did, else left alone.
+// Both must be integer(); the sum never is kDecimal.
 Value AddIntegers(const Value& a, const Value& b, bool* saturated);
 
 // Appends the encoding. kAbsent is encoded too (one zero byte): inside shapes only.
 void AppendValue(const Value& value, std::string* out);
 void AppendVarint(uint64_t v, std::string* out);
 
-// Builds composites. Begin… appends the tag and reserves nothing: the payload is collected by the caller in `payload` and
-// closed by these two, because its length comes first.
+// Builds composites. Begin… appends the tag and reserves nothing: the payload is collected by the caller in `payload`
+// and closed by these two, because its length comes first.
 void AppendArray(uint64_t count, std::string_view payload, std::string* out);
 void AppendArrayHead(uint64_t count, size_t payload_bytes, std::string* out);  // all of it but the payload
 void AppendObject(ShapeId shape, std::string_view payload, std::string* out);
@@ -107,7 +121,8 @@ void AppendObject(ShapeId shape, std::string_view payload, std::string* out);
 //   Errors: DataLoss naming the offset when the bytes are not an encoding. After an error the reader stands still.
 class ValueReader {
  public:
-  explicit ValueReader(std::string_view bytes) : begin_(bytes.data()), at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit ValueReader(std::string_view bytes)
+      : begin_(bytes.data()), at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
   bool done() const { return at_ == end_; }
   size_t offset() const { return static_cast<size_t>(at_ - begin_); }
   absl::StatusOr<Value> Next();

@@ -30,8 +30,8 @@ struct AdminSubjects {
 // AdminServer
 //   Thread:    Start and Stop from the owner's.
 //   Owns:      its port, its threads, the taps of its streams.
-//   Errors:    Start: AlreadyExists naming an address in use, InvalidArgument when it is no address, Unavailable when it
-//              cannot listen there for another reason. An address that is not this machine's own is allowed, and a
+//   Errors:    Start: AlreadyExists naming an address in use, InvalidArgument when it is no address, Unavailable when
+//              it cannot listen there for another reason. An address that is not this machine's own is allowed, and a
 //              warning says that nothing asks who calls.
 //   Invariant: a client that does not read costs a thread and one message, never more memory.
 class AdminServer {

@@ -21,8 +21,8 @@ struct QueueStats {
 // BoundedQueue<T>
 //   Thread:    any number of threads may push and pop; FIFO.
 //   Units:     `bytes` is what the pusher says the item weighs.
-//   Invariant: an item is accepted while count < count_max and bytes < bytes_max before the push, so that one item larger
-//              than bytes_max still passes alone; nothing is ever dropped.
+//   Invariant: an item is accepted while count < count_max and bytes < bytes_max before the push, so that one item
+//              larger than bytes_max still passes alone; nothing is ever dropped.
 template <typename T>
 class BoundedQueue {
  public:

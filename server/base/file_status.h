@@ -8,8 +8,9 @@
 
 namespace everstate {
 
-// `text` and the system's words for `error` (errno). No room of any kind is ResourceExhausted. Never FailedPrecondition, as absl has it for
-// a file where a directory should be: at our doors that code means that something belongs to another stack, chain or setting.
+// `text` and the system's words for `error` (errno). No room of any kind is ResourceExhausted. Never
+// FailedPrecondition, as absl has it for a file where a directory should be: at our doors that code means that
+// something belongs to another stack, chain or setting.
 inline absl::Status FileStatus(int error, const std::string& text) {
   const absl::Status status = absl::ErrnoToStatus(error, text);
   if (error == EDQUOT || error == EFBIG) return absl::ResourceExhaustedError(status.message());

@@ -11,15 +11,20 @@ struct Sha256::Context {
   ~Context() { EVP_MD_CTX_free(md); }
 };
 
-// OpenSSL's digest calls fail only when the library cannot provide SHA-256 at all; a store without its digests is of no use.
+// OpenSSL's digest calls fail only when the library cannot provide SHA-256 at all; a store without its digests is of no
+// use.
 static void CheckOpenSsl(int ok) {
   if (ok != 1) std::abort();
 }
 
-Sha256::Sha256() : context_(std::make_unique<Context>()) { CheckOpenSsl(EVP_DigestInit_ex(context_->md, EVP_sha256(), nullptr)); }
+Sha256::Sha256() : context_(std::make_unique<Context>()) {
+  CheckOpenSsl(EVP_DigestInit_ex(context_->md, EVP_sha256(), nullptr));
+}
 Sha256::~Sha256() = default;
 
-void Sha256::Update(std::string_view bytes) { CheckOpenSsl(EVP_DigestUpdate(context_->md, bytes.data(), bytes.size())); }
+void Sha256::Update(std::string_view bytes) {
+  CheckOpenSsl(EVP_DigestUpdate(context_->md, bytes.data(), bytes.size()));
+}
 
 Sha256Digest Sha256::Finish() {
   Sha256Digest digest;

@@ -15,7 +15,8 @@
 namespace everstate {
 
 // Checkpointer
-//   Thread:  Applied from the projector's, the rest from the owner's. `make` runs on a thread of its own, one at a time.
+//   Thread:  Applied from the projector's, the rest from the owner's. `make` runs on a thread of its own, one at a
+//            time.
 //   Errors:  a checkpoint that failed is tried again when the next one is due.
 class Checkpointer {
  public:

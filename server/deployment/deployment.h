@@ -1,5 +1,6 @@
-// Deployment: one stack's line from its stream to its store, on threads of its own: ingest → archive → inbox → projector. Beside
-// it the schedule of checkpoints, and the rewind, which fills another generation from a checkpoint and switches to it.
+// Deployment: one stack's line from its stream to its store, on threads of its own: ingest → archive → inbox →
+// projector. Beside it the schedule of checkpoints, and the rewind, which fills another generation from a checkpoint
+// and switches to it.
 #pragma once
 
 #include <chrono>
@@ -48,7 +49,7 @@ struct RewindStatus {
   Slot slot = 0;            // the new generation's watermark
   Slot target_slot = 0;     // the newest block that it has to apply before the switch
   RewindState state = RewindState::kFilling;
-  std::string error;        // why it failed; the present generation goes on
+  std::string error;  // why it failed; the present generation goes on
 };
 
 // What a rewind that was asked for came to.
@@ -62,7 +63,7 @@ struct RewindBegun {
 struct SlotSeen {
   Slot slot = 0;
   uint64_t updates = 0, mutations = 0;
-  std::chrono::milliseconds confirm{0};          // from the first thing heard of the slot to its settlement
+  std::chrono::milliseconds confirm{0};  // from the first thing heard of the slot to its settlement
   std::chrono::microseconds settle_to_apply{0};
 };
 
@@ -74,7 +75,7 @@ struct DeploymentOptions {
   size_t inbox_blocks_max = 64, inbox_bytes_max = 512u << 20;
   uint64_t archive_keep_bytes = 8ull << 30;  // 0: no archive
   CheckpointSchedule checkpoints;
-  std::optional<RewindRequest> rewind;       // begun before the first block is applied
+  std::optional<RewindRequest> rewind;  // begun before the first block is applied
   // Limits and patience of the stream; its subscription, commitment and position are the deployment's own.
   ingest::IngestOptions stream;
   ProjectorOptions projector;
@@ -85,7 +86,8 @@ struct DeploymentOptions {
 // Where the line ends. All are called on the projector's thread.
 struct DeploymentSinks {
   BatchSink publish;
-  std::function<void(std::shared_ptr<const EntityStore>)> switch_store;  // after a rewind, before the new one's next batch
+  // After a rewind, before the new one's next batch
+  std::function<void(std::shared_ptr<const EntityStore>)> switch_store;
 };
 
 struct DeploymentCounters {
@@ -115,13 +117,14 @@ struct DeploymentStatus {
 
 // Deployment
 //   Thread:    Open, Start and Stop from the owner's; everything else from any.
-//   Owns:      store, archive, stream and the threads. store() may be another one after a rewind; whoever holds the pointer keeps that
-//              generation readable.
-//   Errors:    Open: those of EntityStore::Open; a rewind that cannot begin is FailedPrecondition and names why (missing slots).
-//              What ends a running line is in failure(); `failed` says that there is one.
+//   Owns:      store, archive, stream and the threads. store() may be another one after a rewind; whoever holds the
+//              pointer keeps that generation readable.
+//   Errors:    Open: those of EntityStore::Open; a rewind that cannot begin is FailedPrecondition and names why
+//              (missing slots). What ends a running line is in failure(); `failed` says that there is one.
 class Deployment {
  public:
-  static absl::StatusOr<std::unique_ptr<Deployment>> Open(DeploymentOptions options, std::shared_ptr<const vm::Projection> projection,
+  static absl::StatusOr<std::unique_ptr<Deployment>> Open(DeploymentOptions options,
+                                                          std::shared_ptr<const vm::Projection> projection,
                                                           std::unique_ptr<ingest::Source> source);
   ~Deployment();  // stops
 

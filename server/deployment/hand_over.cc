@@ -28,7 +28,8 @@ bool HandOver::Take(ingest::LedgerEvent event) {
     // A hole in the stream is a hole in the archive, too, which its reader finds. The mark of a restart always passes.
     if (held_ && !std::holds_alternative<ingest::Restarted>(event)) return !inbox_.closed();
   }
-  return inbox_.Push(std::visit([](auto&& e) { return Queued(std::forward<decltype(e)>(e)); }, std::move(event)), bytes);
+  return inbox_.Push(std::visit([](auto&& e) { return Queued(std::forward<decltype(e)>(e)); }, std::move(event)),
+                     bytes);
 }
 
 std::optional<HandOver::Item> HandOver::Judge(Queued queued) {

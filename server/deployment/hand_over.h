@@ -38,12 +38,12 @@ class HandOver {
   std::optional<Item> PopUntil(std::chrono::steady_clock::time_point deadline) EVERSTATE_ON_PROJECTOR;
   std::optional<Item> Pop() EVERSTATE_ON_PROJECTOR;
 
-  // The stream was asked to begin anew at `position`: what comes before its mark Restarted{position} belongs to a position
-  // that was given up and is passed over. An order is of no position.
+  // The stream was asked to begin anew at `position`: what comes before its mark Restarted{position} belongs to a
+  // position that was given up and is passed over. An order is of no position.
   void ForgetUntil(const BlockId& position) EVERSTATE_ON_PROJECTOR { awaited_ = position; }
 
-  // From here on blocks are archived and not handed over. What is queued is forgotten, and so is what ForgetUntil waited for:
-  // the archive has it, and who has read it to its end tells by the slots what is new.
+  // From here on blocks are archived and not handed over. What is queued is forgotten, and so is what ForgetUntil
+  // waited for: the archive has it, and who has read it to its end tells by the slots what is new.
   void Hold() EVERSTATE_ON_PROJECTOR;
   // Asks `caught_up` while no block can be added; when it answers true, blocks are handed over again. Answers the same.
   bool Release(const std::function<bool()>& caught_up) EVERSTATE_ON_PROJECTOR;

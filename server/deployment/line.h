@@ -29,7 +29,8 @@ struct Line {
   // The block's parent is the last one applied, or the hole between them was recorded. True on an empty store.
   bool Follows(const BlockId& block) const EVERSTATE_ON_PROJECTOR {
     const Watermark at = store->watermark();
-    if (at.number == 0 || (block.parent_slot == at.block.slot && block.parent_blockhash == at.block.blockhash)) return true;
+    if (at.number == 0 || (block.parent_slot == at.block.slot && block.parent_blockhash == at.block.blockhash))
+      return true;
     const std::optional<Gap> gap = GapBehind(at.block.slot);
     return gap.has_value() && block.slot >= gap->to;
   }

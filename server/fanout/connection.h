@@ -1,4 +1,5 @@
-// Connection: an accepted socket until we know what it wants: a WebSocket (then it becomes a session) or one HTTP answer.
+// Connection: an accepted socket until we know what it wants: a WebSocket (then it becomes a session) or one HTTP
+// answer.
 #pragma once
 
 #include "server/fanout/threads.h"

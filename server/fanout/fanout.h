@@ -179,8 +179,8 @@ class Fanout {
   absl::StatusOr<std::unique_ptr<BusTap>> OpenTap(const std::vector<std::string>& views);
 
   // Encodes the batch's frames for the views that somebody listens to and posts them, one post per lane. Does not wait
-  // for any socket, but for a lane that has lane_bytes_max before it: lanes that are too slow for the stream hold up the
-  // line, where lag is seen, and do not fill the memory. Must have returned for good before Stop.
+  // for any socket, but for a lane that has lane_bytes_max before it: lanes that are too slow for the stream hold up
+  // the line, where lag is seen, and do not fill the memory. Must have returned for good before Stop.
   void Publish(const Applied& applied);
 
   // Closes every session with 1012 and joins all threads.

@@ -1,5 +1,6 @@
-// Gate: the layer below Beast's WebSocket stream. Beast reads through it from the socket; what Beast writes (the handshake,
-// pongs, close frames) is copied into the session's queue, between whole frames of ours, and never touches the socket itself.
+// Gate: the layer below Beast's WebSocket stream. Beast reads through it from the socket; what Beast writes (the
+// handshake, pongs, close frames) is copied into the session's queue, between whole frames of ours, and never touches
+// the socket itself.
 #pragma once
 
 #include <boost/asio/buffer.hpp>
@@ -24,8 +25,8 @@ class GateSink {
 
 // Gate: an AsyncStream as Beast wants it.
 //   Thread:    its lane's.
-//   Invariant: one async_write_some takes the whole buffer sequence, so that a frame of Beast's is never cut by one of ours.
-//              After a close frame nothing is taken any more (RFC 6455 §5.5.1).
+//   Invariant: one async_write_some takes the whole buffer sequence, so that a frame of Beast's is never cut by one of
+//              ours. After a close frame nothing is taken any more (RFC 6455 §5.5.1).
 class Gate {
  public:
   using executor_type = Socket::executor_type;

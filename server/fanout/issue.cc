@@ -4,9 +4,11 @@
 
 namespace everstate {
 
-const Issue kSubscriptionLimit{"subscription-limit-exceeded", "This connection has all the subscriptions it may have.", false};
+const Issue kSubscriptionLimit{"subscription-limit-exceeded", "This connection has all the subscriptions it may have.",
+                               false};
 
-std::string IssueText(const Issue& issue, const std::optional<std::string>& view, const std::optional<std::string>& key) {
+std::string IssueText(const Issue& issue, const std::optional<std::string>& view,
+                      const std::optional<std::string>& key) {
   std::string text = R"({"type":"error","error":)";
   AppendJsonString(issue.code, &text);
   text += ",\"message\":";

@@ -1,4 +1,5 @@
-// Issues: what the server tells a client that went wrong, as a text message on the socket. Never fatal: the connection stays.
+// Issues: what the server tells a client that went wrong, as a text message on the socket. Never fatal: the connection
+// stays.
 #pragma once
 
 #include <optional>
@@ -14,8 +15,9 @@ struct Issue {
 
 extern const Issue kSubscriptionLimit;
 
-// {"type":"error","error":C,"message":S,"code":C,"retryable":B,"fatal":false[,"view":V][,"key":K]}. The clients of the reference
-// know the keys up to "fatal"; they ignore the others.
-std::string IssueText(const Issue& issue, const std::optional<std::string>& view, const std::optional<std::string>& key);
+// {"type":"error","error":C,"message":S,"code":C,"retryable":B,"fatal":false[,"view":V][,"key":K]}. The clients of the
+// reference know the keys up to "fatal"; they ignore the others.
+std::string IssueText(const Issue& issue, const std::optional<std::string>& view,
+                      const std::optional<std::string>& key);
 
 }  // namespace everstate

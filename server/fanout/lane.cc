@@ -38,7 +38,8 @@ void Lane::Wait() {
 void Lane::Post(std::function<void()> work) { net::post(impl_->io, std::move(work)); }
 
 void Lane::Publish(std::shared_ptr<const Publication> publication) {
-  for (size_t waiting; (waiting = bytes_waiting_.load()) >= state_->options.lane_bytes_max;) bytes_waiting_.wait(waiting);
+  for (size_t waiting; (waiting = bytes_waiting_.load()) >= state_->options.lane_bytes_max;)
+    bytes_waiting_.wait(waiting);
   const size_t bytes = publication->bytes();
   bytes_waiting_ += bytes;
   state_->counters.lane_bytes_waiting.Add(bytes);

@@ -35,7 +35,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
   virtual void OnStop() EVERSTATE_ON_LANE = 0;                // must see to it that it is removed before long
   virtual void OnAttach() EVERSTATE_ON_LANE {}                // the store is there
   virtual void OnSwitch(const StoreRef& old) EVERSTATE_ON_LANE { static_cast<void>(old); }  // another one is there
-  virtual void Flush() EVERSTATE_ON_LANE {}                   // after MarkDirty
+  virtual void Flush() EVERSTATE_ON_LANE {}                                                 // after MarkDirty
 
  private:
   friend class Lane;
@@ -46,8 +46,8 @@ class Peer : public std::enable_shared_from_this<Peer> {
 // Lane
 //   Thread:    its own, one; Post, Publish and Serve from any.
 //   Owns:      its connections and the topic table; a share of the store.
-//   Invariant: publications come in order of number, between two stores all of the first one's; what was queued during one event
-//              goes out at its end, with one write per socket.
+//   Invariant: publications come in order of number, between two stores all of the first one's; what was queued during
+//              one event goes out at its end, with one write per socket.
 class Lane {
  public:
   explicit Lane(FanoutState* state);
@@ -57,7 +57,7 @@ class Lane {
   void Wait();  // until the lane has ended, which StopSoon brings about
   void Post(std::function<void()> work);
   void Publish(std::shared_ptr<const Publication> publication);  // waits while lane_bytes_max or more wait for the lane
-  void Serve(StoreRef store);  // from here on, in the order of the publications
+  void Serve(StoreRef store);                                    // from here on, in the order of the publications
   boost::asio::io_context& io();
 
   // The rest on the lane's thread only.
@@ -74,7 +74,8 @@ class Lane {
   bool stopping() const EVERSTATE_ON_LANE { return stopping_; }
 
   const StoreRef& store() const EVERSTATE_ON_LANE { return store_; }  // null until one is served
-  Number number() const EVERSTATE_ON_LANE { return number_; }         // of the newest publication of it; 0 before the first
+  // Of the newest publication of it; 0 before the first
+  Number number() const EVERSTATE_ON_LANE { return number_; }
   void Join(ViewFeed* feed, const std::optional<std::string>& key) EVERSTATE_ON_LANE;
   void Leave(ViewFeed* feed, const std::optional<std::string>& key) EVERSTATE_ON_LANE;
   void Watch(ViewFeed* feed) EVERSTATE_ON_LANE;

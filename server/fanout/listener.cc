@@ -14,8 +14,8 @@ namespace everstate {
 namespace {
 
 namespace net = boost::asio;
-using net::ip::tcp;
 using boost::system::error_code;
+using net::ip::tcp;
 
 absl::StatusOr<tcp::endpoint> ParseAddress(const ListenerOptions& options) {
   const std::string& text = options.address;

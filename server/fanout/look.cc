@@ -3,8 +3,8 @@
 namespace everstate {
 namespace {
 
-constexpr size_t kHeaderMax = 10;        // a frame's header is written in front of its payload when the length is known
-constexpr size_t kKeysPerChunk = 2000;   // compared at most before the reader turns to the next session
+constexpr size_t kHeaderMax = 10;       // a frame's header is written in front of its payload when the length is known
+constexpr size_t kKeysPerChunk = 2000;  // compared at most before the reader turns to the next session
 
 }  // namespace
 
@@ -88,7 +88,8 @@ absl::Status Look::FindDeletes(Chunk* chunk, std::string* frames) {
       ++older_at_;
       walking_ = false;
     }
-    if (++compared >= kKeysPerChunk || chunk->deletes >= limits_.rows_next || frames->size() >= limits_.frame_bytes_max) break;
+    if (++compared >= kKeysPerChunk || chunk->deletes >= limits_.rows_next || frames->size() >= limits_.frame_bytes_max)
+      break;
   }
   return absl::OkStatus();
 }

@@ -26,8 +26,8 @@ struct LookLimits {
   size_t frame_bytes_max = 512u << 10;      // a frame of several rows never grows beyond
 };
 
-// What a look reads. With `older`, the client may hold rows of those generations (as these stores have them at their ends):
-// first goes a `delete` for each row that `store` lacks, then the snapshot with "reset":true.
+// What a look reads. With `older`, the client may hold rows of those generations (as these stores have them at their
+// ends): first goes a `delete` for each row that `store` lacks, then the snapshot with "reset":true.
 struct LookStores {
   StoreRef store;
   std::vector<StoreRef> older;
@@ -36,8 +36,8 @@ struct LookStores {
 // One snapshot frame, or some `delete` frames before the first one, or nothing yet.
 struct Chunk {
   absl::Status status;
-  Number number = 0;     // everything up to this batch is in the look
-  Slice frame;           // empty: much was read, and there was nothing to say
+  Number number = 0;  // everything up to this batch is in the look
+  Slice frame;        // empty: much was read, and there was nothing to say
   size_t rows = 0, deletes = 0;
   std::string last_key;  // of its last row; empty when it has none
   bool complete = false;
@@ -45,12 +45,13 @@ struct Chunk {
 
 // Look
 //   Thread:    a reader, one at a time. Also destroyed there, because that gives the stores' snapshots back.
-//   Invariant: all chunks show the store at the same number; rows come in key order, and so do the deletes for one older
-//              generation.
+//   Invariant: all chunks show the store at the same number; rows come in key order, and so do the deletes for one
+//              older generation.
 class Look {
  public:
   // No key: all rows of the view's entity.
-  Look(const ViewTable* views, uint32_t view, std::optional<std::string> key, const LookLimits& limits, LookStores stores)
+  Look(const ViewTable* views, uint32_t view, std::optional<std::string> key, const LookLimits& limits,
+       LookStores stores)
       : views_(views), view_(view), key_(std::move(key)), limits_(limits), stores_(std::move(stores)) {}
 
   Chunk Next() EVERSTATE_ON_READER;
@@ -61,7 +62,8 @@ class Look {
   void Open();
   absl::StatusOr<bool> Has(Snapshot* snapshot, std::string_view key) const;
   absl::StatusOr<bool> NextKey(Snapshot* snapshot, std::string* key) const;  // of a row that is shown; false at the end
-  absl::StatusOr<bool> Outdated(std::string_view key);  // an older row's: the store lacks it, and no generation before said so
+  // An older row's: the store lacks it, and no generation before said so
+  absl::StatusOr<bool> Outdated(std::string_view key);
   absl::Status FindDeletes(Chunk* chunk, std::string* frames);
   absl::Status ReadRow();  // fills row_text_ and row_key_, or sets at_end_
   absl::Status TakeRows(Chunk* chunk, size_t rows_max);

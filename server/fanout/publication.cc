@@ -35,7 +35,8 @@ void AppendPaths(const EntitySchema& entity, const std::vector<Appended>& append
 }
 
 // Everything of a live frame behind its head: "key":K,"data":D[,"append":[…]],"seq":"S"}
-void AppendBody(const RowSchema& schema, const EntitySchema& entity, const Mutation& mutation, FrameOp op, std::string* out) {
+void AppendBody(const RowSchema& schema, const EntitySchema& entity, const Mutation& mutation, FrameOp op,
+                std::string* out) {
   out->append("\"key\":");
   AppendJsonString(mutation.key, out);
   out->append(",\"data\":");
@@ -64,7 +65,8 @@ size_t Publication::bytes() const {
   return bytes;
 }
 
-std::shared_ptr<const Publication> EncodePublication(const ViewTable& views, const Applied& applied, Counter* frames_encoded) {
+std::shared_ptr<const Publication> EncodePublication(const ViewTable& views, const Applied& applied,
+                                                     Counter* frames_encoded) {
   auto publication = std::make_shared<Publication>();
   publication->number = applied.number;
   // Position in publication->views of each view that is listened to; read once, so that a batch is whole for a view.

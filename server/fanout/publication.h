@@ -36,10 +36,13 @@ struct Publication {
   std::vector<ViewFrames> views;  // only those with frames
 
   size_t bytes() const;  // what it takes in memory, about
-  std::string_view key(const FrameRef& frame) const { return std::string_view(keys).substr(frame.key_offset, frame.key_size); }
+  std::string_view key(const FrameRef& frame) const {
+    return std::string_view(keys).substr(frame.key_offset, frame.key_size);
+  }
 };
 
 // Encodes the mutations for the views somebody listens to. Mutations that no subscriber has to hear of make no frame.
-std::shared_ptr<const Publication> EncodePublication(const ViewTable& views, const Applied& applied, Counter* frames_encoded);
+std::shared_ptr<const Publication> EncodePublication(const ViewTable& views, const Applied& applied,
+                                                     Counter* frames_encoded);
 
 }  // namespace everstate

@@ -125,8 +125,8 @@ void SendQueue::Shrink() {
   if (slices_.capacity() > 8) slices_ = std::vector<Slice>();
 }
 
-// A queue that is never empty must not keep a place for everything that ever was in it. Each slice is moved once at most for
-// each that was sent.
+// A queue that is never empty must not keep a place for everything that ever was in it. Each slice is moved once at
+// most for each that was sent.
 void SendQueue::ForgetSent() {
   if (head_ < kSlicesPerWrite || head_ < slices_.size() / 2) return;
   slices_.erase(slices_.begin(), slices_.begin() + static_cast<std::ptrdiff_t>(head_));

@@ -31,7 +31,8 @@ struct FanoutState {
   Taps taps;
   Readers readers;
   std::vector<std::unique_ptr<Lane>> lanes;
-  std::unique_ptr<Lane> health_lane;  // of health_listen: no sessions, nothing is published to it; null when there is none
+  // Of health_listen: no sessions, nothing is published to it; null when there is none
+  std::unique_ptr<Lane> health_lane;
 };
 
 }  // namespace everstate

@@ -1,5 +1,5 @@
-// The roles of fanout's threads, so that Clang rejects a call from the wrong one (server/base/thread_role.h). Which of the
-// lanes a thread runs is not said: a session never leaves its lane, and nobody hands its parts to another.
+// The roles of fanout's threads, so that Clang rejects a call from the wrong one (server/base/thread_role.h). Which of
+// the lanes a thread runs is not said: a session never leaves its lane, and nobody hands its parts to another.
 #pragma once
 
 #include "server/base/thread_role.h"

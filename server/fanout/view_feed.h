@@ -150,7 +150,7 @@ class ViewFeed {
   bool Waits(const Key& key) const EVERSTATE_ON_LANE {
     return std::find(waiting_.begin(), waiting_.end(), key) != waiting_.end();
   }
-  void Start() EVERSTATE_ON_LANE;   // the next look, when none is under way, no reader is busy and the socket is free
+  void Start() EVERSTATE_ON_LANE;  // the next look, when none is under way, no reader is busy and the socket is free
   void Request(std::shared_ptr<Look> look) EVERSTATE_ON_LANE;
   void Finish() EVERSTATE_ON_LANE;  // of the look under way: the held frames go out
   void CarriedUpTo(const Key& key, Number number) EVERSTATE_ON_LANE;
@@ -169,7 +169,8 @@ class ViewFeed {
   // Generations that the client may hold rows of; none when nothing is stale.
   std::vector<StoreRef> older_ EVERSTATE_OF_LANE;
 
-  // A reader has a chunk to make for this feed, perhaps of a look that has ended: no other is asked for before it is back.
+  // A reader has a chunk to make for this feed, perhaps of a look that has ended: no other is asked for before it is
+  // back.
   bool requested_ EVERSTATE_OF_LANE = false;
 
   // The look under way.

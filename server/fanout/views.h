@@ -51,7 +51,8 @@ class ViewTable {
   const ServedView& view(uint32_t index) const { return views_[index]; }
   size_t size() const { return views_.size(); }
   std::optional<uint32_t> Find(std::string_view id) const;
-  const std::vector<uint32_t>& of_entity(EntityId entity) const { return by_entity_[entity]; }  // those that can be served
+  // Those that can be served
+  const std::vector<uint32_t>& of_entity(EntityId entity) const { return by_entity_[entity]; }
 
  private:
   const RowSchema schema_;

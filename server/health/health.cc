@@ -20,7 +20,8 @@ std::string TroubleOf(const ingest::StreamStatus& stream, std::chrono::steady_cl
     const std::string state = "the stream is not live (" + std::string(Name(stream.state)) + ")";
     return stream.error.empty() ? state : state + ": " + stream.error;
   }
-  if (stream.last_slot_heard == std::chrono::steady_clock::time_point{}) return "the stream is live, but no slot was heard yet";
+  if (stream.last_slot_heard == std::chrono::steady_clock::time_point{})
+    return "the stream is live, but no slot was heard yet";
   const auto silent = now - stream.last_slot_heard;
   if (silent >= slot_silence_max) {
     return "the stream is live, but no slot was heard for " +

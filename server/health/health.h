@@ -28,14 +28,15 @@ struct Progress {
   uint64_t entities_estimate = 0, sessions = 0;
 };
 
-// Why a stream is not as it should be, in words; empty when it is live, proven, and a slot was heard within slot_silence_max.
+// Why a stream is not as it should be, in words; empty when it is live, proven, and a slot was heard within
+// slot_silence_max.
 std::string TroubleOf(const ingest::StreamStatus& stream, std::chrono::steady_clock::time_point now,
                       std::chrono::milliseconds slot_silence_max);
 
 // Health
 //   Thread:    Attach and Detach from the thread that owns the subjects; everything else from any.
-//   Invariant: ready exactly while there is no trouble. A quiet program is no fault; an error is over when the stream is live
-//              again.
+//   Invariant: ready exactly while there is no trouble. A quiet program is no fault; an error is over when the stream
+//              is live again.
 class Health {
  public:
   explicit Health(std::chrono::milliseconds slot_silence_max = std::chrono::seconds(30))

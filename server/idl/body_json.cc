@@ -228,7 +228,8 @@ BodyJson AppendBodyJson(const Program& program, TypeId body, std::span<const uin
     return json;
   };
   BodyJson json = write(bytes);
-  if (!pad_with_zeros || json.result.error != DecodeError::kTooShort || !MayBePadded(program.types()[body])) return json;
+  if (!pad_with_zeros || json.result.error != DecodeError::kTooShort || !MayBePadded(program.types()[body]))
+    return json;
   const std::vector<uint8_t> padded = PaddedWithZeros(bytes, program.types()[body].min_size);
   json = write(padded);
   json.result.zeros_padded = json.result.error == DecodeError::kNone;

@@ -6,7 +6,8 @@ namespace everstate::idl {
 namespace {
 
 constexpr int kDepthMax = 64;
-constexpr size_t kEncodedBytesMax = 64u << 20;  // structs without bytes and variants with long names could fill any memory otherwise
+// Structs without bytes and variants with long names could fill any memory otherwise
+constexpr size_t kEncodedBytesMax = 64u << 20;
 
 // Gives the payload that begins at `start` its head. The length comes first in the encoding, and is known last.
 void CloseComposite(ValueTag tag, uint64_t count_or_shape, size_t start, std::string* out) {
@@ -93,7 +94,8 @@ bool BodyReader::Pass(TypeId id, int depth) {
         if (!Pass(field.type, depth + 1)) return false;
       }
       return true;
-    default: return PassElements(type, depth);
+    default:
+      return PassElements(type, depth);
   }
 }
 
@@ -102,7 +104,8 @@ bool BodyReader::PassElements(const Type& type, int depth) {
   const bool map = type.kind == Kind::kMap;
   if (type.kind == Kind::kVec && type.prefix == 0) return PassToTheEnd(type, depth);
   uint32_t count = type.count;
-  if (type.kind != Kind::kArray && !LoadCount(type.prefix, uint64_t{element.min_size} + (map ? (*types_)[type.map_value].min_size : 0), &count)) {
+  if (type.kind != Kind::kArray &&
+      !LoadCount(type.prefix, uint64_t{element.min_size} + (map ? (*types_)[type.map_value].min_size : 0), &count)) {
     return false;
   }
   if (!map && element.fixed_size) return PassBytes(uint64_t{*element.fixed_size} * count);
@@ -138,18 +141,24 @@ bool BodyReader::Encode(TypeId id, const Shapes& shapes, std::string* out, int d
       return type.kind == Kind::kOption || Pass(type.element, depth + 1);
     }
     case Kind::kArray:
-    case Kind::kVec: return EncodeElements(type, shapes, out, depth);
-    case Kind::kStruct: return EncodeStruct(id, shapes, out, depth);
-    case Kind::kTuple: return EncodeTuple(type, shapes, out, depth);
-    case Kind::kEnum: return EncodeEnum(type, shapes, out, depth);
-    default: return Fail(DecodeError::kTooLarge);  // no plan reads maps and padding
+    case Kind::kVec:
+      return EncodeElements(type, shapes, out, depth);
+    case Kind::kStruct:
+      return EncodeStruct(id, shapes, out, depth);
+    case Kind::kTuple:
+      return EncodeTuple(type, shapes, out, depth);
+    case Kind::kEnum:
+      return EncodeEnum(type, shapes, out, depth);
+    default:
+      return Fail(DecodeError::kTooLarge);  // no plan reads maps and padding
   }
 }
 
 bool BodyReader::EncodeElements(const Type& type, const Shapes& shapes, std::string* out, int depth) {
   const bool to_the_end = type.kind == Kind::kVec && type.prefix == 0;
   uint32_t count = type.count;
-  if (type.kind == Kind::kVec && !to_the_end && !LoadCount(type.prefix, (*types_)[type.element].min_size, &count)) return false;
+  if (type.kind == Kind::kVec && !to_the_end && !LoadCount(type.prefix, (*types_)[type.element].min_size, &count))
+    return false;
   const size_t start = out->size();
   for (uint32_t i = 0; to_the_end ? left() > 0 : i < count; ++i) {
     if (!Encode(type.element, shapes, out, depth + 1)) return false;
@@ -159,7 +168,8 @@ bool BodyReader::EncodeElements(const Type& type, const Shapes& shapes, std::str
   return true;
 }
 
-// The body has its fields in the order of declaration, the encoding in the order of their keys: first find where each begins.
+// The body has its fields in the order of declaration, the encoding in the order of their keys: first find where each
+// begins.
 bool BodyReader::EncodeStruct(TypeId id, const Shapes& shapes, std::string* out, int depth) {
   const Type& type = (*types_)[id];
   absl::InlinedVector<const uint8_t*, 40> starts;

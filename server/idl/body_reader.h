@@ -95,6 +95,9 @@ class BodyReader {
     *bytes = static_cast<uint32_t>(length);
     return LoadContent(*bytes, content);
   }
+  template <typename T>
+  bool ReadNumber(Value* out);
+  bool ReadText(const uint8_t* content, uint32_t bytes, Value* out);
   bool LoadCount(uint8_t prefix, uint64_t element_bytes_min, uint32_t* count);
   bool PassToTheEnd(const Type& type, int depth);
   bool PassElements(const Type& type, int depth);
@@ -113,8 +116,8 @@ class BodyReader {
   DecodeError error_ = DecodeError::kNone;
 };
 
-// Instruction data is never longer (MAX_CPI_INSTRUCTION_DATA_LEN of Solana's runtime; what a transaction carries itself is
-// shorter still): a layout that needs more bytes than these has no body that only lacks its end.
+// Instruction data is never longer (MAX_CPI_INSTRUCTION_DATA_LEN of Solana's runtime; what a transaction carries itself
+// is shorter still): a layout that needs more bytes than these has no body that only lacks its end.
 constexpr uint32_t kInstructionBytesMax = 10 << 10;
 
 // Zeros behind what goes on to the end would be content.
@@ -127,40 +130,62 @@ std::vector<uint8_t> PaddedWithZeros(std::span<const uint8_t> body, uint32_t min
 static_assert(std::endian::native == std::endian::little);
 
 // Here and not in the .cc: this is what a run of a plan mostly does, and it should be part of its loop.
+template <typename T>
+bool BodyReader::ReadNumber(Value* out) {
+  T v;
+  if (!Load(&v)) return false;
+  if constexpr (std::is_floating_point_v<T>) {
+    *out = Value::Float(static_cast<double>(v));
+  } else if constexpr (std::is_same_v<T, Int128>) {
+    *out = Value::Decimal(v < 0, v < 0 ? -static_cast<Uint128>(v) : static_cast<Uint128>(v));
+  } else if constexpr (std::is_same_v<T, Uint128>) {
+    *out = Value::Decimal(false, v);
+  } else if constexpr (std::is_signed_v<T>) {
+    *out = v < 0 ? Value::Int(v) : Value::Uint(static_cast<uint64_t>(v));
+  } else {
+    *out = Value::Uint(v);
+  }
+  return true;
+}
+
+inline bool BodyReader::ReadText(const uint8_t* content, uint32_t bytes, Value* out) {
+  const std::string_view text(reinterpret_cast<const char*>(content), bytes);
+  if (!IsUtf8(text)) {
+    at_ = content;
+    return Fail(DecodeError::kBadUtf8);
+  }
+  *out = Value::Text(text);
+  return true;
+}
+
 inline bool BodyReader::ReadSimple(Kind kind, TypeId id, Value* out) {
-  const auto number = [&]<typename T>(T) {
-    T v;
-    if (!Load(&v)) return false;
-    if constexpr (std::is_floating_point_v<T>) *out = Value::Float(static_cast<double>(v));
-    else if constexpr (std::is_signed_v<T>) *out = v < 0 ? Value::Int(v) : Value::Uint(static_cast<uint64_t>(v));
-    else *out = Value::Uint(v);
-    return true;
-  };
   uint32_t bytes = 0;
   const uint8_t* content = nullptr;
   switch (kind) {
-    case Kind::kU8: return number(uint8_t{});
-    case Kind::kU16: return number(uint16_t{});
-    case Kind::kU32: return number(uint32_t{});
-    case Kind::kU64: return number(uint64_t{});
-    case Kind::kI8: return number(int8_t{});
-    case Kind::kI16: return number(int16_t{});
-    case Kind::kI32: return number(int32_t{});
-    case Kind::kI64: return number(int64_t{});
-    case Kind::kF32: return number(float{});
-    case Kind::kF64: return number(double{});
-    case Kind::kU128: {
-      Uint128 v;
-      if (!Load(&v)) return false;
-      *out = Value::Decimal(false, v);
-      return true;
-    }
-    case Kind::kI128: {
-      Int128 v;
-      if (!Load(&v)) return false;
-      *out = Value::Decimal(v < 0, v < 0 ? -static_cast<Uint128>(v) : static_cast<Uint128>(v));
-      return true;
-    }
+    case Kind::kU8:
+      return ReadNumber<uint8_t>(out);
+    case Kind::kU16:
+      return ReadNumber<uint16_t>(out);
+    case Kind::kU32:
+      return ReadNumber<uint32_t>(out);
+    case Kind::kU64:
+      return ReadNumber<uint64_t>(out);
+    case Kind::kU128:
+      return ReadNumber<Uint128>(out);
+    case Kind::kI8:
+      return ReadNumber<int8_t>(out);
+    case Kind::kI16:
+      return ReadNumber<int16_t>(out);
+    case Kind::kI32:
+      return ReadNumber<int32_t>(out);
+    case Kind::kI64:
+      return ReadNumber<int64_t>(out);
+    case Kind::kI128:
+      return ReadNumber<Int128>(out);
+    case Kind::kF32:
+      return ReadNumber<float>(out);
+    case Kind::kF64:
+      return ReadNumber<double>(out);
     case Kind::kBool:
       if (at_ == end_) return Fail(DecodeError::kTooShort);
       if (*at_ > 1) return Fail(DecodeError::kBadBool);
@@ -170,41 +195,25 @@ inline bool BodyReader::ReadSimple(Kind kind, TypeId id, Value* out) {
       if (!LoadContent(32, &content)) return false;
       *out = Pointing(ValueTag::kKey32, content, 32);
       return true;
-    case Kind::kString: {
-      if (!Load(&bytes) || !LoadContent(bytes, &content)) return false;
-      const std::string_view text(reinterpret_cast<const char*>(content), bytes);
-      if (!IsUtf8(text)) {
-        at_ = content;
-        return Fail(DecodeError::kBadUtf8);
-      }
-      *out = Value::Text(text);
-      return true;
-    }
+    case Kind::kString:
+      return Load(&bytes) && LoadContent(bytes, &content) && ReadText(content, bytes, out);
+    case Kind::kText:
+      return LoadPrefixed((*types_)[id].prefix, &content, &bytes) && ReadText(content, bytes, out);
     case Kind::kBytes:
       if (!Load(&bytes) || !LoadContent(bytes, &content)) return false;
-      *out = Pointing(ValueTag::kBytes, content, bytes);
-      return true;
-    case Kind::kText: {
-      if (!LoadPrefixed((*types_)[id].prefix, &content, &bytes)) return false;
-      const std::string_view text(reinterpret_cast<const char*>(content), bytes);
-      if (!IsUtf8(text)) {
-        at_ = content;
-        return Fail(DecodeError::kBadUtf8);
-      }
-      *out = Value::Text(text);
-      return true;
-    }
+      break;
     case Kind::kBlob:
       if (!LoadPrefixed((*types_)[id].prefix, &content, &bytes)) return false;
-      *out = Pointing(ValueTag::kBytes, content, bytes);
-      return true;
+      break;
     case Kind::kByteArray:
       bytes = (*types_)[id].count;
       if (!LoadContent(bytes, &content)) return false;
-      *out = Pointing(ValueTag::kBytes, content, bytes);
-      return true;
-    default: return Fail(DecodeError::kTooLarge);  // not a simple kind
+      break;
+    default:
+      return Fail(DecodeError::kTooLarge);  // not a simple kind
   }
+  *out = Pointing(ValueTag::kBytes, content, bytes);
+  return true;
 }
 
 }  // namespace everstate::idl

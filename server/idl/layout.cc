@@ -33,20 +33,30 @@ std::string PascalCase(std::string_view idl_name) {
 }
 
 std::string TypeName(const std::vector<Type>& types, TypeId id) {
-  static constexpr const char* kSimple[] = {"u8", "u16", "u32", "u64", "u128", "i8", "i16", "i32", "i64", "i128", "f32", "f64", "bool",
-                                            "pubkey", "string", "bytes", "string", "bytes"};
+  static constexpr const char* kSimple[] = {"u8",   "u16",    "u32",    "u64",   "u128",   "i8",
+                                            "i16",  "i32",    "i64",    "i128",  "f32",    "f64",
+                                            "bool", "pubkey", "string", "bytes", "string", "bytes"};
   const Type& type = types[id];
   if (static_cast<size_t>(type.kind) < std::size(kSimple)) return kSimple[static_cast<size_t>(type.kind)];
   const auto element = [&] { return TypeName(types, type.element); };
   switch (type.kind) {
-    case Kind::kByteArray: return "[u8; " + std::to_string(type.count) + "]";
-    case Kind::kArray: return "[" + element() + "; " + std::to_string(type.count) + "]";
-    case Kind::kVec: return "vec<" + element() + ">";
-    case Kind::kOption: case Kind::kFixedOption: return "option<" + element() + ">";
-    case Kind::kMap: return "map<" + element() + ", " + TypeName(types, type.map_value) + ">";
-    case Kind::kTuple: return "tuple";
-    case Kind::kEnum: return "enum";
-    default: return "object";
+    case Kind::kByteArray:
+      return "[u8; " + std::to_string(type.count) + "]";
+    case Kind::kArray:
+      return "[" + element() + "; " + std::to_string(type.count) + "]";
+    case Kind::kVec:
+      return "vec<" + element() + ">";
+    case Kind::kOption:
+    case Kind::kFixedOption:
+      return "option<" + element() + ">";
+    case Kind::kMap:
+      return "map<" + element() + ", " + TypeName(types, type.map_value) + ">";
+    case Kind::kTuple:
+      return "tuple";
+    case Kind::kEnum:
+      return "enum";
+    default:
+      return "object";
   }
 }
 

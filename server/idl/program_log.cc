@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kProgram = "Program ";
 constexpr std::string_view kData = "Program data: ";
-constexpr size_t kIdBytesMin = 32;   // of a program's id in base58; "log:" and its like are shorter
+constexpr size_t kIdBytesMin = 32;  // of a program's id in base58; "log:" and its like are shorter
 constexpr uint32_t kDepthMax = 64;  // Solana allows fewer; a line that says more is none of its own
 
 // The word up to the next space, taken off the text.
@@ -51,8 +51,8 @@ bool ProgramLog::Next(Data* data) {
   return false;
 }
 
-// "Program <id> invoke [depth]", "Program <id> success", "Program <id> failed: …". What a program says itself comes behind
-// "Program log: ", so it cannot pass for one of these.
+// "Program <id> invoke [depth]", "Program <id> success", "Program <id> failed: …". What a program says itself comes
+// behind "Program log: ", so it cannot pass for one of these.
 void ProgramLog::Follow(std::string_view line) {
   if (!line.starts_with(kProgram)) return;
   std::string_view rest = line.substr(kProgram.size());

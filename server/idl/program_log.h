@@ -1,5 +1,5 @@
-// The events in a transaction's log: Solana writes what a program logs with sol_log_data as "Program data: <base64> …", between
-// the lines that say which program runs.
+// The events in a transaction's log: Solana writes what a program logs with sol_log_data as "Program data: <base64> …",
+// between the lines that say which program runs.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@ namespace everstate::idl {
 // ProgramLog: walks the lines of one log after the other; its memory is kept between logs.
 //   Thread:  one.
 //   Owns:    the data of the present line; borrows the lines.
-//   Errors:  none: a line of another form says nothing, and one whose base64 is none is passed over. What a log that was cut
-//            leaves out cannot be known.
+//   Errors:  none: a line of another form says nothing, and one whose base64 is none is passed over. What a log that
+//            was cut leaves out cannot be known.
 class ProgramLog {
  public:
   struct Data {

@@ -64,7 +64,8 @@ inline constexpr auto kArchiveCounters = std::to_array<Described<ArchiveCounters
     {"blocks_known", &ArchiveCounters::blocks_known,
      "Blocks at or below the last one: compared with what is there, not written again"},
     {"segments_deleted", &ArchiveCounters::segments_deleted, "Segments deleted to keep the archive within its bytes"},
-    {"failures", &ArchiveCounters::failures, "Blocks that are not in it: they could not be written, or are of another chain"},
+    {"failures", &ArchiveCounters::failures,
+     "Blocks that are not in it: they could not be written, or are of another chain"},
     {"busy_us", &ArchiveCounters::busy_us, "Time spent in taking blocks"},
 });
 static_assert(DescribesAll(kArchiveCounters));
@@ -102,9 +103,9 @@ class ArchiveWriter {
 // holds more than is asked for, the rest is left out: a block is what a stream of that subscription would have brought.
 //   Thread:    one; may run beside the writer, also another process's.
 //   Errors:    DataLoss (cut, flipped: names file and offset), Unimplemented (a format or kind of a newer version,
-//              named), FailedPrecondition (a segment's subscription does not cover what is asked for; the message names what is
-//              missing), OutOfRange (pruning has overtaken the reader). After an error every further call gives the
-//              same one.
+//              named), FailedPrecondition (a segment's subscription does not cover what is asked for; the message names
+//              what is missing), OutOfRange (pruning has overtaken the reader). After an error every further call gives
+//              the same one.
 class ArchiveReader {
  public:
   // The next block handed out is the first one in the archive above after.slot.

@@ -16,7 +16,9 @@ absl::StatusOr<Endpoint> ParseEndpoint(const std::string& url) {
   std::string rest = scheme_end == std::string::npos ? url : url.substr(scheme_end + 3);
   if (!rest.empty() && rest.back() == '/') rest.pop_back();
   const bool more = rest.find_first_of("/?#@ ") != std::string::npos;
-  const auto bad = [&](const char* rule) { return absl::InvalidArgumentError(more ? rule : absl::StrCat("\"", url, "\" ", rule)); };
+  const auto bad = [&](const char* rule) {
+    return absl::InvalidArgumentError(more ? rule : absl::StrCat("\"", url, "\" ", rule));
+  };
   if (!endpoint.tls && !absl::StartsWith(url, "http://")) return bad("must begin with http:// or https://");
   if (more) return bad("may hold only a host and a port after http:// or https://: a token is said by itself");
   // host, host:port, [v6] or [v6]:port.
@@ -31,7 +33,8 @@ absl::StatusOr<Endpoint> ParseEndpoint(const std::string& url) {
     return endpoint;
   }
   uint32_t number = 0;
-  if (endpoint.port.front() != ':' || !absl::SimpleAtoi(endpoint.port.substr(1), &number) || number == 0 || number > 65535) {
+  if (endpoint.port.front() != ':' || !absl::SimpleAtoi(endpoint.port.substr(1), &number) || number == 0 ||
+      number > 65535) {
     return bad("must have a port from 1 to 65535");
   }
   endpoint.port = std::to_string(number);

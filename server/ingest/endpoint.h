@@ -14,8 +14,8 @@ struct Endpoint {
   bool tls = false;
 };
 
-// http(s)://host[:port][/]. InvalidArgument naming the text and the rule that it breaks; what follows the host may be a credential, and then
-// the text is not repeated.
+// http(s)://host[:port][/]. InvalidArgument naming the text and the rule that it breaks; what follows the host may be a
+// credential, and then the text is not repeated.
 absl::StatusOr<Endpoint> ParseEndpoint(const std::string& url);
 
 }  // namespace everstate::ingest

@@ -36,7 +36,7 @@ struct ReplayOptions {
   uint32_t wait_subscribers = 1;             // the clock begins when so many streams have subscribed
   std::chrono::milliseconds start_delay{0};  // and this much later
   std::chrono::milliseconds ping_interval{10000};  // between two pings of a stream, as Yellowstone's
-  std::optional<uint64_t> replay_slots;      // blocks that from_slot may reach back; 0 = not supported; empty = all
+  std::optional<uint64_t> replay_slots;  // blocks that from_slot may reach back; 0 = not supported; empty = all
   std::function<void(const ReplaySubscribe&)> on_subscribe;  // called from the server's threads, one at a time
 };
 

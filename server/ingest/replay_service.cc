@@ -2,16 +2,15 @@
 
 #include <limits>
 
-
 namespace everstate::replay {
 namespace {
 
 // Solana accepts a block hash for so many blocks.
 constexpr uint64_t kBlockhashLifeBlocks = 150;
 
-constexpr char kVersion[] =
-    R"({"version":{"package":"everstate-replay","version":")" EVERSTATE_VERSION R"(","proto":"12.6.0","solana":"recorded","git":"","rustc":""},)"
-    R"("extra":{"hostname":"replay"}})";
+constexpr char kVersion[] = R"({"version":{"package":"everstate-replay","version":")" EVERSTATE_VERSION
+                            R"(","proto":"12.6.0","solana":"recorded","git":"","rustc":""},)"
+                            R"("extra":{"hostname":"replay"}})";
 
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();

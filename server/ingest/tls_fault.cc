@@ -80,8 +80,9 @@ std::string VerdictOf(SSL* session) {
   const long verdict = SSL_get_verify_result(session);
   const Certificate certificate(SSL_get1_peer_certificate(session));
   if (verdict == X509_V_OK || certificate == nullptr) return "";
-  return absl::StrCat("its certificate is refused: ", X509_verify_cert_error_string(verdict), " (", Describe(certificate.get()), ")",
-                      IsOfUnknownIssuer(verdict) ? absl::StrCat("; ", kRootsVariable, " may name a file with the roots to trust") : "");
+  return absl::StrCat(
+      "its certificate is refused: ", X509_verify_cert_error_string(verdict), " (", Describe(certificate.get()), ")",
+      IsOfUnknownIssuer(verdict) ? absl::StrCat("; ", kRootsVariable, " may name a file with the roots to trust") : "");
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ absl::Status Applier::Apply(BatchRef batch) {
   return absl::OkStatus();
 }
 
-Projector::Projector(const ProjectorOptions& options, std::shared_ptr<const vm::Projection> projection, EntityStore* store, BatchSink sink)
+Projector::Projector(const ProjectorOptions& options, std::shared_ptr<const vm::Projection> projection,
+                     EntityStore* store, BatchSink sink)
     : machine_(std::move(projection)),
       cache_(store, options.state_cache_bytes_max),
       applier_(store->generation(), store->TakeWriter(), &cache_, std::move(sink)) {}

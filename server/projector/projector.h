@@ -26,8 +26,8 @@ inline constexpr ThreadRole kProjectorThread;
 #define EVERSTATE_ON_PROJECTOR EVERSTATE_REQUIRES(::everstate::kProjectorThread)
 #define EVERSTATE_OF_PROJECTOR EVERSTATE_GUARDED_BY(::everstate::kProjectorThread)
 
-// Whoever publishes an applied batch. Called on the projector's thread, after the store has the batch; what it waits for
-// holds up the line.
+// Whoever publishes an applied batch. Called on the projector's thread, after the store has the batch; what it waits
+// for holds up the line.
 using BatchSink = std::function<void(const Applied&)>;
 
 struct ProjectorOptions {
@@ -76,14 +76,16 @@ class Applier {
 // Projector
 //   Thread:    Project, RecordGap and SyncWal in the projector thread; stats and faults any.
 //   Owns:      machine, cache and the store's writer. The store must outlive it.
-//   Errors:    those of the store: final, the caller stops. Nothing in a block is an error: what is wrong with an update is a fault
-//              that is counted.
+//   Errors:    those of the store: final, the caller stops. Nothing in a block is an error: what is wrong with an
+//              update is a fault that is counted.
 class Projector {
  public:
-  Projector(const ProjectorOptions& options, std::shared_ptr<const vm::Projection> projection, EntityStore* store, BatchSink sink);
+  Projector(const ProjectorOptions& options, std::shared_ptr<const vm::Projection> projection, EntityStore* store,
+            BatchSink sink);
   absl::Status Project(const Block& block) EVERSTATE_ON_PROJECTOR;
   absl::Status RecordGap(const Gap& gap) EVERSTATE_ON_PROJECTOR;
-  absl::Status SyncWal() EVERSTATE_ON_PROJECTOR { return applier_.SyncWal(); }  // what was applied survives a power loss from here on
+  // What was applied survives a power loss from here on
+  absl::Status SyncWal() EVERSTATE_ON_PROJECTOR { return applier_.SyncWal(); }
 
   ProjectorStats stats() const;
   std::vector<vm::Fault> faults() const;

@@ -1,5 +1,5 @@
-// StateCache: recently used rows of state in memory, over the store. A cache is a cache: the store is the truth, an evicted row
-// is read again.
+// StateCache: recently used rows of state in memory, over the store. A cache is a cache: the store is the truth, an
+// evicted row is read again.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@
 
 namespace everstate {
 
-// LruCache: values by a byte-string key, the least recently used ones leave when the weight passes the limit.   Thread: one.
+// LruCache: values by a byte-string key, the least recently used ones leave when the weight passes the limit.   Thread:
+// one.
 template <typename T>
 class LruCache {
  public:
@@ -88,7 +89,8 @@ static_assert(DescribesAll(kStateCacheStats));
 //   Invariant: answers what the store would answer: Applied must be told of every batch, after the store has it.
 class StateCache : public vm::StateView {
  public:
-  StateCache(const EntityStore* store, size_t bytes_max) : store_(store), entities_(bytes_max / 2), sides_(bytes_max / 2) {}
+  StateCache(const EntityStore* store, size_t bytes_max)
+      : store_(store), entities_(bytes_max / 2), sides_(bytes_max / 2) {}
 
   absl::StatusOr<RowRef> Get(EntityId entity, std::string_view key) override;
   absl::StatusOr<std::optional<std::string>> GetSide(const SideKey& key) override;
@@ -100,9 +102,9 @@ class StateCache : public vm::StateView {
   std::string_view SideKeyBytes(const SideKey& key);
 
   const EntityStore* store_;
-  LruCache<RowRef> entities_;                      // null: known not to exist
-  LruCache<std::optional<std::string>> sides_;     // empty: known not to exist
-  std::string key_;                                // scratch
+  LruCache<RowRef> entities_;                   // null: known not to exist
+  LruCache<std::optional<std::string>> sides_;  // empty: known not to exist
+  std::string key_;                             // scratch
   uint64_t hits_ = 0, misses_ = 0;
 };
 

@@ -27,9 +27,9 @@ std::string CompactJson(std::string_view text, std::string_view dropped) {
   out.reserve(text.size());
   const std::string dropped_token = nlohmann::json(dropped).dump();
   size_t depth = 0;
-  size_t member_start = 0;   // in `out`: where the present member of the top level began
-  bool dropping = false;     // the present member of the top level is the one to leave out
-  bool at_key = false;       // the next string is a key of the top level
+  size_t member_start = 0;  // in `out`: where the present member of the top level began
+  bool dropping = false;    // the present member of the top level is the one to leave out
+  bool at_key = false;      // the next string is a key of the top level
   for (size_t at = 0; at < text.size();) {
     const char c = text[at];
     if (IsSpace(c)) {
@@ -49,9 +49,15 @@ std::string CompactJson(std::string_view text, std::string_view dropped) {
     if (ends_member && dropping) {
       out.resize(member_start);
       dropping = false;
-      // The comma that parted it from its neighbour goes as well: the one before it, or, when it was the first, the one after.
-      if (out.back() == ',') out.pop_back();
-      else if (c == ',') { at_key = true; ++at; continue; }
+      // The comma that parted it from its neighbour goes as well: the one before it, or, when it was the first, the one
+      // after.
+      if (out.back() == ',')
+        out.pop_back();
+      else if (c == ',') {
+        at_key = true;
+        ++at;
+        continue;
+      }
     }
     if (c == '{' || c == '[') ++depth;
     if (c == '}' || c == ']') --depth;

@@ -19,7 +19,8 @@ bool AtOrBelow(std::string_view path, std::string_view root) {
 void Diagnostics::Add(Finding finding) {
   if (Covers(finding.path)) return;
   // The last one covers all that would follow.
-  if (findings_.size() == kFindingsMax) finding = {finding.kind, "", fmt::format("more than {} findings; the others are not listed", kFindingsMax)};
+  if (findings_.size() == kFindingsMax)
+    finding = {finding.kind, "", fmt::format("more than {} findings; the others are not listed", kFindingsMax)};
   findings_.push_back(std::move(finding));
 }
 

@@ -1,5 +1,5 @@
-// What is wrong with a stack or an IDL, or asked for and not there: everything at once, each with its place and rule. This is how
-// the rooms that read and compile stacks (stack, idl, vm) say errors.
+// What is wrong with a stack or an IDL, or asked for and not there: everything at once, each with its place and rule.
+// This is how the rooms that read and compile stacks (stack, idl, vm) say errors.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,8 @@ struct Finding {
 
 // Diagnostics: the findings about one file.
 //   Thread:    one.
-//   Invariant: nothing at or below the path of a finding comes after it: what follows from a fault is not a second one. Whoever
-//              meets a part with a finding leaves it out and goes on.
+//   Invariant: nothing at or below the path of a finding comes after it: what follows from a fault is not a second one.
+//              Whoever meets a part with a finding leaves it out and goes on.
 class Diagnostics {
  public:
   explicit Diagnostics(std::string file) : file_(std::move(file)) {}

@@ -15,13 +15,19 @@ struct Word {
 };
 
 inline constexpr Word<Transform> kTransforms[] = {
-    {"HexEncode", Transform::kHexEncode},       {"HexDecode", Transform::kHexDecode}, {"Base58Encode", Transform::kBase58Encode},
-    {"Base58Decode", Transform::kBase58Decode}, {"ToString", Transform::kToString},   {"ToNumber", Transform::kToNumber}};
+    {"HexEncode", Transform::kHexEncode},       {"HexDecode", Transform::kHexDecode},
+    {"Base58Encode", Transform::kBase58Encode}, {"Base58Decode", Transform::kBase58Decode},
+    {"ToString", Transform::kToString},         {"ToNumber", Transform::kToNumber}};
 
-inline constexpr Word<Population> kPopulations[] = {
-    {"SetOnce", Population::kSetOnce}, {"LastWrite", Population::kLastWrite}, {"Append", Population::kAppend},
-    {"Merge", Population::kMerge},     {"Max", Population::kMax},             {"Sum", Population::kSum},
-    {"Count", Population::kCount},     {"Min", Population::kMin},             {"UniqueCount", Population::kUniqueCount}};
+inline constexpr Word<Population> kPopulations[] = {{"SetOnce", Population::kSetOnce},
+                                                    {"LastWrite", Population::kLastWrite},
+                                                    {"Append", Population::kAppend},
+                                                    {"Merge", Population::kMerge},
+                                                    {"Max", Population::kMax},
+                                                    {"Sum", Population::kSum},
+                                                    {"Count", Population::kCount},
+                                                    {"Min", Population::kMin},
+                                                    {"UniqueCount", Population::kUniqueCount}};
 
 inline constexpr Word<Comparison> kComparisons[] = {{"Equal", Comparison::kEqual},
                                                     {"NotEqual", Comparison::kNotEqual},

@@ -11,8 +11,8 @@
 
 namespace everstate::stack {
 
-// Types, fields and type definitions of Anchor's IDLs and of those in stacks. Fields are named ({name, type} each) or, in
-// tuples, bare types; `is_tuple` says which.
+// Types, fields and type definitions of Anchor's IDLs and of those in stacks. Fields are named ({name, type} each) or,
+// in tuples, bare types; `is_tuple` says which.
 IdlType ReadType(const Node& node);
 std::vector<IdlField> ReadFields(const std::vector<Node>& nodes, bool* is_tuple);
 std::vector<IdlField> ReadNamedFields(const std::vector<Node>& nodes);

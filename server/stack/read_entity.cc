@@ -34,8 +34,10 @@ ResolverSpec ReadResolverSpec(const Node& node) {
   Node resolver = node.At("resolver");
   auto [tag, content] = resolver.Tagged();
   spec.token = tag == "token";
-  if (tag == "url") ReadUrl(content, &spec);
-  else if (tag != "token") resolver.Fail("is not one of token, url");
+  if (tag == "url")
+    ReadUrl(content, &spec);
+  else if (tag != "token")
+    resolver.Fail("is not one of token, url");
   spec.input_path = OptionalText(node, "input_path");
   if (std::optional<Node> value = node.Maybe("input_value")) spec.input_value = value->Constant();
   if (std::optional<Node> strategy = node.Maybe("strategy")) {
@@ -46,8 +48,8 @@ ResolverSpec ReadResolverSpec(const Node& node) {
                              ReadTransformOf(extract, "transform")});
   }
   if (std::optional<Node> when = node.Maybe("condition")) {
-    spec.condition = ResolverSpec::When{when->At("field_path").NonEmptyText(), when->At("op").OneOf<Comparison>(kComparisons),
-                                        when->At("value").Constant()};
+    spec.condition = ResolverSpec::When{when->At("field_path").NonEmptyText(),
+                                        when->At("op").OneOf<Comparison>(kComparisons), when->At("value").Constant()};
   }
   spec.schedule_at = OptionalText(node, "schedule_at");
   return spec;
@@ -67,7 +69,8 @@ Entity ReadEntity(const Node& node) {
     if (name != "root") entity.sections.push_back(std::move(name));
   }
   for (const Node& item : node.At("resolver_hooks").Items()) entity.resolver_hooks.push_back(ReadResolverHook(item));
-  for (const Node& item : node.At("instruction_hooks").Items()) entity.instruction_hooks.push_back(ReadInstructionHook(item));
+  for (const Node& item : node.At("instruction_hooks").Items())
+    entity.instruction_hooks.push_back(ReadInstructionHook(item));
   for (const Node& item : node.ItemsOf("resolver_specs")) entity.resolver_specs.push_back(ReadResolverSpec(item));
   for (const Node& item : node.ItemsOf("computed_fields")) entity.computed_fields.push_back(item.NonEmptyText());
   for (const Node& item : node.ItemsOf("computed_field_specs")) {

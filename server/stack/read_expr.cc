@@ -7,9 +7,9 @@ namespace {
 // What a node of the format holds: at most one text, its operands in order, and perhaps a list of arguments.
 struct Form {
   Expr::Kind kind;
-  std::string_view text;                  // member with Expr::text
+  std::string_view text;  // member with Expr::text
   std::initializer_list<std::string_view> operands;
-  bool arguments = false;                 // a member "args" follows
+  bool arguments = false;  // a member "args" follows
 };
 
 const Form kForms[] = {
@@ -50,20 +50,33 @@ const Form& FormOf(Expr::Kind kind) {
 void ReadParticulars(const Node& content, Expr* expr) {
   switch (expr->kind) {
     case Expr::Kind::kBinary:
-      content.At("op").OneOfTexts({"Add", "Sub", "Mul", "Div", "Mod", "Gt", "Lt", "Gte", "Lte", "Eq", "Ne", "And", "Or", "Xor",
-                                   "BitAnd", "BitOr", "Shl", "Shr"});
+      content.At("op").OneOfTexts({"Add", "Sub", "Mul", "Div", "Mod", "Gt", "Lt", "Gte", "Lte", "Eq", "Ne", "And", "Or",
+                                   "Xor", "BitAnd", "BitOr", "Shl", "Shr"});
       break;
-    case Expr::Kind::kUnary: content.At("op").OneOfTexts({"Not", "ReverseBits"}); break;
-    case Expr::Kind::kResolverComputed: expr->text = fmt::format("{}.{}", content.At("resolver").Text(), expr->text); break;
-    case Expr::Kind::kUnwrapOr: expr->literal = content.At("default").Constant(); break;
-    case Expr::Kind::kLiteral: expr->literal = content.At("value").Constant(); break;
+    case Expr::Kind::kUnary:
+      content.At("op").OneOfTexts({"Not", "ReverseBits"});
+      break;
+    case Expr::Kind::kResolverComputed:
+      expr->text = fmt::format("{}.{}", content.At("resolver").Text(), expr->text);
+      break;
+    case Expr::Kind::kUnwrapOr:
+      expr->literal = content.At("default").Constant();
+      break;
+    case Expr::Kind::kLiteral:
+      expr->literal = content.At("value").Constant();
+      break;
     case Expr::Kind::kSlice:
       expr->start = content.At("start").Natural(UINT64_MAX);
       expr->end = content.At("end").Natural(UINT64_MAX);
       break;
-    case Expr::Kind::kIndex: expr->start = content.At("index").Natural(UINT64_MAX); break;
-    case Expr::Kind::kByteArray: expr->bytes = content.At("bytes").Bytes(); break;
-    default: break;
+    case Expr::Kind::kIndex:
+      expr->start = content.At("index").Natural(UINT64_MAX);
+      break;
+    case Expr::Kind::kByteArray:
+      expr->bytes = content.At("bytes").Bytes();
+      break;
+    default:
+      break;
   }
 }
 

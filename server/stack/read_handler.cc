@@ -17,8 +17,10 @@ MappingSource::Computed ReadComputed(const Node& node) {
   for (const Node& input : node.At("inputs").Items()) computed.inputs.push_back(ReadPath(input));
   auto [tag, content] = node.At("function").Tagged();
   computed.function = tag;
-  if (tag == "Format" || tag == "Custom") computed.argument = content.Text();
-  else if (tag != "Sum" && tag != "Concat") node.At("function").Fail("is not one of Sum, Concat, Format, Custom");
+  if (tag == "Format" || tag == "Custom")
+    computed.argument = content.Text();
+  else if (tag != "Sum" && tag != "Concat")
+    node.At("function").Fail("is not one of Sum, Concat, Format, Custom");
   return computed;
 }
 
@@ -26,8 +28,10 @@ MappingSource::AsEvent ReadAsEvent(const Node& node) {
   MappingSource::AsEvent event;
   for (const Node& item : node.At("fields").Items()) {
     auto [tag, content] = item.Tagged();
-    if (tag == "FromSource") event.fields.push_back(ReadFromSource(content));
-    else item.Fail("a field of AsEvent must be a FromSource");
+    if (tag == "FromSource")
+      event.fields.push_back(ReadFromSource(content));
+    else
+      item.Fail("a field of AsEvent must be a FromSource");
   }
   return event;
 }
@@ -47,8 +51,9 @@ Condition ReadParsed(const Node& node, std::string expression) {
   condition.expression = std::move(expression);
   auto [tag, content] = node.Tagged();
   if (tag == "Comparison") {
-    condition.parsed = Condition::Compare{ReadPath(content.At("field")), content.At("op").OneOf<Comparison>(kComparisons),
-                                          content.At("value").Constant()};
+    condition.parsed =
+        Condition::Compare{ReadPath(content.At("field")), content.At("op").OneOf<Comparison>(kComparisons),
+                           content.At("value").Constant()};
   } else if (tag == "Logical") {
     Condition::Logical logical;
     logical.all = content.At("op").OneOfTexts({"And", "Or"}) == "And";
@@ -65,11 +70,16 @@ Condition ReadParsed(const Node& node, std::string expression) {
 KeyResolution ReadKeyResolution(const Node& node) {
   KeyResolution key;
   auto [tag, content] = node.Tagged();
-  if (tag == "Embedded") key.kind = KeyResolution::Kind::kEmbedded;
-  else if (tag == "Lookup") key.kind = KeyResolution::Kind::kLookup;
-  else if (tag == "Computed") key.kind = KeyResolution::Kind::kComputed;
-  else if (tag == "TemporalLookup") key.kind = KeyResolution::Kind::kTemporalLookup;
-  else node.Fail("is not one of Embedded, Lookup, Computed, TemporalLookup");
+  if (tag == "Embedded")
+    key.kind = KeyResolution::Kind::kEmbedded;
+  else if (tag == "Lookup")
+    key.kind = KeyResolution::Kind::kLookup;
+  else if (tag == "Computed")
+    key.kind = KeyResolution::Kind::kComputed;
+  else if (tag == "TemporalLookup")
+    key.kind = KeyResolution::Kind::kTemporalLookup;
+  else
+    node.Fail("is not one of Embedded, Lookup, Computed, TemporalLookup");
   if (key.kind == KeyResolution::Kind::kTemporalLookup) {
     key.field = ReadPath(content.At("lookup_field"));
     key.timestamp_field = ReadPath(content.At("timestamp_field"));
@@ -142,7 +152,8 @@ MappingSource ReadSource(const Node& node) {
   if (tag == "AsEvent") return {ReadAsEvent(content)};
   if (tag == "WholeSource") return {MappingSource::WholeSource{}};
   if (tag == "AsCapture") return {ReadAsCapture(content)};
-  if (tag == "FromContext") return {MappingSource::FromContext{content.At("field").OneOfTexts({"slot", "signature", "timestamp"})}};
+  if (tag == "FromContext")
+    return {MappingSource::FromContext{content.At("field").OneOfTexts({"slot", "signature", "timestamp"})}};
   node.Fail("is not one of FromSource, Constant, Computed, FromState, AsEvent, WholeSource, AsCapture, FromContext");
   return {};
 }
@@ -167,7 +178,8 @@ ResolverHook ReadResolverHook(const Node& node) {
   if (tag == "PdaReverseLookup") {
     ResolverHook::PdaReverseLookup lookup;
     lookup.lookup_name = content.At("lookup_name").Text();
-    for (const Node& bytes : content.At("queue_discriminators").Items()) lookup.queue_discriminators.push_back(bytes.Bytes());
+    for (const Node& bytes : content.At("queue_discriminators").Items())
+      lookup.queue_discriminators.push_back(bytes.Bytes());
     hook.strategy = std::move(lookup);
   } else if (tag == "DirectField") {
     hook.strategy = ResolverHook::DirectField{ReadPath(content.At("field_path"))};

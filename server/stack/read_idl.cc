@@ -26,13 +26,14 @@ IdlInstruction ReadInstruction(const Node& node) {
     instruction.discriminator = {static_cast<uint8_t>(discriminant->At("value").Natural(255))};
   }
   if (instruction.discriminator.empty()) node.FailAt("discriminator", "an instruction needs a discriminator");
-  for (const Node& account : node.ItemsOf("accounts")) instruction.accounts.push_back(account.At("name").NonEmptyText());
+  for (const Node& account : node.ItemsOf("accounts"))
+    instruction.accounts.push_back(account.At("name").NonEmptyText());
   instruction.args = ReadNamedFields(node.ItemsOf("args"));
   return instruction;
 }
 
-// Files written before the size was recorded: one byte when every instruction says so, either by a discriminant without a
-// discriminator or by a discriminator of one byte without a discriminant.
+// Files written before the size was recorded: one byte when every instruction says so, either by a discriminant without
+// a discriminator or by a discriminator of one byte without a discriminant.
 unsigned GuessDiscriminantSize(const std::vector<Node>& instructions) {
   for (const Node& node : instructions) {
     const bool discriminant = node.Maybe("discriminant").has_value();
@@ -55,8 +56,10 @@ Idl ReadIdl(const Node& node, const std::string& program_id) {
   }
   if (!DecodeBase58Key32(idl.program_id)) {
     const std::string rule = fmt::format("the program id \"{}\" is not the base58 text of 32 bytes", idl.program_id);
-    if (own_id) own_id->Fail(rule);
-    else node.FailAt("program_id", rule);
+    if (own_id)
+      own_id->Fail(rule);
+    else
+      node.FailAt("program_id", rule);
   }
   for (const Node& account : node.At("accounts").Items()) idl.accounts.push_back(ReadAccount(account));
   const std::vector<Node> instructions = node.At("instructions").Items();

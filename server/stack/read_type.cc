@@ -8,11 +8,12 @@ namespace {
 
 using Kind = IdlType::Kind;
 
-constexpr Word<Kind> kSimpleTypes[] = {
-    {"u8", Kind::kU8},       {"u16", Kind::kU16},       {"u32", Kind::kU32},     {"u64", Kind::kU64},      {"u128", Kind::kU128},
-    {"i8", Kind::kI8},       {"i16", Kind::kI16},       {"i32", Kind::kI32},     {"i64", Kind::kI64},      {"i128", Kind::kI128},
-    {"f32", Kind::kF32},     {"f64", Kind::kF64},       {"bool", Kind::kBool},   {"string", Kind::kString}, {"bytes", Kind::kBytes},
-    {"pubkey", Kind::kPubkey}, {"publicKey", Kind::kPubkey}};
+constexpr Word<Kind> kSimpleTypes[] = {{"u8", Kind::kU8},         {"u16", Kind::kU16},         {"u32", Kind::kU32},
+                                       {"u64", Kind::kU64},       {"u128", Kind::kU128},       {"i8", Kind::kI8},
+                                       {"i16", Kind::kI16},       {"i32", Kind::kI32},         {"i64", Kind::kI64},
+                                       {"i128", Kind::kI128},     {"f32", Kind::kF32},         {"f64", Kind::kF64},
+                                       {"bool", Kind::kBool},     {"string", Kind::kString},   {"bytes", Kind::kBytes},
+                                       {"pubkey", Kind::kPubkey}, {"publicKey", Kind::kPubkey}};
 
 IdlType OfKind(Kind kind, std::string name = {}) {
   IdlType type;
@@ -23,8 +24,10 @@ IdlType OfKind(Kind kind, std::string name = {}) {
 
 // A number, or the name of a generic that is one.
 void ReadLength(const Node& node, IdlType* array) {
-  if (node.IsObject()) array->name = node.At("generic").NonEmptyText();
-  else array->count = node.Natural(UINT32_MAX);
+  if (node.IsObject())
+    array->name = node.At("generic").NonEmptyText();
+  else
+    array->count = node.Natural(UINT32_MAX);
 }
 
 // An unknown simple name is a defined type.
@@ -80,8 +83,10 @@ IdlType ReadPair(Kind kind, const std::string& tag, const Node& content) {
     return type;
   }
   type.args.push_back(ReadType(parts[0]));
-  if (kind == Kind::kArray) ReadLength(parts[1], &type);
-  else type.args.push_back(ReadType(parts[1]));
+  if (kind == Kind::kArray)
+    ReadLength(parts[1], &type);
+  else
+    type.args.push_back(ReadType(parts[1]));
   return type;
 }
 
@@ -100,7 +105,8 @@ IdlType ReadType(const Node& node) {
     type.args.push_back(ReadType(content));
     return type;
   }
-  node.Fail(fmt::format("\"{}\" is not one of array, option, coption, vec, hashMap, bTreeMap, hashSet, bTreeSet, defined, generic", tag));
+  node.Fail(fmt::format(
+      "\"{}\" is not one of array, option, coption, vec, hashMap, bTreeMap, hashSet, bTreeSet, defined, generic", tag));
   return {};
 }
 
@@ -133,7 +139,8 @@ IdlTypeDef ReadTypeDef(const Node& node) {
   IdlTypeDef def;
   def.name = node.At("name").NonEmptyText();
   def.serialization = ReadSerialization(node);
-  if (std::optional<Node> repr = node.Maybe("repr"); repr && repr->IsObject()) def.packed = repr->FlagOr("packed", false);
+  if (std::optional<Node> repr = node.Maybe("repr"); repr && repr->IsObject())
+    def.packed = repr->FlagOr("packed", false);
   for (const Node& generic : node.ItemsOf("generics")) {
     def.generics.push_back(generic.IsText() ? generic.NonEmptyText() : generic.At("name").NonEmptyText());
   }

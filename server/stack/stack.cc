@@ -22,7 +22,8 @@ void ReadPrograms(const Node& root, Stack* stack) {
   for (const Node& node : root.ItemsOf("idls")) {
     const size_t i = stack->idls.size();
     stack->idls.push_back(ReadIdl(node, i < stack->program_ids.size() ? stack->program_ids[i] : ""));
-    if (!names.insert(stack->idls.back().name).second) node.At("name").Fail("two IDLs of a stack must not have the same name");
+    if (!names.insert(stack->idls.back().name).second)
+      node.At("name").Fail("two IDLs of a stack must not have the same name");
   }
 }
 

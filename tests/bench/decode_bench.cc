@@ -39,7 +39,9 @@ std::shared_ptr<const Program> TradeProgram(std::string* body) {
   return *program;
 }
 
-std::span<const uint8_t> Span(const std::string& bytes) { return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}; }
+std::span<const uint8_t> Span(const std::string& bytes) {
+  return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
+}
 
 void RunPlan(benchmark::State& state, const std::vector<std::vector<std::string>>& paths) {
   std::string body;
@@ -59,7 +61,9 @@ void RunPlan(benchmark::State& state, const std::vector<std::vector<std::string>
   state.SetItemsProcessed(state.iterations());
 }
 
-void BM_FiveFixedFields(benchmark::State& state) { RunPlan(state, {{"key1"}, {"amount3"}, {"amount4"}, {"amount9"}, {"flag1"}}); }
+void BM_FiveFixedFields(benchmark::State& state) {
+  RunPlan(state, {{"key1"}, {"amount3"}, {"amount4"}, {"amount9"}, {"flag1"}});
+}
 void BM_FieldsBehindAText(benchmark::State& state) { RunPlan(state, {{"key0"}, {"text"}, {"late2"}}); }
 void BM_AllFields(benchmark::State& state) {
   std::vector<std::vector<std::string>> paths;

@@ -19,8 +19,7 @@ namespace {
 const std::vector<std::string>& Messages() {
   static const std::vector<std::string> messages = [] {
     const char* const named = std::getenv("BENCH_RECORDING");
-    auto recording =
-        RecordingReader::Open(named != nullptr ? named : InSource("tests/recordings/spl-small.updates"));
+    auto recording = RecordingReader::Open(named != nullptr ? named : InSource("tests/recordings/spl-small.updates"));
     std::vector<std::string> out;
     while (recording.ok()) {
       const auto message = recording->Next();

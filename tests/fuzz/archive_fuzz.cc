@@ -22,7 +22,9 @@ class Folder {
  public:
   Folder() {
     const std::filesystem::path memory = "/dev/shm";
-    std::string path = ((std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path()) / "everstate-fuzz-XXXXXX").string();
+    std::string path =
+        ((std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path()) / "everstate-fuzz-XXXXXX")
+            .string();
     FUZZ_CHECK(mkdtemp(path.data()) != nullptr);
     path_ = path;
   }
@@ -55,12 +57,14 @@ BlockId IdentityOf(std::string_view raw, Slot parent, uint8_t step) {
   return id;
 }
 
-// A segment of blocks from pieces: its checksums fit, its sizes are near the truth, its frames hold recordings of any kind.
+// A segment of blocks from pieces: its checksums fit, its sizes are near the truth, its frames hold recordings of any
+// kind.
 std::string BuiltSegment(fuzz::Input* input) {
   ingest::SegmentHeader header;
   header.subscription.commitment = static_cast<Commitment>(input->Byte() % 3);
   header.before_slot = input->Byte();
-  for (int keys = input->Byte() % 4; keys > 0; --keys) header.subscription.account_owners.emplace_back().fill(input->Byte());
+  for (int keys = input->Byte() % 4; keys > 0; --keys)
+    header.subscription.account_owners.emplace_back().fill(input->Byte());
   std::string bytes = *ingest::EncodeSegmentHeader(header);
   Slot slot = header.before_slot;
   while (!input->empty()) {

@@ -1,5 +1,5 @@
-// A planted fault: ./dev fuzz first shows that it is found, so that a run without findings says something. It takes the sanitizers
-// (the read behind the buffer) and the guidance by coverage (the four bytes before it).
+// A planted fault: ./dev fuzz first shows that it is found, so that a run without findings says something. It takes the
+// sanitizers (the read behind the buffer) and the guidance by coverage (the four bytes before it).
 #include <vector>
 
 #include "tests/fuzz/fuzz.h"

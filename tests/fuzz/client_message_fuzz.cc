@@ -11,8 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const ClientMessage message = ParseClientMessage(text);
   FUZZ_CHECK((message.kind == Kind::kInvalid) == !message.problem.empty());
 
-  // A message that is written another way means the same: read by the library's own parser, whose objects hold each name once,
-  // the last one, and written again without spaces and escapes that need not be.
+  // A message that is written another way means the same: read by the library's own parser, whose objects hold each
+  // name once, the last one, and written again without spaces and escapes that need not be.
   const auto tree = nlohmann::json::parse(text, nullptr, false);
   if (tree.is_discarded()) {
     FUZZ_CHECK(message.kind == Kind::kInvalid);

@@ -1,5 +1,5 @@
-// What a peer sends on the port: HTTP, the upgrade, WebSocket frames, subscribes. A lane with a small store behind it is driven by
-// hand, on one thread; whatever is sent, the connection ends and nothing of it stays behind.
+// What a peer sends on the port: HTTP, the upgrade, WebSocket frames, subscribes. A lane with a small store behind it
+// is driven by hand, on one thread; whatever is sent, the connection ends and nothing of it stays behind.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -44,15 +44,18 @@ class Port {
       FUZZ_CHECK(round < 100000);
       if (!sent.empty()) {
         const ssize_t count = send(ends[1], sent.data(), sent.size(), MSG_NOSIGNAL);
-        if (count > 0) sent.remove_prefix(static_cast<size_t>(count));
-        else if (errno != EAGAIN) sent = {};  // the server ended it
+        if (count > 0)
+          sent.remove_prefix(static_cast<size_t>(count));
+        else if (errno != EAGAIN)
+          sent = {};  // the server ended it
       } else if (!shut) {
         shutdown(ends[1], SHUT_WR);
         shut = true;
       }
       lane().io().poll();
       char bytes[65536];
-      for (ssize_t count; (count = recv(ends[1], bytes, sizeof bytes, 0)) > 0;) answer.append(bytes, static_cast<size_t>(count));
+      for (ssize_t count; (count = recv(ends[1], bytes, sizeof bytes, 0)) > 0;)
+        answer.append(bytes, static_cast<size_t>(count));
     }
     close(ends[1]);
     lane().io().poll();

@@ -1,5 +1,5 @@
-// Bytes of accounts, instructions, events and logs, decoded by every layout of a few IDLs: as JSON for people, whole into a
-// register, and each field alone.
+// Bytes of accounts, instructions, events and logs, decoded by every layout of a few IDLs: as JSON for people, whole
+// into a register, and each field alone.
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -47,8 +47,10 @@ Decoders DecodersOf(const stack::Idl& idl, ShapeTable* shapes) {
   if (!program.ok()) std::fprintf(stderr, "%s\n", program.status().ToString().c_str());
   FUZZ_CHECK(program.ok());
   Decoders decoders{*program, {}, {}, {}};
-  for (const auto& account : (*program)->accounts()) decoders.accounts.push_back(LayoutOf(*program, account.body, false, shapes));
-  for (const auto& event : (*program)->events()) decoders.events.push_back(LayoutOf(*program, event.body, false, shapes));
+  for (const auto& account : (*program)->accounts())
+    decoders.accounts.push_back(LayoutOf(*program, account.body, false, shapes));
+  for (const auto& event : (*program)->events())
+    decoders.events.push_back(LayoutOf(*program, event.body, false, shapes));
   for (const auto& instruction : (*program)->instructions()) {
     decoders.instructions.push_back(LayoutOf(*program, instruction.args, true, shapes));
   }
@@ -148,7 +150,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     FUZZ_CHECK(program.MatchInstruction(bytes) < static_cast<int>(decoders.instructions.size()));
     DecodeByAll(program, decoders.instructions, bytes);
   } else if (kind == 2) {
-    for (const EventMatch& match : {program.FindCpiEvent(bytes), program.FindLogEvent(bytes), program.FindLoggedEvent(bytes)}) {
+    for (const EventMatch& match :
+         {program.FindCpiEvent(bytes), program.FindLogEvent(bytes), program.FindLoggedEvent(bytes)}) {
       FUZZ_CHECK(match.event < static_cast<int>(decoders.events.size()) && match.body_at <= bytes.size());
     }
     DecodeByAll(program, decoders.events, bytes);

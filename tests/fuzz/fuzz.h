@@ -1,5 +1,6 @@
-// What the fuzz targets share. A target is one file with LLVMFuzzerTestOneInput: it gives the input to a door of the product and
-// says what must hold whatever the input was. The same file is linked with libFuzzer (./dev fuzz) and with replay_driver.cc.
+// What the fuzz targets share. A target is one file with LLVMFuzzerTestOneInput: it gives the input to a door of the
+// product and says what must hold whatever the input was. The same file is linked with libFuzzer (./dev fuzz) and with
+// replay_driver.cc.
 #pragma once
 
 #include <cstddef>
@@ -13,12 +14,12 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 // Ends the process when the property does not hold, in every build.
-#define FUZZ_CHECK(property)                                                                 \
-  do {                                                                                       \
-    if (!(property)) {                                                                       \
-      std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #property);     \
-      std::abort();                                                                          \
-    }                                                                                        \
+#define FUZZ_CHECK(property)                                                             \
+  do {                                                                                   \
+    if (!(property)) {                                                                   \
+      std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #property); \
+      std::abort();                                                                      \
+    }                                                                                    \
   } while (false)
 
 namespace everstate::fuzz {

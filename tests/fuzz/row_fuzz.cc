@@ -1,5 +1,5 @@
-// What the store holds, read back: values, rows, changes, the journal, records, keys, the schema, the file of a checkpoint. What is
-// binary is written again byte by byte as it was, because there is one form for each content.
+// What the store holds, read back: values, rows, changes, the journal, records, keys, the schema, the file of a
+// checkpoint. What is binary is written again byte by byte as it was, because there is one form for each content.
 #include <nlohmann/json.hpp>
 
 #include "server/base/base58.h"
@@ -97,8 +97,10 @@ void ReadRecords(std::string_view bytes) {
 void ReadKeys(std::string_view bytes) {
   KeyBuffer buffer;
   if (const auto key = ParseEntityKey(bytes)) FUZZ_CHECK(buffer.Entity(key->entity, key->key) == bytes);
-  if (const auto key = ParseSideKey(bytes)) FUZZ_CHECK(buffer.Side(key->kind, key->entity, key->name, key->id) == bytes);
-  if (const auto number = ParseNumberedKey(RowKind::kJournal, bytes)) FUZZ_CHECK(buffer.Numbered(RowKind::kJournal, *number) == bytes);
+  if (const auto key = ParseSideKey(bytes))
+    FUZZ_CHECK(buffer.Side(key->kind, key->entity, key->name, key->id) == bytes);
+  if (const auto number = ParseNumberedKey(RowKind::kJournal, bytes))
+    FUZZ_CHECK(buffer.Numbered(RowKind::kJournal, *number) == bytes);
   FUZZ_CHECK(!RowKindName(bytes).empty());
   if (const auto cursor = Cursor::FromSeq(bytes)) FUZZ_CHECK(Cursor::FromSeq(cursor->ToSeq()) == cursor);
   if (const auto key = DecodeBase58Key32(bytes)) FUZZ_CHECK(EncodeBase58(*key) == bytes);
@@ -132,14 +134,29 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace everstate;
   fuzz::Input input(data, size);
   switch (input.Byte() % 8) {
-    case 0: ReadValues(input.Rest()); break;
-    case 1: ReadRow(input.Rest()); break;
-    case 2: ReadChanges(&input); break;
-    case 3: ReadJournal(input.Rest()); break;
-    case 4: ReadRecords(input.Rest()); break;
-    case 5: ReadKeys(input.Rest()); break;
-    case 6: ReadSchema(input.Rest()); break;
-    default: ReadCheckpoint(input.Rest());
+    case 0:
+      ReadValues(input.Rest());
+      break;
+    case 1:
+      ReadRow(input.Rest());
+      break;
+    case 2:
+      ReadChanges(&input);
+      break;
+    case 3:
+      ReadJournal(input.Rest());
+      break;
+    case 4:
+      ReadRecords(input.Rest());
+      break;
+    case 5:
+      ReadKeys(input.Rest());
+      break;
+    case 6:
+      ReadSchema(input.Rest());
+      break;
+    default:
+      ReadCheckpoint(input.Rest());
   }
   return 0;
 }

@@ -124,7 +124,8 @@ TEST_F(BuilderTest, LimitsThatCannotBeAreNamed) {
   const Outcome backwards =
       Whole("http://h:1").health_config(HealthConfig().with_heartbeat_interval(milliseconds(-1))).build().start();
   EXPECT_THAT(backwards.message, HasSubstr("heartbeat_interval"));
-  for (const auto& health : {HealthConfig{.health_check_timeout = milliseconds::max()}, HealthConfig{.heartbeat_interval = milliseconds::max()}}) {
+  for (const auto& health : {HealthConfig{.health_check_timeout = milliseconds::max()},
+                             HealthConfig{.heartbeat_interval = milliseconds::max()}}) {
     EXPECT_THAT(Whole("http://h:1").health_config(health).build().start().message, HasSubstr("49 days"));
   }
   Spec forgetful = InSource("tests/stacks/SplStream.stack.json");

@@ -132,7 +132,7 @@ TEST(Checkpoint, AStoreWithoutABlockHasNone) {
 TEST(Checkpoint, ADirectoryThatCannotBeListedIsAnError) {
   TemporaryFolder folder;
   SetBytesOfFile(folder / "checkpoints", "a file");
-  for (const absl::Status& status : {ListCheckpoints(folder.path()).status(), PruneCheckpoints(folder.path(), 1).status()}) {
+  for (const auto& status : {ListCheckpoints(folder.path()).status(), PruneCheckpoints(folder.path(), 1).status()}) {
     EXPECT_FALSE(status.ok());
     EXPECT_THAT(Message(status), HasSubstr("cannot list " + (folder / "checkpoints").string()));
   }

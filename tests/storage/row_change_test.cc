@@ -115,7 +115,8 @@ TEST(RowChange, IsOfOneRowOnly) {
   EXPECT_THAT(error(first->bytes(), change), HasSubstr("it is of the row 2:000000000001, but the row is 1:"));
   EXPECT_EQ(error(second.after->bytes(), change), "");
   // Twice is once: who reads a live store may meet a change again that the row has already.
-  EXPECT_EQ(*FoldRowChanges(second.after->bytes(), std::vector<std::string_view>{change, change}), third.after->bytes());
+  EXPECT_EQ(*FoldRowChanges(second.after->bytes(), std::vector<std::string_view>{change, change}),
+            third.after->bytes());
   EXPECT_EQ(*FoldRowChanges(third.after->bytes(), std::vector<std::string_view>{change}), third.after->bytes());
   EXPECT_THAT(error("", change), HasSubstr("the row has no cursor"));
   EXPECT_THAT(error(second.after->bytes(), ""), HasSubstr("no two cursors"));

@@ -11,7 +11,8 @@
 
 namespace everstate::testing {
 
-// Mounts it on an existing folder. Threads that run already do not see it, so: before any other is started. False where it is not allowed.
+// Mounts it on an existing folder. Threads that run already do not see it, so: before any other is started. False where
+// it is not allowed.
 inline bool MountSmallDisk(const std::filesystem::path& path, uint64_t bytes) {
   if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
   mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);

@@ -18,7 +18,8 @@ int Connect(const std::string& address, int receive_buffer_bytes) {
   const std::string host = v6 ? address.substr(1, colon - 2) : address.substr(0, colon);
   const auto port = static_cast<uint16_t>(std::stoi(address.substr(colon + 1)));
   const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
-  if (receive_buffer_bytes > 0) ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+  if (receive_buffer_bytes > 0)
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   int result;
@@ -42,7 +43,8 @@ int Connect(const std::string& address, int receive_buffer_bytes) {
 
 }  // namespace
 
-TcpClient::TcpClient(const std::string& address, int receive_buffer_bytes) : fd_(Connect(address, receive_buffer_bytes)) {}
+TcpClient::TcpClient(const std::string& address, int receive_buffer_bytes)
+    : fd_(Connect(address, receive_buffer_bytes)) {}
 TcpClient::~TcpClient() { Close(); }
 TcpClient::TcpClient(TcpClient&& other) noexcept
     : in(std::move(other.in)), fd_(std::exchange(other.fd_, -1)), ended_(other.ended_) {}
@@ -84,7 +86,8 @@ std::string HttpExchange(const std::string& address, std::string_view request) {
 }
 
 std::string HttpGet(const std::string& address, std::string_view path, std::string_view headers) {
-  return HttpExchange(address, "GET " + std::string(path) + " HTTP/1.1\r\nHost: test\r\n" + std::string(headers) + "\r\n");
+  return HttpExchange(address,
+                      "GET " + std::string(path) + " HTTP/1.1\r\nHost: test\r\n" + std::string(headers) + "\r\n");
 }
 
 std::string ClientFrame(uint8_t opcode, std::string_view payload, bool fin) {
@@ -103,11 +106,13 @@ std::string ClientFrame(uint8_t opcode, std::string_view payload, bool fin) {
   return frame;
 }
 
-WsClient::WsClient(const std::string& address, std::string_view path, int receive_buffer_bytes, std::string_view behind_the_head)
+WsClient::WsClient(const std::string& address, std::string_view path, int receive_buffer_bytes,
+                   std::string_view behind_the_head)
     : tcp_(address, receive_buffer_bytes) {
   tcp_.Send("GET " + std::string(path) +
             " HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" + std::string(behind_the_head));
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" +
+            std::string(behind_the_head));
   size_t end;
   while ((end = tcp_.in.find("\r\n\r\n")) == std::string::npos && tcp_.Receive()) {
   }
@@ -148,7 +153,8 @@ std::optional<WsMessage> WsClient::TakeFrame() {
   WsMessage message;
   message.opcode = bytes[0] & 0x0f;
   message.payload = tcp_.in.substr(header, size);
-  if (message.opcode == 8 && size >= 2) message.close_code = static_cast<uint16_t>((bytes[header] << 8) | bytes[header + 1]);
+  if (message.opcode == 8 && size >= 2)
+    message.close_code = static_cast<uint16_t>((bytes[header] << 8) | bytes[header + 1]);
   tcp_.in.erase(0, header + size);
   return message;
 }

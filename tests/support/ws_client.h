@@ -38,7 +38,7 @@ std::string HttpExchange(const std::string& address, std::string_view request);
 std::string HttpGet(const std::string& address, std::string_view path, std::string_view headers = "");
 
 struct WsMessage {
-  uint8_t opcode = 0;     // 1 text, 2 binary, 8 close, 9 ping, 10 pong
+  uint8_t opcode = 0;  // 1 text, 2 binary, 8 close, 9 ping, 10 pong
   std::string payload;
   uint16_t close_code = 0;  // of a close; 0 when it has none
 };
@@ -49,7 +49,7 @@ class WsClient {
   explicit WsClient(const std::string& address, std::string_view path = "/", int receive_buffer_bytes = 0,
                     std::string_view behind_the_head = "");
 
-  bool open() const { return open_; }            // the upgrade was accepted
+  bool open() const { return open_; }                    // the upgrade was accepted
   const std::string& answer() const { return answer_; }  // the HTTP head (and what followed, when it was refused)
   bool SendFrame(uint8_t opcode, std::string_view payload, bool fin = true);
   bool SendText(std::string_view text) { return SendFrame(1, text); }

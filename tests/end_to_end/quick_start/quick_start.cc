@@ -1,4 +1,5 @@
-// The first Quick Start of hyperstack-server. quick_start STACK [ADDR:PORT]; YELLOWSTONE_ENDPOINT names the provider, as there.
+// The first Quick Start of hyperstack-server. quick_start STACK [ADDR:PORT]; YELLOWSTONE_ENDPOINT names the provider,
+// as there.
 #include <everstate/server.h>
 
 #include <cstdio>

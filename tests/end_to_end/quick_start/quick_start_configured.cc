@@ -1,4 +1,5 @@
-// The second Quick Start, "With Configuration". quick_start_configured STACK [ADDR:PORT [MAX_CLIENTS [HEARTBEAT_SECONDS]]]
+// The second Quick Start, "With Configuration". quick_start_configured STACK [ADDR:PORT [MAX_CLIENTS
+// [HEARTBEAT_SECONDS]]]
 #include <everstate/server.h>
 
 #include <chrono>
@@ -11,7 +12,8 @@ using everstate::Spec;
 using everstate::WebSocketConfig;
 
 int main(int argc, char** argv) {
-  if (argc < 2) return std::fputs("quick_start_configured STACK [ADDR:PORT [MAX_CLIENTS [HEARTBEAT_SECONDS]]]\n", stderr), 2;
+  if (argc < 2)
+    return std::fputs("quick_start_configured STACK [ADDR:PORT [MAX_CLIENTS [HEARTBEAT_SECONDS]]]\n", stderr), 2;
   const Spec my_spec = argv[1];
   return Server::builder()
       .spec(my_spec)

@@ -41,7 +41,8 @@ TEST(CheckpointerTest, AsManySlotsAsThereCanBeIsNever) {
 
 TEST(CheckpointerTest, MakesOneWhenTheTimeHasPassedAndSomethingIsNew) {
   std::atomic<int> made{0};
-  Checkpointer checkpointer({.every_slots = std::nullopt, .every = std::chrono::seconds(0)}, From(100), [&] { ++made; });
+  Checkpointer checkpointer({.every_slots = std::nullopt, .every = std::chrono::seconds(0)}, From(100),
+                            [&] { ++made; });
   checkpointer.Applied(101);
   WaitUntil([&] { return made == 1; });
   checkpointer.Applied(101);  // nothing new
@@ -72,11 +73,12 @@ TEST(CheckpointerTest, TheEndWaitsForTheOneBeingMade) {
   std::promise<void> begun;
   std::promise<void> may_end;
   std::atomic<bool> made{false};
-  auto checkpointer = std::make_unique<Checkpointer>(CheckpointSchedule{.every_slots = 1, .every = std::nullopt}, From(100), [&] {
-    begun.set_value();
-    may_end.get_future().wait();
-    made = true;
-  });
+  auto checkpointer =
+      std::make_unique<Checkpointer>(CheckpointSchedule{.every_slots = 1, .every = std::nullopt}, From(100), [&] {
+        begun.set_value();
+        may_end.get_future().wait();
+        made = true;
+      });
   checkpointer->Applied(101);
   begun.get_future().wait();
   may_end.set_value();

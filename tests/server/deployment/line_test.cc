@@ -21,8 +21,9 @@ class LineTest : public DeploymentTest {
   // The line of a process that begins: whatever an earlier one knew besides its store is gone.
   std::unique_ptr<Line> Begin() {
     const stack::Stack& stack = projection_->stack();
-    auto store = EntityStore::Open({.data_dir = folder_.path(), .block_cache_bytes = 8 << 20},
-                                   {stack.name, stack.hash, stack.text, projection_->settings().Canonical(), projection_->schema()});
+    auto store = EntityStore::Open(
+        {.data_dir = folder_.path(), .block_cache_bytes = 8 << 20},
+        {stack.name, stack.hash, stack.text, projection_->settings().Canonical(), projection_->schema()});
     if (!store.ok()) {
       ADD_FAILURE() << store.status();
       return nullptr;

@@ -91,11 +91,9 @@ TEST_F(RewindTest, AnArchiveThatWasCutOrDeletedIsSeenBefore) {
   auto deployment = RunPastCheckpoint(Options("data"));
   const auto segment = std::filesystem::directory_iterator(folder_ / "data" / "archive")->path();
   std::filesystem::resize_file(segment, std::filesystem::file_size(segment) / 2);
-  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = asked_}).status()),
-              HasSubstr("the archive does not have them"));
+  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = asked_}).status()), HasSubstr("the archive does not have them"));
   std::filesystem::remove(segment);
-  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = asked_}).status()),
-              HasSubstr("the archive does not have them"));
+  EXPECT_THAT(Message(deployment->ResumeFrom({.slot = asked_}).status()), HasSubstr("the archive does not have them"));
   EXPECT_FALSE(deployment->status().rewind.has_value());
 }
 

@@ -8,6 +8,8 @@
 namespace everstate::testing {
 namespace {
 
+using nlohmann::json;
+
 class CutTest : public FanoutTest {
  protected:
   void Change(std::mt19937_64& random) {
@@ -27,8 +29,8 @@ class CutTest : public FanoutTest {
   uint64_t element_ = 0;
 };
 
-// Every round a handful of clients join at a random moment of a stream of appends, each in its own way; in the end each must
-// hold the truth with no element missing or doubled.
+// Every round a handful of clients join at a random moment of a stream of appends, each in its own way; in the end each
+// must hold the truth with no element missing or doubled.
 TEST_F(CutTest, NothingIsLostOrDoubledWhileBatchesFly) {
   FanoutOptions options = Options();
   options.snapshot_rows_first = 3;
@@ -80,8 +82,7 @@ TEST_F(CutTest, NothingIsLostOrDoubledWhileBatchesFly) {
       FakeClient& model = models[i];
       while (model.stores["Thing/list"] != truth || model.issues.empty()) {
         auto text = clients[i]->NextText();
-        ASSERT_TRUE(text.has_value()) << "round " << round << " client " << i << "\nhas   "
-                                      << nlohmann::json(model.stores["Thing/list"]) << "\ntruth " << nlohmann::json(truth);
+        ASSERT_TRUE(text.has_value()) << round << ": " << json(model.stores["Thing/list"]) << ", not " << json(truth);
         if (faults[i].empty()) faults[i] = model.Take(*text);
       }
       ASSERT_EQ(faults[i], "");
@@ -92,8 +93,8 @@ TEST_F(CutTest, NothingIsLostOrDoubledWhileBatchesFly) {
   EXPECT_GT(counters().frames_dropped_by_look.value(), 0u);
 }
 
-// The race of the first listener: nobody listens, so batches are not encoded, while one joins. In every round the stream ends
-// and the client must hold the truth, so a single batch that was not encoded shows.
+// The race of the first listener: nobody listens, so batches are not encoded, while one joins. In every round the
+// stream ends and the client must hold the truth, so a single batch that was not encoded shows.
 TEST_F(CutTest, TheFirstListenerMissesNothing) {
   Start();
   std::mt19937_64 random(3);

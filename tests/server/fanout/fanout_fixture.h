@@ -44,7 +44,8 @@ class FanoutTest : public ::testing::Test {
   void Commit() { fanout_->Publish(world_.Apply()); }
 
   // Sends a subscribe and takes everything up to the end of its snapshot.
-  void Subscribe(WsClient& client, FakeClient& model, std::string_view view, const std::optional<std::string>& key = std::nullopt) {
+  void Subscribe(WsClient& client, FakeClient& model, std::string_view view,
+                 const std::optional<std::string>& key = std::nullopt) {
     const int before = model.completes[std::string(view)];
     client.SendText(ViewMessage("subscribe", view, key));
     while (model.completes[std::string(view)] == before) {
@@ -57,10 +58,12 @@ class FanoutTest : public ::testing::Test {
   void ExpectTruth(WsClient& client, FakeClient& model, const std::string& view) {
     ExpectTruth(client, model, view, world_.Truth());
   }
-  void ExpectTruth(WsClient& client, FakeClient& model, const std::string& view, const std::map<std::string, nlohmann::json>& truth) {
+  void ExpectTruth(WsClient& client, FakeClient& model, const std::string& view,
+                   const std::map<std::string, nlohmann::json>& truth) {
     while (model.stores[view] != truth) {
       auto text = client.NextText();
-      ASSERT_TRUE(text.has_value()) << "client " << nlohmann::json(model.stores[view]) << " truth " << nlohmann::json(truth);
+      ASSERT_TRUE(text.has_value()) << "client " << nlohmann::json(model.stores[view]) << " truth "
+                                    << nlohmann::json(truth);
       ASSERT_EQ(model.Take(*text), "");
     }
   }

@@ -13,7 +13,9 @@ class LimitsTest : public FanoutTest {
  protected:
   // A world whose every batch is `bytes` of frames.
   void CommitLarge(size_t bytes) {
-    world_.Edit("big", [&](RowEditor& editor) { editor.Set(kName, Value::Text(std::string(bytes, static_cast<char>('a' + turn_++ % 26)))); });
+    world_.Edit("big", [&](RowEditor& editor) {
+      editor.Set(kName, Value::Text(std::string(bytes, static_cast<char>('a' + turn_++ % 26))));
+    });
     Commit();
   }
   int turn_ = 0;
@@ -21,7 +23,8 @@ class LimitsTest : public FanoutTest {
 
 TEST_F(LimitsTest, RefusesAddresses) {
   FanoutOptions options;
-  for (const char* address : {"", "8877", "localhost:1", "::1:80", "[127.0.0.1]:80", "127.0.0.1:99999", "127.0.0.1:x"}) {
+  for (const char* address :
+       {"", "8877", "localhost:1", "::1:80", "[127.0.0.1]:80", "127.0.0.1:99999", "127.0.0.1:x"}) {
     options.listen = address;
     EXPECT_EQ(Fanout::Start(options, nullptr).status().code(), absl::StatusCode::kInvalidArgument) << address;
   }
@@ -64,7 +67,8 @@ TEST_F(LimitsTest, SubscriptionsMax) {
   WsClient client = Connect();
   FakeClient model;
   Subscribe(client, model, "Thing/list");
-  EXPECT_NE(Ask(client, ViewMessage("subscribe", "Thing/append")).find("\"subscription-limit-exceeded\""), std::string::npos);
+  EXPECT_NE(Ask(client, ViewMessage("subscribe", "Thing/append")).find("\"subscription-limit-exceeded\""),
+            std::string::npos);
   Subscribe(client, model, "Thing/list");  // the same one is no other one
   client.SendText(ViewMessage("unsubscribe", "Thing/list"));
   Subscribe(client, model, "Thing/append");
@@ -129,9 +133,9 @@ TEST_F(LimitsTest, BrokenRulesCloseWithTheirCode) {
     return close.has_value() ? close->close_code : 0;
   };
   EXPECT_EQ(code_for(ClientFrame(1, "\xff\xfe")), 1007);
-  EXPECT_EQ(code_for(std::string("\x81\x01x", 3)), 1002);       // no mask
-  EXPECT_EQ(code_for(ClientFrame(3, "x")), 1002);               // reserved opcode
-  EXPECT_EQ(code_for(ClientFrame(0, "x")), 1002);               // continues nothing
+  EXPECT_EQ(code_for(std::string("\x81\x01x", 3)), 1002);  // no mask
+  EXPECT_EQ(code_for(ClientFrame(3, "x")), 1002);          // reserved opcode
+  EXPECT_EQ(code_for(ClientFrame(0, "x")), 1002);          // continues nothing
   EXPECT_EQ(code_for(ClientFrame(9, std::string(126, 'x'))), 1002);
   EXPECT_TRUE(Connect().open());
 }
@@ -149,7 +153,8 @@ TEST_F(LimitsTest, StopCloses1012) {
   Commit();
   std::thread stop([this] { fanout_->Stop(); });
   for (WsClient& client : clients) {
-    EXPECT_EQ(nlohmann::json::parse(client.NextText().value_or("{}"))["op"], "patch");  // what was queued goes out first
+    EXPECT_EQ(nlohmann::json::parse(client.NextText().value_or("{}"))["op"],
+              "patch");  // what was queued goes out first
     const auto close = client.WaitClose();
     ASSERT_TRUE(close.has_value());
     EXPECT_EQ(close->close_code, 1012);
@@ -251,7 +256,8 @@ TEST_F(LimitsTest, ASnapshotNobodyReadsStaysInTheStore) {
   Start();
   for (int batch = 0; batch < 40; ++batch) {
     for (int i = 0; i < 25; ++i) {
-      world_.Edit("k" + std::to_string(batch * 25 + i), [](RowEditor& editor) { editor.Set(kName, Value::Text(std::string(20000, 'x'))); });
+      world_.Edit("k" + std::to_string(batch * 25 + i),
+                  [](RowEditor& editor) { editor.Set(kName, Value::Text(std::string(20000, 'x'))); });
     }
     Commit();
   }
@@ -260,7 +266,8 @@ TEST_F(LimitsTest, ASnapshotNobodyReadsStaysInTheStore) {
   uint64_t rows = 0;
   EXPECT_TRUE(Eventually([&] {  // until it stands still: the socket is full
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    return std::exchange(rows, counters().snapshot_rows_sent.value()) == counters().snapshot_rows_sent.value() && rows > 0;
+    return std::exchange(rows, counters().snapshot_rows_sent.value()) == counters().snapshot_rows_sent.value() &&
+           rows > 0;
   }));
   EXPECT_LT(rows, 1000u);
   EXPECT_LE(counters().queued_bytes.value(), 600u << 10);

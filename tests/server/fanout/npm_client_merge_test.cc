@@ -1,5 +1,5 @@
-// What the unmodified hyperstack-typescript client holds in the end, merged by its own code from what this server sent: it
-// must be what the rows hold, whatever happened to them.
+// What the unmodified hyperstack-typescript client holds in the end, merged by its own code from what this server sent:
+// it must be what the rows hold, whatever happened to them.
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -11,16 +11,6 @@ class ProtocolTest : public FanoutTest {};
 constexpr char kListSubscribed[] =
     R"({"op":"subscribed","view":"Thing/list","mode":"list","sort":{"field":["_seq"],"order":"desc"}})";
 
-TEST_F(ProtocolTest, UpgradesOnAnyPath) {
-  Start();
-  for (const char* path : {"/", "/ws", "/a/b?x=1"}) {
-    WsClient client = Connect(path);
-    EXPECT_TRUE(client.open()) << client.answer();
-    EXPECT_NE(client.answer().find("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), std::string::npos) << client.answer();
-    EXPECT_EQ(client.answer().find("Sec-WebSocket-Extensions"), std::string::npos);
-  }
-}
-
 TEST_F(ProtocolTest, ExactTextOfASubscription) {
   Start();
   world_.Edit("k\"1", [](RowEditor& editor) {
@@ -32,24 +22,27 @@ TEST_F(ProtocolTest, ExactTextOfASubscription) {
   WsClient client = Connect();
   client.SendText(R"({"type":"subscribe","view":"Thing/list"})");
   EXPECT_EQ(client.NextText(), kListSubscribed);
-  EXPECT_EQ(client.NextText(),
-            R"({"mode":"list","entity":"Thing/list","op":"snapshot","data":[{"key":"k\"1","data":{"_seq":"1000:000000000001",)"
-            R"("id":{"rank":"18446744073709551615"},"name":"x"}}],"complete":true})");
+  EXPECT_EQ(
+      client.NextText(),
+      R"({"mode":"list","entity":"Thing/list","op":"snapshot","data":[{"key":"k\"1","data":{"_seq":"1000:000000000001",)"
+      R"("id":{"rank":"18446744073709551615"},"name":"x"}}],"complete":true})");
   world_.Edit("k\"1", [](RowEditor& editor) {
     EXPECT_TRUE(editor.Append(kEv, Value::Uint(1)));
     EXPECT_TRUE(editor.Append(kItems, Value::Text("i")));
     editor.Set(kRank, Value::Uint(9007199254740991));
   });
   Commit();
-  EXPECT_EQ(client.NextText(),
-            R"({"mode":"list","entity":"Thing/list","op":"patch","key":"k\"1","data":{"_seq":"1001:000000000001","ev":[1],)"
-            R"("id":{"rank":9007199254740991},"log":{"items":["i"]}},"append":["ev","log.items"],"seq":"1001:000000000001"})");
+  EXPECT_EQ(
+      client.NextText(),
+      R"({"mode":"list","entity":"Thing/list","op":"patch","key":"k\"1","data":{"_seq":"1001:000000000001","ev":[1],)"
+      R"("id":{"rank":9007199254740991},"log":{"items":["i"]}},"append":["ev","log.items"],"seq":"1001:000000000001"})");
   world_.Edit("k\"1", [](RowEditor& editor) { editor.Set(kHidden, Value::Uint(8)); });
   Commit();  // nothing that anybody may see
   world_.Delete("k\"1");
   Commit();
-  EXPECT_EQ(client.NextText(),
-            R"({"mode":"list","entity":"Thing/list","op":"delete","key":"k\"1","data":null,"seq":"1003:000000000001"})");
+  EXPECT_EQ(
+      client.NextText(),
+      R"({"mode":"list","entity":"Thing/list","op":"delete","key":"k\"1","data":null,"seq":"1003:000000000001"})");
 }
 
 TEST_F(ProtocolTest, WhatAPatchCannotSayGoesOutWhole) {
@@ -63,18 +56,21 @@ TEST_F(ProtocolTest, WhatAPatchCannotSayGoesOutWhole) {
   Subscribe(client, model, "Thing/list");
   world_.Edit("k", [](RowEditor& editor) { EXPECT_TRUE(editor.Append(kEv, Value::Uint(2))); });
   Commit();
-  EXPECT_NE(client.NextText().value_or("").find(R"("op":"patch","key":"k","data":{"_seq":"1002:000000000001","ev":[2]},"append")"),
+  EXPECT_NE(client.NextText().value_or("").find(
+                R"("op":"patch","key":"k","data":{"_seq":"1002:000000000001","ev":[2]},"append")"),
             std::string::npos);
   world_.SetKind("k", std::nullopt, 3);  // merged, the old "a" would stay for ever
   Commit();
-  EXPECT_EQ(client.NextText(),
-            R"({"mode":"list","entity":"Thing/list","op":"upsert","key":"k","data":{"_seq":"1003:000000000001","ev":[1,2],)"
-            R"("kind":{"b":3}},"seq":"1003:000000000001"})");
+  EXPECT_EQ(
+      client.NextText(),
+      R"({"mode":"list","entity":"Thing/list","op":"upsert","key":"k","data":{"_seq":"1003:000000000001","ev":[1,2],)"
+      R"("kind":{"b":3}},"seq":"1003:000000000001"})");
   world_.SetKind("k", 4, 3);
   Commit();
-  EXPECT_EQ(client.NextText(),
-            R"({"mode":"list","entity":"Thing/list","op":"patch","key":"k","data":{"_seq":"1004:000000000001","kind":{"a":4,"b":3}},)"
-            R"("seq":"1004:000000000001"})");
+  EXPECT_EQ(
+      client.NextText(),
+      R"({"mode":"list","entity":"Thing/list","op":"patch","key":"k","data":{"_seq":"1004:000000000001","kind":{"a":4,"b":3}},)"
+      R"("seq":"1004:000000000001"})");
 }
 
 TEST_F(ProtocolTest, EveryKindOfViewGetsTheMutation) {
@@ -97,7 +93,8 @@ TEST_F(ProtocolTest, EveryKindOfViewGetsTheMutation) {
     modes[frame["entity"]] = frame["mode"];
     EXPECT_EQ(frame["seq"], frame["key"] == "a" ? "1000:000000000001" : "1000:000000000002");
   }
-  EXPECT_EQ(modes, (std::map<std::string, std::string>{{"Thing/list", "list"}, {"Thing/state", "state"}, {"Thing/append", "append"}}));
+  EXPECT_EQ(modes, (std::map<std::string, std::string>{
+                       {"Thing/list", "list"}, {"Thing/state", "state"}, {"Thing/append", "append"}}));
 }
 
 TEST_F(ProtocolTest, SubscribedSaysTheSortOfListsOnly) {
@@ -130,9 +127,10 @@ TEST_F(ProtocolTest, LegacySubscribe) {
 TEST_F(ProtocolTest, IssuesNameWhatIsWrong) {
   Start();
   WsClient client = Connect();
-  EXPECT_EQ(Ask(client, R"({"type":"subscribe","view":"Nope/list","key":"k"})"),
-            R"({"type":"error","error":"unknown-view","message":"There is no view \"Nope/list\".","code":"unknown-view",)"
-            R"("retryable":false,"fatal":false,"view":"Nope/list","key":"k"})");
+  EXPECT_EQ(
+      Ask(client, R"({"type":"subscribe","view":"Nope/list","key":"k"})"),
+      R"({"type":"error","error":"unknown-view","message":"There is no view \"Nope/list\".","code":"unknown-view",)"
+      R"("retryable":false,"fatal":false,"view":"Nope/list","key":"k"})");
   const std::vector<std::pair<std::string, std::string>> cases = {
       {R"({"view":"Thing/top"})", "derived views are not built"},
       {R"({"view":"Thing/list","take":5})", "\"take\""},
@@ -171,16 +169,6 @@ TEST_F(ProtocolTest, PingsHaveNoReplyAndBinaryIsIgnored) {
   EXPECT_EQ(Ask(client, R"({"type":"refresh_auth","token":"t"})"),
             R"({"success":false,"error":"token-invalid","expiresAt":null,"expires_at":null})");
   EXPECT_EQ(counters().subscriptions.value(), 0u);
-}
-
-TEST_F(ProtocolTest, ProtocolPingIsAnswered) {
-  Start();
-  WsClient client = Connect();
-  client.SendFrame(9, "hi");
-  const auto pong = client.Next(std::chrono::seconds(20), /*control=*/true);
-  ASSERT_TRUE(pong.has_value());
-  EXPECT_EQ(pong->opcode, 10);
-  EXPECT_EQ(pong->payload, "hi");
 }
 
 TEST_F(ProtocolTest, SnapshotsComeInBatches) {
@@ -223,7 +211,8 @@ TEST_F(ProtocolTest, FullBatchesHaveNoEmptyTail) {
 TEST_F(ProtocolTest, LargeRowsCutTheFrames) {
   Start();
   for (int i = 0; i < 100; ++i) {
-    world_.Edit("k" + std::to_string(100 + i), [](RowEditor& editor) { editor.Set(kName, Value::Text(std::string(20000, 'x'))); });
+    world_.Edit("k" + std::to_string(100 + i),
+                [](RowEditor& editor) { editor.Set(kName, Value::Text(std::string(20000, 'x'))); });
   }
   Commit();
   WsClient client = Connect();
@@ -357,32 +346,6 @@ TEST_F(ProtocolTest, SubscribesBeforeTheStoreWait) {
   FakeClient model;
   while (model.stores["Thing/list"].empty()) ASSERT_EQ(model.Take(client.NextText().value_or("")), "");
   EXPECT_TRUE(Eventually([&] { return counters().subscriptions.value() == 1; }));
-}
-
-TEST_F(ProtocolTest, FragmentedAndGluedMessagesAreRead) {
-  Start();
-  // Behind the head in the same segment, in two fragments with a ping between.
-  WsClient client(fanout_->address(), "/", 0,
-                  ClientFrame(1, R"({"view":)", false) + ClientFrame(9, "p") + ClientFrame(0, R"("Thing/list"})", true));
-  ASSERT_TRUE(client.open());
-  EXPECT_EQ(client.NextText(), kListSubscribed);
-}
-
-TEST_F(ProtocolTest, CloseIsEchoed) {
-  Start();
-  for (uint16_t code : {1000, 1001, 4321}) {
-    WsClient client = Connect();
-    FakeClient model;
-    Subscribe(client, model, "Thing/list");
-    client.SendClose(code);
-    const auto close = client.WaitClose();
-    ASSERT_TRUE(close.has_value());
-    EXPECT_EQ(close->close_code, code);
-    EXPECT_TRUE(client.WaitEnd());
-  }
-  EXPECT_TRUE(Eventually([&] { return counters().sessions.value() == 0; }));
-  EXPECT_EQ(counters().subscriptions.value(), 0u);
-  EXPECT_EQ(counters().sessions_closed_error.value(), 0u);
 }
 
 TEST_F(ProtocolTest, SayingNothingToNobodyCostsNothing) {

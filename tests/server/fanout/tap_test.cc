@@ -16,7 +16,9 @@ class TapTest : public FanoutTest {
     EXPECT_TRUE(tap.ok()) << tap.status();
     return tap.ok() ? *std::move(tap) : nullptr;
   }
-  static std::chrono::steady_clock::time_point Soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(60); }
+  static std::chrono::steady_clock::time_point Soon() {
+    return std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  }
 };
 
 TEST_F(TapTest, ATapHearsExactlyTheLiveFramesOfASession) {
@@ -144,7 +146,9 @@ TEST_F(TapTest, BytesAreBoundedToo) {
   Start(options);
   auto tap = Open({"Thing/list"});
   for (int i = 0; i < 10; ++i) {
-    world_.Edit("a", [&](RowEditor& editor) { editor.Set(kName, Value::Text(std::string(60000, static_cast<char>('a' + i)))); });
+    world_.Edit("a", [&](RowEditor& editor) {
+      editor.Set(kName, Value::Text(std::string(60000, static_cast<char>('a' + i))));
+    });
     Commit();
   }
   WsClient client = Connect();
@@ -179,7 +183,8 @@ TEST_F(TapTest, ComesAndGoesWhileBatchesFly) {
       auto tap = Open({"Thing/list"});
       std::vector<TappedFrame> frames;
       uint64_t missed = 0;
-      for (int i = 0; i < 3; ++i) tap->Next(std::chrono::steady_clock::now() + std::chrono::milliseconds(1), &frames, &missed);
+      for (int i = 0; i < 3; ++i)
+        tap->Next(std::chrono::steady_clock::now() + std::chrono::milliseconds(1), &frames, &missed);
     }
   });
   for (uint64_t i = 0; i < 500; ++i) {

@@ -12,7 +12,8 @@ namespace {
 using nlohmann::json;
 
 std::shared_ptr<const RowSchema> ThingSchema() {
-  std::vector<FieldDef> fields = {{"ev", true}, {"hidden", false}, {"id.rank", true}, {"log.items", true}, {"name", true}, {"kind", true}};
+  std::vector<FieldDef> fields = {{"ev", true},        {"hidden", false}, {"id.rank", true},
+                                  {"log.items", true}, {"name", true},    {"kind", true}};
   std::vector<ViewDef> views = {{"Thing/list", 0, ViewMode::kList, ""},
                                 {"Thing/state", 0, ViewMode::kState, ""},
                                 {"Thing/append", 0, ViewMode::kAppend, ""},
@@ -175,7 +176,8 @@ std::string FakeClient::Take(const std::string& text) {
   const std::string seq = message.at("seq");
   std::string& last = last_seq_[{view, key}];
   // As numbers: the slot has no leading zeros.
-  if (std::pair(seq.size(), seq) <= std::pair(last.size(), last)) return "seq " + seq + " of " + view + " " + key + " after " + last;
+  if (std::pair(seq.size(), seq) <= std::pair(last.size(), last))
+    return "seq " + seq + " of " + view + " " + key + " after " + last;
   last = seq;
   if (op == "delete") {
     if (!message.at("data").is_null()) return "delete with data: " + text;
@@ -198,7 +200,8 @@ void FakeClient::Forget(const std::string& view, const std::string& key) {
   last_seq_.erase({view, key});
 }
 
-std::string ViewMessage(std::string_view type, std::string_view view, const std::optional<std::string>& key, bool with_snapshot) {
+std::string ViewMessage(std::string_view type, std::string_view view, const std::optional<std::string>& key,
+                        bool with_snapshot) {
   json message = {{"type", type}, {"view", view}};
   if (key.has_value()) message["key"] = *key;
   if (!with_snapshot) message["withSnapshot"] = false;

@@ -32,7 +32,8 @@ class ThingWorld {
   void Edit(const std::string& key, const std::function<void(RowEditor&)>& edit);
   void SetRank(const std::string& key, uint64_t rank);
   void AddEv(const std::string& key, uint64_t element);
-  void SetKind(const std::string& key, std::optional<uint64_t> a, std::optional<uint64_t> b);  // an object of those that are given
+  // An object of those that are given
+  void SetKind(const std::string& key, std::optional<uint64_t> a, std::optional<uint64_t> b);
   void Delete(const std::string& key);  // of a key that exists
   // Applies the batch; to be published by the caller.
   Applied Apply();
@@ -53,8 +54,9 @@ class ThingWorld {
   Slot slot_ = 1000;
 };
 
-// FakeClient: a client's stores, one per view, with the merge rules that all clients of the reference share: snapshot rows
-// and upserts replace, patches merge deeply, arrays named in "append" grow. It makes nothing of "reset", but to check that numbers rise.
+// FakeClient: a client's stores, one per view, with the merge rules that all clients of the reference share: snapshot
+// rows and upserts replace, patches merge deeply, arrays named in "append" grow. It makes nothing of "reset", but to
+// check that numbers rise.
 class FakeClient {
  public:
   // One server message. Answers what is wrong with it; empty when it is fine.
@@ -63,12 +65,12 @@ class FakeClient {
   void Forget(const std::string& view, const std::string& key);
 
   std::map<std::string, std::map<std::string, nlohmann::json>> stores;  // view -> key -> entity
-  std::map<std::string, int> completes;    // view -> snapshots that ended
-  std::map<std::string, int> subscribed;   // view -> `subscribed` frames
-  std::map<std::string, int> resets;       // view -> snapshots with "reset" that ended
-  size_t switch_deletes = 0;               // `delete` frames that no mutation made
+  std::map<std::string, int> completes;                                 // view -> snapshots that ended
+  std::map<std::string, int> subscribed;                                // view -> `subscribed` frames
+  std::map<std::string, int> resets;                                    // view -> snapshots with "reset" that ended
+  size_t switch_deletes = 0;                                            // `delete` frames that no mutation made
   std::vector<nlohmann::json> issues;
-  std::vector<nlohmann::json> live;        // when keep_live
+  std::vector<nlohmann::json> live;  // when keep_live
   bool keep_live = false;
   size_t live_frames = 0;
 
@@ -76,7 +78,7 @@ class FakeClient {
   std::map<std::pair<std::string, std::string>, std::string> last_seq_;  // (view, key): of the last live frame
 };
 
-std::string ViewMessage(std::string_view type, std::string_view view, const std::optional<std::string>& key = std::nullopt,
-                        bool with_snapshot = true);
+std::string ViewMessage(std::string_view type, std::string_view view,
+                        const std::optional<std::string>& key = std::nullopt, bool with_snapshot = true);
 
 }  // namespace everstate::testing

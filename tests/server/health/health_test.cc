@@ -35,7 +35,9 @@ TEST(HealthTest, WithoutSubjectsItIsAliveAndNotReady) {
 
 TEST(TroubleTest, SaysWhyAStreamIsNotReady) {
   const auto now = std::chrono::steady_clock::now();
-  const auto trouble = [&](const ingest::StreamStatus& stream) { return TroubleOf(stream, now, std::chrono::seconds(10)); };
+  const auto trouble = [&](const ingest::StreamStatus& stream) {
+    return TroubleOf(stream, now, std::chrono::seconds(10));
+  };
   ingest::StreamStatus stream;
   stream.state = ingest::StreamState::kWaitingToReconnect;
   stream.proven = true;

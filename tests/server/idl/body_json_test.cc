@@ -56,7 +56,8 @@ stack::IdlType Constant(uint64_t value) {
 }
 
 TEST(BodyJson, NamesAreTheIdlsOwnAndWideIntegersAreText) {
-  const stack::Idl idl = BodyIdl({{"zCamel", Plain(TypeKind::kU64)}, {"a_snake", Plain(TypeKind::kU32)}, {"I", Plain(TypeKind::kI64)}});
+  const stack::Idl idl =
+      BodyIdl({{"zCamel", Plain(TypeKind::kU64)}, {"a_snake", Plain(TypeKind::kU32)}, {"I", Plain(TypeKind::kI64)}});
   const std::string bytes = Bytes({1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0}) + std::string(8, '\xff') + "more";
   const Written written = Write(idl, bytes);
   EXPECT_EQ(written.text, R"({"I":"-1","a_snake":2,"zCamel":"1"})");
@@ -64,8 +65,10 @@ TEST(BodyJson, NamesAreTheIdlsOwnAndWideIntegersAreText) {
 }
 
 TEST(BodyJson, SimpleValues) {
-  EXPECT_EQ(TextOf(Plain(TypeKind::kU128), std::string(16, '\xff')), R"({"x":"340282366920938463463374607431768211455"})");
-  EXPECT_EQ(TextOf(Plain(TypeKind::kI128), std::string(15, '\0') + '\x80'), R"({"x":"-170141183460469231731687303715884105728"})");
+  EXPECT_EQ(TextOf(Plain(TypeKind::kU128), std::string(16, '\xff')),
+            R"({"x":"340282366920938463463374607431768211455"})");
+  EXPECT_EQ(TextOf(Plain(TypeKind::kI128), std::string(15, '\0') + '\x80'),
+            R"({"x":"-170141183460469231731687303715884105728"})");
   EXPECT_EQ(TextOf(Plain(TypeKind::kI8), Bytes({255})), R"({"x":-1})");
   EXPECT_EQ(TextOf(Plain(TypeKind::kBool), Bytes({1})), R"({"x":true})");
   EXPECT_EQ(TextOf(Plain(TypeKind::kBool), Bytes({2})), "a bool that is neither 0 nor 1");
@@ -93,7 +96,8 @@ TEST(BodyJson, AnOptionThatIsAlwaysThereHasItsBytesInAnyCase) {
   // A plan reads the same.
   const auto program = Compile(idl);
   EXPECT_EQ(ReadPath(program, program->accounts()[0].body, {"o"}, Bytes({1, 0, 0, 0, 5, 0, 9})), 5);
-  EXPECT_EQ(ReadPath(program, program->accounts()[0].body, {}, Bytes({0, 0, 0, 0, 5, 0, 9})), Json::parse(R"({"after":9,"o":null})"));
+  EXPECT_EQ(ReadPath(program, program->accounts()[0].body, {}, Bytes({0, 0, 0, 0, 5, 0, 9})),
+            Json::parse(R"({"after":9,"o":null})"));
   EXPECT_EQ(ReadPath(program, program->accounts()[0].body, {"after"}, Bytes({0, 0, 0, 0, 5, 0, 9})), 9);
 }
 
@@ -125,22 +129,31 @@ TEST(BodyJson, UpToTheEnd) {
   const auto refused = [](std::vector<stack::IdlField> fields) {
     return std::string(Program::Compile(BodyIdl(std::move(fields), {StructDef("Nothing", {})})).status().message());
   };
-  EXPECT_THAT(refused({{"x", Prefixed(Plain(TypeKind::kString), 0)}, {"y", Plain(TypeKind::kU8)}}), HasSubstr("is not the last there"));
-  EXPECT_THAT(refused({{"x", Of(TypeKind::kVec, {Prefixed(Plain(TypeKind::kString), 0)})}}), HasSubstr("is not the last there"));
-  EXPECT_THAT(refused({{"x", Prefixed(Of(TypeKind::kVec, {Named("Nothing")}), 0)}}), HasSubstr("elements without bytes"));
+  EXPECT_THAT(refused({{"x", Prefixed(Plain(TypeKind::kString), 0)}, {"y", Plain(TypeKind::kU8)}}),
+              HasSubstr("is not the last there"));
+  EXPECT_THAT(refused({{"x", Of(TypeKind::kVec, {Prefixed(Plain(TypeKind::kString), 0)})}}),
+              HasSubstr("is not the last there"));
+  EXPECT_THAT(refused({{"x", Prefixed(Of(TypeKind::kVec, {Named("Nothing")}), 0)}}),
+              HasSubstr("elements without bytes"));
 }
 
 TEST(BodyJson, Maps) {
-  EXPECT_EQ(TextOf(Of(TypeKind::kMap, {Plain(TypeKind::kU64), Plain(TypeKind::kU8)}), Bytes({1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5})),
+  EXPECT_EQ(TextOf(Of(TypeKind::kMap, {Plain(TypeKind::kU64), Plain(TypeKind::kU8)}),
+                   Bytes({1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5})),
             R"({"x":{"9":5}})");
-  EXPECT_EQ(TextOf(Of(TypeKind::kMap, {Plain(TypeKind::kBool), Plain(TypeKind::kU8)}), Bytes({1, 0, 0, 0, 1, 5})), R"({"x":{"true":5}})");
-  EXPECT_EQ(TextOf(Of(TypeKind::kMap, {Of(TypeKind::kOption, {Plain(TypeKind::kU8)}), Plain(TypeKind::kU8)}), Bytes({1, 0, 0, 0, 0, 5})),
+  EXPECT_EQ(TextOf(Of(TypeKind::kMap, {Plain(TypeKind::kBool), Plain(TypeKind::kU8)}), Bytes({1, 0, 0, 0, 1, 5})),
+            R"({"x":{"true":5}})");
+  EXPECT_EQ(TextOf(Of(TypeKind::kMap, {Of(TypeKind::kOption, {Plain(TypeKind::kU8)}), Plain(TypeKind::kU8)}),
+                   Bytes({1, 0, 0, 0, 0, 5})),
             R"({"x":[[null,5]]})");
-  EXPECT_EQ(TextOf(Of(TypeKind::kMap, {Plain(TypeKind::kBool), Plain(TypeKind::kU8)}), Bytes({255, 255, 255, 255, 1, 5})), "too short");
+  EXPECT_EQ(
+      TextOf(Of(TypeKind::kMap, {Plain(TypeKind::kBool), Plain(TypeKind::kU8)}), Bytes({255, 255, 255, 255, 1, 5})),
+      "too short");
 }
 
 TEST(BodyJson, GenericsAndAliases) {
-  stack::IdlTypeDef inner = StructDef("Inner", {{"items", Of(TypeKind::kArray, {Generic("T")})}, {"other", Generic("U")}});
+  stack::IdlTypeDef inner =
+      StructDef("Inner", {{"items", Of(TypeKind::kArray, {Generic("T")})}, {"other", Generic("U")}});
   inner.generics = {"N", "T", "U"};
   inner.fields[0].type.name = "N";
   stack::IdlTypeDef outer = StructDef("Outer", {{"in", Named("Inner")}});
@@ -152,7 +165,8 @@ TEST(BodyJson, GenericsAndAliases) {
   stack::IdlType outer_of_u16 = Named("Outer");
   outer_of_u16.args = {Plain(TypeKind::kU16), Constant(2)};
   const stack::Idl idl = BodyIdl({{"o", outer_of_u16}, {"n", Named("Name")}}, {inner, outer, alias});
-  EXPECT_EQ(Write(idl, Bytes({1, 0, 2, 0, 1, 0, 0, 0, 3, 0, 1, 0, 0, 0, 'a'})).text, R"({"n":"a","o":{"in":{"items":[1,2],"other":[3]}}})");
+  EXPECT_EQ(Write(idl, Bytes({1, 0, 2, 0, 1, 0, 0, 0, 3, 0, 1, 0, 0, 0, 'a'})).text,
+            R"({"n":"a","o":{"in":{"items":[1,2],"other":[3]}}})");
 
   const auto refused = [&](const stack::IdlType& type, std::vector<stack::IdlTypeDef> types) {
     return std::string(Program::Compile(BodyIdl({{"x", type}}, std::move(types))).status().message());
@@ -185,7 +199,8 @@ TEST(BodyJson, PackedTypesHaveNoPaddingAlsoInsideOfOthers) {
   stack::IdlTypeDef packed = StructDef("Packed", {{"a", Plain(TypeKind::kU8)}, {"b", Plain(TypeKind::kU32)}});
   packed.serialization = stack::Serialization::kBytemuckUnsafe;
   packed.packed = true;
-  stack::Idl idl = BodyIdl({{"x", Plain(TypeKind::kU16)}, {"p", Named("Packed")}, {"y", Plain(TypeKind::kU32)}}, {packed});
+  stack::Idl idl =
+      BodyIdl({{"x", Plain(TypeKind::kU16)}, {"p", Named("Packed")}, {"y", Plain(TypeKind::kU32)}}, {packed});
   idl.accounts[0].serialization = stack::Serialization::kBytemuckUnsafe;
   // 2 + 5, one byte of padding, 4.
   EXPECT_EQ(Write(idl, Bytes({1, 0, 2, 3, 0, 0, 0, 238, 4, 0, 0, 0})).text, R"({"p":{"a":2,"b":3},"x":1,"y":4})");
@@ -213,7 +228,8 @@ TEST(BodyJson, WhatWouldFillAllMemoryIsRefused) {
   more.erase(more.begin());
   const stack::Idl idl = BodyIdl({{"x", Of(TypeKind::kVec, {Named("More")})}},
                                  {StructDef("Nothing", {}), StructDef("Many", many), StructDef("More", more)});
-  EXPECT_EQ(Write(idl, Bytes({5, 0, 0, 0, 1, 2, 3, 4, 5})).text, "elements without bytes, nesting too deep, or more than 64 MiB of values");
+  EXPECT_EQ(Write(idl, Bytes({5, 0, 0, 0, 1, 2, 3, 4, 5})).text,
+            "elements without bytes, nesting too deep, or more than 64 MiB of values");
 }
 
 TEST(BodyJson, ATextIsNeverLargerThanItsBound) {

@@ -80,8 +80,8 @@ inline Json ToJson(const Value& value, const ShapeTable& shapes) {
 }
 
 // The value at one path, or the decode error's name.
-inline Json ReadPath(const std::shared_ptr<const Program>& program, TypeId body, std::vector<std::string> path, const std::string& bytes,
-                     bool pad = false) {
+inline Json ReadPath(const std::shared_ptr<const Program>& program, TypeId body, std::vector<std::string> path,
+                     const std::string& bytes, bool pad = false) {
   ShapeTable shapes;
   auto plan = Plan::Compile(program, body, {{std::move(path), 0}}, &shapes);
   EXPECT_TRUE(plan.ok()) << plan.status();

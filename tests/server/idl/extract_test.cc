@@ -15,8 +15,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr auto kU8 = TypeKind::kU8, kU32 = TypeKind::kU32, kU64 = TypeKind::kU64, kString = TypeKind::kString, kVec = TypeKind::kVec,
-               kOption = TypeKind::kOption, kMap = TypeKind::kMap, kArray = TypeKind::kArray, kBool = TypeKind::kBool;
+constexpr auto kU8 = TypeKind::kU8, kU32 = TypeKind::kU32, kU64 = TypeKind::kU64, kString = TypeKind::kString,
+               kVec = TypeKind::kVec, kOption = TypeKind::kOption, kMap = TypeKind::kMap, kArray = TypeKind::kArray,
+               kBool = TypeKind::kBool;
 
 std::string Bytes(std::initializer_list<int> bytes) { return {bytes.begin(), bytes.end()}; }
 
@@ -39,7 +40,8 @@ TEST(Plan, FieldsByKeyOrAsWrittenAndTuplesByPosition) {
 
   const auto program = Compile(idl);
   ShapeTable shapes;
-  for (const std::vector<std::string>& path : {std::vector<std::string>{"nope"}, {"the_pair", "2"}, {"the_pair", "x"}, {"is_auto", "a"}}) {
+  for (const std::vector<std::string>& path :
+       {std::vector<std::string>{"nope"}, {"the_pair", "2"}, {"the_pair", "x"}, {"is_auto", "a"}}) {
     const auto plan = Plan::Compile(program, program->accounts()[0].body, {{path, 0}}, &shapes);
     EXPECT_EQ(plan.status().code(), absl::StatusCode::kNotFound);
     EXPECT_THAT(std::string(plan.status().message()), HasSubstr("there is no field " + path[0]));
@@ -47,7 +49,8 @@ TEST(Plan, FieldsByKeyOrAsWrittenAndTuplesByPosition) {
 }
 
 TEST(Plan, ValuesPointIntoTheBody) {
-  const auto program = Compile(BodyIdl({{"n", Plain(kU64)}, {"key", Plain(TypeKind::kPubkey)}, {"text", Plain(kString)}}));
+  const auto program =
+      Compile(BodyIdl({{"n", Plain(kU64)}, {"key", Plain(TypeKind::kPubkey)}, {"text", Plain(kString)}}));
   ShapeTable shapes;
   const auto plan = Plan::Compile(program, program->accounts()[0].body, {{{"text"}, 0}, {{"key"}, 1}}, &shapes);
   ASSERT_TRUE(plan.ok());
@@ -70,7 +73,8 @@ TEST(Plan, MapsArePassedOverButNotRead) {
   for (const std::vector<std::string>& path : {std::vector<std::string>{}, {"m"}}) {
     const auto plan = Plan::Compile(program, program->accounts()[0].body, {{path, 0}}, &shapes);
     EXPECT_EQ(plan.status().code(), absl::StatusCode::kUnimplemented);
-    EXPECT_THAT(std::string(plan.status().message()), HasSubstr(path.empty() ? "the whole body holds a map" : "field m holds a map"));
+    EXPECT_THAT(std::string(plan.status().message()),
+                HasSubstr(path.empty() ? "the whole body holds a map" : "field m holds a map"));
   }
 }
 
@@ -130,11 +134,15 @@ TEST(Plan, ABodyMustBeWholeWhateverIsWantedOfIt) {
 }
 
 TEST(Plan, ZerosForMissingArguments) {
-  const stack::Idl idl = BodyIdl({{"a", Plain(kU32)}, {"list", Of(kVec, {Plain(kU32)})}, {"o", Of(kOption, {Plain(kU64)})}, {"flag", Plain(kBool)},
+  const stack::Idl idl = BodyIdl({{"a", Plain(kU32)},
+                                  {"list", Of(kVec, {Plain(kU32)})},
+                                  {"o", Of(kOption, {Plain(kU64)})},
+                                  {"flag", Plain(kBool)},
                                   {"big", Of(kArray, {Plain(kU64)}, 500)}});
   const auto program = Compile(idl);
   ShapeTable shapes;
-  const auto plan = Plan::Compile(program, program->accounts()[0].body, {{{"a"}, 0}, {{"list"}, 1}, {{"o"}, 2}, {{"flag"}, 3}}, &shapes);
+  const auto plan = Plan::Compile(program, program->accounts()[0].body,
+                                  {{{"a"}, 0}, {{"list"}, 1}, {{"o"}, 2}, {{"flag"}, 3}}, &shapes);
   ASSERT_TRUE(plan.ok());
   Arena arena;
   Value r[4];
@@ -167,12 +175,14 @@ TEST(Plan, NoMoreZerosThanAnInstructionHas) {
     Value value;
     EXPECT_EQ(plan->Run(Span(Bytes({1})), true, &arena, &value).zeros_padded, words == 10u << 7);
     std::string text;
-    EXPECT_EQ(AppendBodyJson(*program, program->accounts()[0].body, Span(Bytes({1})), true, &text).result.zeros_padded, words == 10u << 7);
+    EXPECT_EQ(AppendBodyJson(*program, program->accounts()[0].body, Span(Bytes({1})), true, &text).result.zeros_padded,
+              words == 10u << 7);
   }
 }
 
 TEST(Plan, TypesMayContainThemselvesBehindAList) {
-  const stack::Idl idl = BodyIdl({{"t", Named("Tree")}}, {StructDef("Tree", {{"v", Plain(kU8)}, {"c", Of(kVec, {Named("Tree")})}})});
+  const stack::Idl idl =
+      BodyIdl({{"t", Named("Tree")}}, {StructDef("Tree", {{"v", Plain(kU8)}, {"c", Of(kVec, {Named("Tree")})}})});
   EXPECT_EQ(ReadBody(idl, {"t"}, Bytes({1, 2, 0, 0, 0, 2, 0, 0, 0, 0, 3, 0, 0, 0, 0})),
             Json::parse(R"({"v":1,"c":[{"v":2,"c":[]},{"v":3,"c":[]}]})"));
   std::string deep;
@@ -264,11 +274,14 @@ TEST(Arena, KeepsAddressesAndMemory) {
   Arena arena;
   const std::string_view first = arena.Copy("first");
   std::vector<std::string_view> copies;
-  for (int i = 0; i < 5000; ++i) copies.push_back(arena.Copy(std::string(static_cast<size_t>(i % 300), static_cast<char>('a' + i % 26))));
+  for (int i = 0; i < 5000; ++i)
+    copies.push_back(arena.Copy(std::string(static_cast<size_t>(i % 300), static_cast<char>('a' + i % 26))));
   const std::string_view large = arena.Copy(std::string(1 << 20, 'x'));
   EXPECT_EQ(first, "first");
   EXPECT_EQ(large.size(), size_t{1} << 20);
-  for (int i = 0; i < 5000; ++i) ASSERT_EQ(copies[static_cast<size_t>(i)], std::string(static_cast<size_t>(i % 300), static_cast<char>('a' + i % 26)));
+  for (int i = 0; i < 5000; ++i)
+    ASSERT_EQ(copies[static_cast<size_t>(i)],
+              std::string(static_cast<size_t>(i % 300), static_cast<char>('a' + i % 26)));
   arena.Clear();
   EXPECT_EQ(arena.Copy("again").data(), first.data());
 }

@@ -52,7 +52,8 @@ void LoadAll(Programs* out) {
 std::vector<std::pair<std::string, TypeId>> Bodies(const Program& program) {
   std::vector<std::pair<std::string, TypeId>> bodies;
   for (const auto& account : program.accounts()) bodies.emplace_back("accounts." + account.name, account.body);
-  for (const auto& instruction : program.instructions()) bodies.emplace_back("instructions." + instruction.name, instruction.args);
+  for (const auto& instruction : program.instructions())
+    bodies.emplace_back("instructions." + instruction.name, instruction.args);
   for (const auto& event : program.events()) bodies.emplace_back("events." + event.name, event.body);
   return bodies;
 }
@@ -63,7 +64,10 @@ std::vector<uint8_t> SomeBytes(Random* random, size_t size) {
   const uint64_t style = (*random)() % 4;
   for (uint8_t& byte : bytes) {
     const uint64_t draw = (*random)();
-    byte = style == 0 ? 0 : style == 1 ? static_cast<uint8_t>(draw % 2) : style == 2 ? static_cast<uint8_t>(draw % 16 == 0 ? draw >> 8 : 0) : static_cast<uint8_t>(draw);
+    byte = style == 0   ? 0
+           : style == 1 ? static_cast<uint8_t>(draw % 2)
+           : style == 2 ? static_cast<uint8_t>(draw % 16 == 0 ? draw >> 8 : 0)
+                        : static_cast<uint8_t>(draw);
   }
   return bytes;
 }

@@ -30,7 +30,8 @@ TEST(ShapeTable, TheSameKeysAreOneShape) {
   EXPECT_EQ(shapes.shapes()[1].keys, std::vector<std::string>{"a"});
 }
 
-stack::IdlAccount Account(std::string name, std::vector<uint8_t> discriminator, std::vector<stack::IdlField> fields = {}) {
+stack::IdlAccount Account(std::string name, std::vector<uint8_t> discriminator,
+                          std::vector<stack::IdlField> fields = {}) {
   stack::IdlAccount account;
   account.name = std::move(name);
   account.discriminator = std::move(discriminator);
@@ -43,7 +44,8 @@ int MatchAccount(const Program& program, const std::string& data) { return progr
 TEST(Match, TheLongestDiscriminatorWinsThenTheLength) {
   stack::Idl idl = EmptyIdl();
   idl.accounts = {Account("One", {1}), Account("Two", {1, 2}), Account("Nine", {1, 2, 3, 4, 5, 6, 7, 8, 9}),
-                  Account("OtherNine", {1, 2, 3, 4, 5, 6, 7, 8, 10}), Account("Exact", {}, {{"x", Plain(TypeKind::kU32)}})};
+                  Account("OtherNine", {1, 2, 3, 4, 5, 6, 7, 8, 10}),
+                  Account("Exact", {}, {{"x", Plain(TypeKind::kU32)}})};
   const auto program = Compile(idl);
   EXPECT_EQ(MatchAccount(*program, "\x01"), 0);
   EXPECT_EQ(MatchAccount(*program, "\x01\x03"), 0);
@@ -157,15 +159,20 @@ TEST(Refused, WhatNamesCannotTellApart) {
 
 TEST(Refused, TypesThatCannotBe) {
   ExpectRefused(BodyIdl({{"x", Named("Nowhere")}}), "accounts.Body.x", "type Nowhere is not defined");
-  ExpectRefused(BodyIdl({{"x", Named("A")}}, {StructDef("A", {{"a", Named("B")}}), StructDef("B", {{"b", Named("A")}})}), "types.A",
-                "contains itself without end");
-  ExpectRefused(BodyIdl({{"x", Named("A")}}, {StructDef("A", {{"a", Of(TypeKind::kArray, {Named("A")}, 2)}})}), "types.A",
-                "contains itself without end");
-  ExpectRefused(BodyIdl({{"fooBar", Plain(TypeKind::kU8)}, {"foo_bar", Plain(TypeKind::kU8)}}), "accounts.Body", "JSON key foo_bar");
-  ExpectRefused(BodyIdl({{"x", Of(TypeKind::kArray, {Named("A")}, 3)}}, {StructDef("A", {})}), "accounts.Body.x", "without bytes");
-  ExpectRefused(BodyIdl({{"x", Of(TypeKind::kArray, {Of(TypeKind::kArray, {Plain(TypeKind::kU128)}, 1 << 20)}, 1 << 20)}}), "accounts.Body.x",
-                "larger than");
-  ExpectRefused(BodyIdl({{"x", Of(TypeKind::kArray, {Plain(TypeKind::kU8)}, UINT32_MAX)}}), "accounts.Body.x", "too long");
+  ExpectRefused(
+      BodyIdl({{"x", Named("A")}}, {StructDef("A", {{"a", Named("B")}}), StructDef("B", {{"b", Named("A")}})}),
+      "types.A", "contains itself without end");
+  ExpectRefused(BodyIdl({{"x", Named("A")}}, {StructDef("A", {{"a", Of(TypeKind::kArray, {Named("A")}, 2)}})}),
+                "types.A", "contains itself without end");
+  ExpectRefused(BodyIdl({{"fooBar", Plain(TypeKind::kU8)}, {"foo_bar", Plain(TypeKind::kU8)}}), "accounts.Body",
+                "JSON key foo_bar");
+  ExpectRefused(BodyIdl({{"x", Of(TypeKind::kArray, {Named("A")}, 3)}}, {StructDef("A", {})}), "accounts.Body.x",
+                "without bytes");
+  ExpectRefused(
+      BodyIdl({{"x", Of(TypeKind::kArray, {Of(TypeKind::kArray, {Plain(TypeKind::kU128)}, 1 << 20)}, 1 << 20)}}),
+      "accounts.Body.x", "larger than");
+  ExpectRefused(BodyIdl({{"x", Of(TypeKind::kArray, {Plain(TypeKind::kU8)}, UINT32_MAX)}}), "accounts.Body.x",
+                "too long");
   stack::IdlType deep = Plain(TypeKind::kU8);
   for (int i = 0; i < 100; ++i) deep = Of(TypeKind::kOption, {deep});
   ExpectRefused(BodyIdl({{"x", deep}}), "accounts.Body.x", "nested deeper");

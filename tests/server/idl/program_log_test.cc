@@ -20,19 +20,28 @@ Found Walk(const std::vector<std::string>& lines, ProgramLog* log) {
   Found found;
   log->Begin(views);
   for (ProgramLog::Data data; log->Next(&data);) {
-    found.emplace_back(EncodeBase58(data.program), std::string(reinterpret_cast<const char*>(data.bytes.data()), data.bytes.size()), data.line,
+    found.emplace_back(EncodeBase58(data.program),
+                       std::string(reinterpret_cast<const char*>(data.bytes.data()), data.bytes.size()), data.line,
                        data.invocation);
   }
   return found;
 }
 
 TEST(ProgramLog, DataBelongsToTheProgramThatRuns) {
-  const std::vector<std::string> lines = {
-      "Program " + kOne + " invoke [1]", "Program log: Program " + kTwo + " invoke [2]", "Program data: " + absl::Base64Escape("first"),
-      "Program " + kTwo + " invoke [2]", "Program data: " + absl::Base64Escape("in") + " " + absl::Base64Escape("ner"),
-      "Program " + kTwo + " consumed 5 of 10 compute units", "Program " + kTwo + " success", "Program data: " + absl::Base64Escape("again"),
-      "Program " + kOne + " failed: custom program error: 0x1", "Program data: " + absl::Base64Escape("nobody"),
-      "Program " + kTwo + " invoke [1]", "Program data: not base64!", "Program data: ", "Program data: " + absl::Base64Escape("last")};
+  const std::vector<std::string> lines = {"Program " + kOne + " invoke [1]",
+                                          "Program log: Program " + kTwo + " invoke [2]",
+                                          "Program data: " + absl::Base64Escape("first"),
+                                          "Program " + kTwo + " invoke [2]",
+                                          "Program data: " + absl::Base64Escape("in") + " " + absl::Base64Escape("ner"),
+                                          "Program " + kTwo + " consumed 5 of 10 compute units",
+                                          "Program " + kTwo + " success",
+                                          "Program data: " + absl::Base64Escape("again"),
+                                          "Program " + kOne + " failed: custom program error: 0x1",
+                                          "Program data: " + absl::Base64Escape("nobody"),
+                                          "Program " + kTwo + " invoke [1]",
+                                          "Program data: not base64!",
+                                          "Program data: ",
+                                          "Program data: " + absl::Base64Escape("last")};
   ProgramLog log;
   const Found expected = {{kOne, "first", 2, 0}, {kTwo, "inner", 4, 1}, {kOne, "again", 7, 0}, {kTwo, "last", 13, 2}};
   EXPECT_EQ(Walk(lines, &log), expected);
@@ -41,8 +50,23 @@ TEST(ProgramLog, DataBelongsToTheProgramThatRuns) {
 }
 
 TEST(ProgramLog, AnyLinesDoNoHarm) {
-  const std::string parts[] = {"Program ", "data: ", "log: ", kOne, kTwo, " invoke [", "1", "2", "65", "4294967296", "]", " success", " failed: x",
-                               absl::Base64Escape("x"), "\xff\xfe", " ", ""};
+  const std::string parts[] = {"Program ",
+                               "data: ",
+                               "log: ",
+                               kOne,
+                               kTwo,
+                               " invoke [",
+                               "1",
+                               "2",
+                               "65",
+                               "4294967296",
+                               "]",
+                               " success",
+                               " failed: x",
+                               absl::Base64Escape("x"),
+                               "\xff\xfe",
+                               " ",
+                               ""};
   std::mt19937_64 random(1);
   ProgramLog log;
   for (int i = 0; i < 2000; ++i) {

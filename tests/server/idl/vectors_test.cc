@@ -64,7 +64,8 @@ TEST(Vectors, AreDecodedAsExpected) {
     ASSERT_TRUE(matched) << line;
     EXPECT_EQ(matched->name, vector["name"].get<std::string>());
     std::string text;
-    const BodyJson json = AppendBodyJson(*program->second, matched->body, Span(data).subspan(matched->body_at), false, &text);
+    const BodyJson json =
+        AppendBodyJson(*program->second, matched->body, Span(data).subspan(matched->body_at), false, &text);
     EXPECT_EQ(json.result.error, DecodeError::kNone) << Name(json.result.error) << " " << line;
     const bool same = !text.empty() && Json::parse(text) == vector["expected"];
     EXPECT_TRUE(same) << line << "\n" << text;

@@ -115,8 +115,9 @@ TEST(ReplayLoop, TheTailOfAPassIsFinalizedInTheNext) {
   }
 }
 
-// A recording that was begun in silence has no FINALIZED of slots before its first block, so nothing speaks of the last blocks of
-// a pass by name. They are finalized all the same: FINALIZED of a block of the next pass says it of its ancestors.
+// A recording that was begun in silence has no FINALIZED of slots before its first block, so nothing speaks of the last
+// blocks of a pass by name. They are finalized all the same: FINALIZED of a block of the next pass says it of its
+// ancestors.
 TEST(ReplayLoop, ATailThatIsNotFinalizedIsFinalizedByItsDescendants) {
   Updates made = MadeRecording();
   std::erase_if(made, [](const SubscribeUpdate& u) {

@@ -353,8 +353,8 @@ TEST(Replay, ReplayAndLiveHaveNoHoleBetweenThem) {
   }
 }
 
-// A replay with a delay has not begun when one without, that was asked later, has served everything; in the end it serves the
-// same.
+// A replay with a delay has not begun when one without, that was asked later, has served everything; in the end it
+// serves the same.
 TEST(Replay, TheStartIsDelayed) {
   const Updates made = MadeRecording();
   TemporaryRecording recording(made);

@@ -174,8 +174,7 @@ bool Compare(const std::string& bytes, const geyser::SubscribeUpdate& update, Tr
 std::vector<std::string> RecordingFiles() {
   std::vector<std::string> files = {InSource("tests/recordings/spl-small.updates")};
   std::error_code none;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(InSharedData("recordings"), none)) {
+  for (const auto& entry : std::filesystem::directory_iterator(InSharedData("recordings"), none)) {
     if (entry.path().extension() == ".updates") files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());

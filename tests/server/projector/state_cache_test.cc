@@ -49,7 +49,9 @@ TEST(LruCacheTest, AReplacedValueWeighsOnce) {
 class StateCacheTest : public testing::TestWithParam<size_t> {};
 
 TEST_P(StateCacheTest, AnswersWhatTheStoreAnswers) {
-  const std::filesystem::path dir = std::filesystem::temp_directory_path() / ("state_cache_test_" + std::to_string(::getpid()) + "_" + std::to_string(GetParam()));
+  const std::filesystem::path dir =
+      std::filesystem::temp_directory_path() /
+      ("state_cache_test_" + std::to_string(::getpid()) + "_" + std::to_string(GetParam()));
   std::filesystem::remove_all(dir);
   auto schema = RowSchema::Build({{"Thing", {{"n", true}}}}, {}, {});
   ASSERT_TRUE(schema.ok());
@@ -88,7 +90,8 @@ TEST_P(StateCacheTest, AnswersWhatTheStoreAnswers) {
         auto stored = (*store)->Get(0, probe);
         ASSERT_EQ(*cached == nullptr, *stored == nullptr);
         if (*cached != nullptr) ASSERT_EQ((*cached)->bytes(), (*stored)->bytes());
-        ASSERT_EQ(*cache.GetSide({SideKind::kStopFlag, 0, 0, probe}), *(*store)->GetSide({SideKind::kStopFlag, 0, 0, probe}));
+        ASSERT_EQ(*cache.GetSide({SideKind::kStopFlag, 0, 0, probe}),
+                  *(*store)->GetSide({SideKind::kStopFlag, 0, 0, probe}));
       }
     }
     EXPECT_GT(cache.stats().misses, 0u);

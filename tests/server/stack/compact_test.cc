@@ -30,8 +30,10 @@ TEST(CompactJson, KeepsNumbersAsWritten) {
 }
 
 TEST(CompactJson, WritesStringsWithTheFewestEscapes) {
-  EXPECT_EQ(Compact(R"(["\u0041", "\/", "\u2019", "\ud83d\ude00", "\u001F", "\u0008\u0009\u000a\u000c\u000d", "\"\\", "\u007f"])"),
-            "[\"A\",\"/\",\"\u2019\",\"\U0001F600\",\"\\u001f\",\"\\b\\t\\n\\f\\r\",\"\\\"\\\\\",\"\x7f\"]");
+  EXPECT_EQ(
+      Compact(
+          R"(["\u0041", "\/", "\u2019", "\ud83d\ude00", "\u001F", "\u0008\u0009\u000a\u000c\u000d", "\"\\", "\u007f"])"),
+      "[\"A\",\"/\",\"\u2019\",\"\U0001F600\",\"\\u001f\",\"\\b\\t\\n\\f\\r\",\"\\\"\\\\\",\"\x7f\"]");
 }
 
 TEST(JsonDepth, CountsOutsideOfStringsForAnyBytes) {

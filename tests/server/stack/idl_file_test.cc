@@ -1,4 +1,5 @@
-// IDL files of their own. That they mean what they should is shown by values (the idl room's vectors); here is how they are read.
+// IDL files of their own. That they mean what they should is shown by values (the idl room's vectors); here is how they
+// are read.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -95,35 +96,44 @@ TEST(AnchorFile, ErrorsNameFilePathAndRule) {
   EXPECT_THAT(ErrorOf("{"), HasSubstr("t.json: top level: is not JSON"));
   EXPECT_THAT(ErrorOf("[]"), HasSubstr("t.json: top level: an IDL is an object"));
   EXPECT_THAT(ErrorOf("{}"), HasSubstr("t.json: instructions: is required and missing"));
-  EXPECT_THAT(std::string(ParseIdl(R"({"instructions":[]})", "t.json", "").status().message()), HasSubstr("does not say the program's id"));
-  EXPECT_THAT(std::string(ParseIdl(R"({"instructions":[]})", "t.json", "0OIl").status().message()), HasSubstr("t.json: top level: the program id given for it, \"0OIl\", is not the base58 text"));
+  EXPECT_THAT(std::string(ParseIdl(R"({"instructions":[]})", "t.json", "").status().message()),
+              HasSubstr("does not say the program's id"));
+  EXPECT_THAT(std::string(ParseIdl(R"({"instructions":[]})", "t.json", "0OIl").status().message()),
+              HasSubstr("t.json: top level: the program id given for it, \"0OIl\", is not the base58 text"));
   EXPECT_THAT(std::string(ParseIdl(R"({"instructions":[],"address":"0OIl"})", "t.json", "").status().message()),
               HasSubstr("t.json: address: the program id \"0OIl\" is not the base58 text"));
   EXPECT_THAT(ErrorOf(R"({"instructions":[],"types":[{"name":"A","type":{"kind":"union"}}]})"),
               HasSubstr("types[0].type.kind: \"union\" is not one of struct, enum, type, alias"));
   EXPECT_THAT(ErrorOf(R"({"instructions":[{"name":"a","args":[{"name":"x","type":{"tuple":["u8"]}}]}]})"),
               HasSubstr("instructions[0].args[0].type: \"tuple\" is not one of"));
-  EXPECT_THAT(ErrorOf(R"({"instructions":[],"types":[{"name":"A","type":{"kind":"struct"}},{"name":"A","type":{"kind":"struct"}}]})"),
-              HasSubstr("types[1].name: two types of an IDL must not have the same name"));
+  EXPECT_THAT(
+      ErrorOf(
+          R"({"instructions":[],"types":[{"name":"A","type":{"kind":"struct"}},{"name":"A","type":{"kind":"struct"}}]})"),
+      HasSubstr("types[1].name: two types of an IDL must not have the same name"));
   EXPECT_EQ(LoadIdl("/nowhere/t.json", "").status().code(), absl::StatusCode::kNotFound);
 }
 
 // A Codama file around one instruction argument.
-std::string Codama(const std::string& type, const std::string& discriminators = R"([{"kind":"fieldDiscriminatorNode","name":"d","offset":0}])") {
+std::string Codama(const std::string& type,
+                   const std::string& discriminators = R"([{"kind":"fieldDiscriminatorNode","name":"d","offset":0}])") {
   return R"({"kind":"rootNode","program":{"kind":"programNode","name":"c","publicKey":"11111111111111111111111111111111","instructions":[
-    {"kind":"instructionNode","name":"go","accounts":[{"name":"a","isOptional":true}],"discriminators":)" + discriminators + R"(,"arguments":[
+    {"kind":"instructionNode","name":"go","accounts":[{"name":"a","isOptional":true}],"discriminators":)" +
+         discriminators + R"(,"arguments":[
       {"name":"d","type":{"kind":"numberTypeNode","format":"u16","endian":"le"},"defaultValue":{"kind":"numberValueNode","number":258}},
-      {"name":"x","type":)" + type + "}]}]}}";
+      {"name":"x","type":)" +
+         type + "}]}]}}";
 }
 
 TEST(AnchorFile, NamesOfAccountsInGroupsAreBounded) {
   std::string group = R"({"name":"a"})";
   for (int i = 0; i < 60; ++i) group = R"({"name":"a_group_of_accounts","accounts":[)" + group + "]}";
-  EXPECT_THAT(ErrorOf(R"({"instructions":[{"name":"i","args":[],"accounts":[)" + group + "]}]}"), HasSubstr("with its groups has 519 bytes, a name at most 512"));
+  EXPECT_THAT(ErrorOf(R"({"instructions":[{"name":"i","args":[],"accounts":[)" + group + "]}]}"),
+              HasSubstr("with its groups has 519 bytes, a name at most 512"));
 }
 
 TEST(CodamaFile, NodesBecomeTypes) {
-  const Idl idl = Parse(Codama(R"({"kind":"arrayTypeNode","count":{"kind":"remainderCountNode"},"item":{"kind":"structTypeNode","fields":[
+  const Idl idl = Parse(
+      Codama(R"({"kind":"arrayTypeNode","count":{"kind":"remainderCountNode"},"item":{"kind":"structTypeNode","fields":[
     {"name":"o","type":{"kind":"optionTypeNode","fixed":true,"prefix":{"kind":"numberTypeNode","format":"u32"},"item":{"kind":"publicKeyTypeNode"}}},
     {"name":"b","type":{"kind":"sizePrefixTypeNode","prefix":{"kind":"numberTypeNode","format":"u8"},"type":{"kind":"bytesTypeNode"}}}]}})"));
   const IdlInstruction& go = idl.instructions.at(0);
@@ -141,12 +151,17 @@ TEST(CodamaFile, NodesBecomeTypes) {
 TEST(CodamaFile, WhatTheModelCannotSayIsRefusedByItsKind) {
   EXPECT_THAT(ErrorOf(Codama(R"({"kind":"zeroableOptionTypeNode"})")),
               HasSubstr("program.instructions[0].arguments[1].type: zeroableOptionTypeNode is not supported"));
-  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"numberTypeNode","format":"u64","endian":"be"})")), HasSubstr("numbers are little-endian here"));
-  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"numberTypeNode","format":"shortU16"})")), HasSubstr("\"shortU16\" is not one of"));
-  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"definedTypeLinkNode","name":"t","program":{"kind":"programLinkNode","name":"p"}})")),
-              HasSubstr("a type of another program"));
-  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"publicKeyTypeNode"})", "[]")), HasSubstr("an instruction needs a discriminator"));
-  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"publicKeyTypeNode"})", R"([{"kind":"fieldDiscriminatorNode","name":"x","offset":0}])")),
+  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"numberTypeNode","format":"u64","endian":"be"})")),
+              HasSubstr("numbers are little-endian here"));
+  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"numberTypeNode","format":"shortU16"})")),
+              HasSubstr("\"shortU16\" is not one of"));
+  EXPECT_THAT(
+      ErrorOf(Codama(R"({"kind":"definedTypeLinkNode","name":"t","program":{"kind":"programLinkNode","name":"p"}})")),
+      HasSubstr("a type of another program"));
+  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"publicKeyTypeNode"})", "[]")),
+              HasSubstr("an instruction needs a discriminator"));
+  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"publicKeyTypeNode"})",
+                             R"([{"kind":"fieldDiscriminatorNode","name":"x","offset":0}])")),
               HasSubstr("discriminators[0]: x is not the first field"));
   std::string large = Codama(R"({"kind":"publicKeyTypeNode"})");
   large.replace(large.find(":258}"), 4, ":65536");
@@ -154,9 +169,12 @@ TEST(CodamaFile, WhatTheModelCannotSayIsRefusedByItsKind) {
   EXPECT_THAT(ErrorOf(R"({"kind":"rootNode","program":{"name":"c","publicKey":"0","definedTypes":[
     {"name":"t","type":{"kind":"publicKeyTypeNode"}},{"name":"t","type":{"kind":"booleanTypeNode"}}]}})"),
               HasSubstr("t.json: program.definedTypes[1].name: two types of an IDL must not have the same name"));
-  EXPECT_THAT(std::string(ParseIdl(R"({"kind":"rootNode","program":{"name":"c","publicKey":"0"}})", "t.json", "").status().message()),
-              HasSubstr("t.json: program.publicKey: the program id \"0\" is not the base58 text"));
-  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"publicKeyTypeNode"})", R"([{"kind":"fieldDiscriminatorNode","name":"d","offset":4}])")),
+  EXPECT_THAT(
+      std::string(
+          ParseIdl(R"({"kind":"rootNode","program":{"name":"c","publicKey":"0"}})", "t.json", "").status().message()),
+      HasSubstr("t.json: program.publicKey: the program id \"0\" is not the base58 text"));
+  EXPECT_THAT(ErrorOf(Codama(R"({"kind":"publicKeyTypeNode"})",
+                             R"([{"kind":"fieldDiscriminatorNode","name":"d","offset":4}])")),
               HasSubstr("a discriminator must be at the beginning"));
 }
 
@@ -165,7 +183,8 @@ TEST(IdlFile, AnyBytesAreAnAnswer) {
   std::mt19937 random(4);
   for (int i = 0; i < 3000; ++i) {
     std::string text = some;
-    for (uint32_t n = 0; n <= random() % 4; ++n) text[random() % text.size()] = static_cast<char>(random() % 3 == 0 ? random() : "{}[]\",:0"[random() % 8]);
+    for (uint32_t n = 0; n <= random() % 4; ++n)
+      text[random() % text.size()] = static_cast<char>(random() % 3 == 0 ? random() : "{}[]\",:0"[random() % 8]);
     if (random() % 4 == 0) text.resize(random() % text.size());
     const auto idl = ParseIdl(text, "t.json", "");
     if (idl.ok()) continue;

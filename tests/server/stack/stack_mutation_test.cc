@@ -23,8 +23,23 @@ void Collect(Json* node, std::vector<Json*>* all) {
 }
 
 void Mutate(Json* root, std::mt19937_64* random) {
-  static const char* kValues[] = {"null", "true", "0", "-1", "1.5", "300", "18446744073709551615", "\"\"", "\"Foo\"", "[]", "{}",
-                                  "[null]", "{\"Foo\":1}", "{\"segments\":[1]}", "{\"defined\":{}}", "{\"array\":[\"u8\"]}", "[[[]]]"};
+  static const char* kValues[] = {"null",
+                                  "true",
+                                  "0",
+                                  "-1",
+                                  "1.5",
+                                  "300",
+                                  "18446744073709551615",
+                                  "\"\"",
+                                  "\"Foo\"",
+                                  "[]",
+                                  "{}",
+                                  "[null]",
+                                  "{\"Foo\":1}",
+                                  "{\"segments\":[1]}",
+                                  "{\"defined\":{}}",
+                                  "{\"array\":[\"u8\"]}",
+                                  "[[[]]]"};
   std::vector<Json*> all;
   Collect(root, &all);
   Json* node = all[(*random)() % all.size()];
@@ -89,8 +104,10 @@ TEST_P(StackFault, IsNamed) {
   const Fault& fault = GetParam();
   Json json = Json::parse(ReadFile(SplStackFile()));
   const Json::json_pointer pointer(fault.pointer);
-  if (fault.value != nullptr) json[pointer] = Json::parse(fault.value);
-  else json[pointer.parent_pointer()].erase(pointer.back());
+  if (fault.value != nullptr)
+    json[pointer] = Json::parse(fault.value);
+  else
+    json[pointer.parent_pointer()].erase(pointer.back());
   const auto stack = ParseStack(json.dump(), "f.stack.json");
   ASSERT_FALSE(stack.ok());
   const std::string message(stack.status().message());
@@ -103,8 +120,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Fault{"/ast_version", "\"0.0.2\"", "ast_version", "unsupported version \"0.0.2\""},
         Fault{"/stack_name", nullptr, "stack_name", "required"},
-        Fault{"/entities/1/handlers/0/mappings/2/population", "\"Foo\"", "entities[1].handlers[0].mappings[2].population",
-              "\"Foo\" is not one of SetOnce, LastWrite"},
+        Fault{"/entities/1/handlers/0/mappings/2/population", "\"Foo\"",
+              "entities[1].handlers[0].mappings[2].population", "\"Foo\" is not one of SetOnce, LastWrite"},
         Fault{"/entities/0/handlers/0/key_resolution", "{\"Nearest\":{}}", "entities[0].handlers[0].key_resolution",
               "not one of Embedded"},
         Fault{"/entities/0/handlers/0/mappings/0/source/FromSource/path/segments/0", "7",
@@ -115,7 +132,8 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"/idls/0/discriminant_size", "4", "idls[0].discriminant_size", "1 or 8"},
         Fault{"/idls/0/program_id", "\"abc\"", "idls[0].program_id", "differs from the stack's program_ids"},
         Fault{"/idls/0/types/0/type/kind", "\"record\"", "idls[0].types[0].type.kind", "not one of struct, enum"},
-        Fault{"/idls/0/instructions/0/discriminator", "[]", "idls[0].instructions[0].discriminator", "needs a discriminator"},
+        Fault{"/idls/0/instructions/0/discriminator", "[]", "idls[0].instructions[0].discriminator",
+              "needs a discriminator"},
         Fault{"/idls/0/instructions/0/discriminator/0", "256", "idls[0].instructions[0].discriminator[0]", "0 to 255"},
         Fault{"/idls/0/instructions/0/args/0/type", "{\"pair\":\"u8\"}", "idls[0].instructions[0].args[0].type",
               "\"pair\" is not one of"}));
@@ -123,9 +141,11 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(StackLimits, DepthAndSizeAndMarks) {
   const std::string deep = std::string(200, '[') + std::string(200, ']');
   EXPECT_THAT(std::string(ParseStack(deep, "f").status().message()), HasSubstr("200 levels"));
-  EXPECT_THAT(std::string(ParseStack(std::string(100'000'000, ' '), "f").status().message()), HasSubstr("larger than 67108864 bytes, which is the most that a stack has"));
+  EXPECT_THAT(std::string(ParseStack(std::string(100'000'000, ' '), "f").status().message()),
+              HasSubstr("larger than 67108864 bytes, which is the most that a stack has"));
   EXPECT_THAT(std::string(ParseStack("\xef\xbb\xbf{}", "f").status().message()), HasSubstr("byte order mark"));
-  EXPECT_THAT(std::string(ParseStack(std::string("{}\0\"\\q\"", 7), "f").status().message()), HasSubstr("a NUL byte at offset 2"));
+  EXPECT_THAT(std::string(ParseStack(std::string("{}\0\"\\q\"", 7), "f").status().message()),
+              HasSubstr("a NUL byte at offset 2"));
   EXPECT_THAT(std::string(ParseStack("{\"a\": \x80}", "f").status().message()), HasSubstr("is not JSON"));
   EXPECT_THAT(std::string(ParseStack("[]", "f").status().message()), HasSubstr("must be an object"));
   EXPECT_THAT(std::string(ParseStack("{\"stack_name\":\"" + std::string(513, 'n') + "\"}", "f").status().message()),

@@ -173,8 +173,10 @@ TEST(Stack, ReadsEveryFormOfHandlersAndHooks) {
   EXPECT_EQ(computed.argument, "s");
   EXPECT_EQ(std::get<MappingSource::AsEvent>(handler.mappings[2].source.value).fields[0].path, Path{"z"});
   EXPECT_TRUE(std::holds_alternative<MappingSource::WholeSource>(handler.mappings[3].source.value));
-  EXPECT_EQ(std::get<MappingSource::AsCapture>(handler.mappings[4].source.value).field_transforms[0].second, Transform::kToNumber);
-  const auto& constant = std::get<Literal::Array>(std::get<MappingSource::Constant>(handler.mappings[5].source.value).value.value);
+  EXPECT_EQ(std::get<MappingSource::AsCapture>(handler.mappings[4].source.value).field_transforms[0].second,
+            Transform::kToNumber);
+  const auto& constant =
+      std::get<Literal::Array>(std::get<MappingSource::Constant>(handler.mappings[5].source.value).value.value);
   const auto& object = std::get<Literal::Object>(constant[1].value);
   EXPECT_EQ(object[0].key, "a");  // ascending
   EXPECT_EQ(std::get<double>(object[1].value.value), 1.5);
