@@ -34,9 +34,9 @@ struct LogOptions {
 
 // What is written from here on, and how: UTC, one line per record, whatever stands in it.
 //   kText   2026-01-31T12:00:00.000Z info ingest: connected to …
-//   kJson   {"time":"2026-01-31T12:00:00.000Z","level":"info","room":"ingest","message":"connected to …"}; a record
-//   that
-//           stands for several has "more" (how many) and "window_s" (in how many seconds).
+//   kJson   {"time":"2026-01-31T12:00:00.000Z","level":"info","room":"ingest","message":"connected to …"}; a
+//           record that stands for several has "more" (how many) and "window_s" (in how many
+//           seconds).
 // Any thread. Before the first call: text, info.
 void InitLog(const LogOptions& options);
 

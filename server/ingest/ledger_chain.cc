@@ -2,12 +2,31 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "server/ingest/ledger_impl.h"
 
 namespace everstate::ingest {
 namespace {
 
 constexpr size_t kRememberedHashes = 1024;  // blocks handed over whose hash the store may not know yet
+
+// A slot of Solana takes 400 ms (64 ticks, 160 of them in a second: solana-clock). An eighth of that is left to chains
+// of one's own that are set to be faster; block times are the voters' estimates and may be off by a minute.
+constexpr absl::Duration kSlotMin = absl::Milliseconds(50);
+constexpr absl::Duration kBlockTimeSlack = absl::Minutes(1);
+
+// Behind a gap no blockhash links a block to what was applied. What is left to tell another chain by is time: a chain
+// cannot have made so many slots in it. Blocks without a time are taken as they are.
+absl::Status CheckPace(const BlockId& applied, const BlockId& next) {
+  if (!applied.block_time.has_value() || !next.block_time.has_value()) return absl::OkStatus();
+  const absl::Duration passed = absl::FromUnixSeconds(*next.block_time) - absl::FromUnixSeconds(*applied.block_time);
+  const Slot slots = next.slot - applied.slot;
+  if (kSlotMin * slots <= passed + kBlockTimeSlack) return absl::OkStatus();
+  return absl::AbortedError(
+      absl::StrCat("another chain: block ", next.slot, " of the stream comes ", slots, " slots after slot ",
+                   applied.slot, ", which was applied, but ", absl::FormatDuration(passed),
+                   " later by their block times: no chain makes slots in less than ", absl::FormatDuration(kSlotMin)));
+}
 
 }  // namespace
 
@@ -88,6 +107,7 @@ absl::Status Ledger::Impl::Advance(std::vector<LedgerEvent>* out, bool* moved) {
     DropIncomplete(next);
     return absl::OkStatus();
   }
+  if (absl::Status status = CheckPace(*position, id); !status.ok()) return status;
   counters->gaps.Add();
   out->push_back(
       Gap{position->slot, id.slot,

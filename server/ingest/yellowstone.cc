@@ -104,9 +104,9 @@ bool IsPing(const std::string& message) {
 }
 
 // YellowstoneConnection: one Subscribe call.
-//   Thread:    a reader thread reads, a pinger thread writes; Next takes what was read, all that is there at a time, so
-//   that a
-//              busy stream wakes it once per many messages.
+//   Thread:    a reader thread reads, a pinger thread writes; Next takes what was read,
+//              all that is there at a time, so that a busy stream wakes it
+//              once per many messages.
 //   Invariant: the write side stays open as long as the call lives: some servers end a stream that the client has
 //   closed.
 class YellowstoneConnection : public Connection {

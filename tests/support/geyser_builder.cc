@@ -43,7 +43,7 @@ geyser::SubscribeUpdate MetaUpdate(const BlockSpec& spec) {
   meta->set_blockhash(EncodeBase58(BlockhashOf(spec.slot, spec.fork)));
   meta->set_parent_slot(spec.parent);
   meta->set_parent_blockhash(EncodeBase58(BlockhashOf(spec.parent, spec.parent_fork)));
-  meta->mutable_block_time()->set_timestamp(1'700'000'000 + static_cast<int64_t>(spec.slot));
+  meta->mutable_block_time()->set_timestamp(spec.time.value_or(1'700'000'000 + static_cast<int64_t>(spec.slot)));
   meta->mutable_block_height()->set_block_height(spec.slot / 2);
   meta->set_executed_transaction_count(static_cast<uint64_t>(spec.transactions));
   return update;

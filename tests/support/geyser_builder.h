@@ -27,6 +27,7 @@ struct BlockSpec {
   int accounts = 4;  // written by the transactions in turn, each twice; one more is written by no transaction
   std::string fork = "main";
   std::string parent_fork = "main";
+  std::optional<int64_t> time = std::nullopt;  // unix seconds; a second per slot when it is absent
 };
 
 geyser::SubscribeUpdate SlotUpdate(Slot slot, geyser::SlotStatus status);

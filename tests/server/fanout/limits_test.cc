@@ -1,6 +1,7 @@
 // Bounds: size, number, time, slowness, and bytes that make no sense.
 #include <atomic>
 #include <latch>
+#include <limits>
 #include <random>
 #include <thread>
 
@@ -57,6 +58,13 @@ TEST_F(LimitsTest, SessionsMax) {
   Subscribe(first, model, "Thing/list");
   second.reset();
   EXPECT_TRUE(Eventually([&] { return counters().sessions.value() == 1; }));
+  EXPECT_TRUE(Connect().open());
+}
+
+TEST_F(LimitsTest, SessionsMaxMayBeAnyNumber) {
+  FanoutOptions options = Options();
+  options.sessions_max = std::numeric_limits<int64_t>::max();
+  Start(options);
   EXPECT_TRUE(Connect().open());
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <random>
 
 #include "server/base/base58.h"
@@ -159,6 +160,30 @@ TEST(Ledger, AnotherChainIsRefusedAtAnyTime) {
   ASSERT_TRUE(handed.AddAll(testing::ReplayOf({.slot = 11, .parent = 10})).ok());
   handed.ledger.BeginConnection(false);
   EXPECT_THAT(refused(&handed, {.slot = 10, .parent = 9, .fork = "other"}), HasSubstr("slot 10"));
+}
+
+// A provider of another chain that cannot replay has no block in common with us, and its slots may be any.
+TEST(Ledger, AChainThatWouldHaveToBeTooFastIsAnother) {
+  const auto leap = [](Slot slot, int64_t time) {
+    Rig rig(After({.slot = 9, .parent = 8, .time = 1'700'000'009}));
+    rig.ledger.BeginConnection(true);
+    absl::Status status = rig.AddAll(testing::MessagesOf({.slot = slot, .parent = slot - 1, .time = time}));
+    if (status.ok()) status = rig.Wait(milliseconds(2000));
+    EXPECT_EQ(rig.events.empty(), !status.ok()) << "nothing of it goes out";
+    EXPECT_EQ(rig.counters.gaps.value(), status.ok() ? 1u : 0u);
+    return status;
+  };
+  const absl::Status far = leap(40'000'000, 1'700'086'409);  // a day later
+  EXPECT_EQ(far.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(far.message(),
+            "another chain: block 40000000 of the stream comes 39999991 slots after slot 9, which was applied, but 24h "
+            "later by their block times: no chain makes slots in less than 50ms");
+  EXPECT_EQ(leap(20 * 3660 + 10, 1'700'003'609).code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(leap(20 * 3660 + 9, 1'700'003'609).ok());  // an hour, and the slack
+  EXPECT_TRUE(leap(216'009, 1'700'086'409).ok());        // a day of the real chain
+  EXPECT_TRUE(leap(10'000, 1'800'000'000).ok());         // a chain that stood still
+  EXPECT_EQ(leap(10'000, 1'600'000'000).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(leap(10'000, std::numeric_limits<int64_t>::min()).code(), absl::StatusCode::kAborted);
 }
 
 TEST(Ledger, AnOverlapIsDroppedAndProvesTheLink) {

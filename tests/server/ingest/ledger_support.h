@@ -14,7 +14,7 @@ namespace everstate::ingest {
 
 inline BlockId IdOf(const testing::BlockSpec& spec) {
   return {spec.slot, testing::BlockhashOf(spec.slot, spec.fork), spec.parent,
-          testing::BlockhashOf(spec.parent, spec.parent_fork), std::nullopt};
+          testing::BlockhashOf(spec.parent, spec.parent_fork), spec.time};
 }
 
 inline LedgerOptions After(const testing::BlockSpec& spec) {
