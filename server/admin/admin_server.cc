@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/admin/address.h"
 #include "server/admin/backend.h"
 #include "server/admin/service.h"
+#include "server/base/listen_address.h"
 #include "server/base/log.h"
 
 namespace everstate {
@@ -20,13 +20,20 @@ constexpr std::chrono::milliseconds kStopGrace{200};  // for ends that clients r
 constexpr int kKeepaliveMs = 20000, kKeepaliveTimeoutMs = 10000;
 constexpr int kClientPingIntervalMsMin = 5000;
 
+absl::StatusOr<ListenAddress> CheckedAddress(const std::string& listen) {
+  const auto address = ParseListenAddress(listen);
+  const absl::Status status = address.ok() ? TryToListen(*address) : address.status();
+  if (status.ok()) return *address;
+  return absl::Status(status.code(), absl::StrCat("the admin service ", std::string(status.message())));
+}
+
 }  // namespace
 
 struct AdminServer::Impl {
   explicit Impl(std::unique_ptr<AdminBackend> b) : backend(std::move(b)), service(backend.get()) {}
 
   absl::Status Listen(const AdminOptions& options) {
-    auto checked = CheckListenAddress(options.listen);
+    const auto checked = CheckedAddress(options.listen);
     if (!checked.ok()) return checked.status();
     grpc::ResourceQuota quota("admin");
     quota.SetMaxThreads(options.threads_max);
@@ -71,6 +78,8 @@ struct AdminServer::Impl {
 
 AdminServer::AdminServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 AdminServer::~AdminServer() { Stop(); }
+
+absl::Status AdminServer::CheckAddress(const std::string& listen) { return CheckedAddress(listen).status(); }
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const AdminOptions& options,
                                                                 std::unique_ptr<AdminBackend> backend) {

@@ -36,6 +36,9 @@ struct AdminSubjects {
 //   Invariant: a client that does not read costs a thread and one message, never more memory.
 class AdminServer {
  public:
+  // What Start would refuse of this address now, for those who have much to do before they can start it.
+  static absl::Status CheckAddress(const std::string& listen);
+
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const AdminOptions& options, const AdminSubjects& subjects);
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const AdminOptions& options,
                                                             std::unique_ptr<AdminBackend> backend);

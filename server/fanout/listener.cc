@@ -3,9 +3,10 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <charconv>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/listen_address.h"
 #include "server/base/log.h"
 #include "server/fanout/lane.h"
 #include "server/fanout/lingering.h"
@@ -17,25 +18,14 @@ namespace net = boost::asio;
 using boost::system::error_code;
 using net::ip::tcp;
 
-absl::StatusOr<tcp::endpoint> ParseAddress(const ListenerOptions& options) {
-  const std::string& text = options.address;
-  const auto bad = [&options](const char* why) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(options.name, " \"", options.address, "\": ", why, "; expected ADDR:PORT, IPv6 in brackets"));
-  };
-  const size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return bad("no port");
-  std::string host = text.substr(0, colon);
-  uint16_t port = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, fault] = std::from_chars(text.data() + colon + 1, end, port);
-  if (fault != std::errc() || at != end) return bad("the port is no number from 0 to 65535");
-  const bool brackets = host.size() >= 2 && host.front() == '[' && host.back() == ']';
-  if (brackets) host = host.substr(1, host.size() - 2);
-  error_code error;
-  const net::ip::address address = net::ip::make_address(host, error);
-  if (error || address.is_v6() != brackets) return bad("no IP address");
-  return tcp::endpoint(address, port);
+absl::StatusOr<tcp::endpoint> EndpointOf(const ListenerOptions& options) {
+  const auto address = ParseListenAddress(options.address);
+  if (!address.ok())
+    return absl::InvalidArgumentError(absl::StrCat(options.name, " ", std::string(address.status().message())));
+  tcp::endpoint endpoint;
+  endpoint.resize(address->size);
+  std::memcpy(endpoint.data(), &address->address, address->size);
+  return endpoint;
 }
 
 class TcpListener : public Listener, public std::enable_shared_from_this<TcpListener> {
@@ -114,7 +104,7 @@ class TcpListener : public Listener, public std::enable_shared_from_this<TcpList
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Listener>> Listener::Open(FanoutState* state, const ListenerOptions& options) {
-  absl::StatusOr<tcp::endpoint> endpoint = ParseAddress(options);
+  absl::StatusOr<tcp::endpoint> endpoint = EndpointOf(options);
   if (!endpoint.ok()) return endpoint.status();
   auto listener = std::make_shared<TcpListener>(state, options);
   if (absl::Status status = listener->Listen(*endpoint); !status.ok()) return status;

@@ -1,28 +1,22 @@
 #include "server/ingest/replay.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/base58.h"
+#include "server/base/listen_address.h"
 #include "server/ingest/replay_service.h"
 
 namespace everstate {
 namespace {
 
-constexpr double kSlotsPerSecondMax = 100000;
 constexpr std::chrono::milliseconds kStopGrace{200};  // for ends that clients read; then calls are cancelled
 
 absl::Status CheckOptions(const ReplayOptions& options) {
   if (options.files.empty()) return absl::InvalidArgumentError("files: a replay needs at least one recording");
-  if (options.slots_per_second && !(*options.slots_per_second > 0 && *options.slots_per_second <= kSlotsPerSecondMax)) {
+  if (options.slots_per_second &&
+      !(*options.slots_per_second > 0 && *options.slots_per_second <= kReplaySlotsPerSecondMax)) {
     return absl::InvalidArgumentError("slots_per_second: must be above 0 and at most 100000");
   }
   if (options.wait_subscribers == 0) return absl::InvalidArgumentError("wait_subscribers: must be at least 1");
@@ -45,33 +39,10 @@ absl::Status CheckLoop(const replay::ReplayIndex& index) {
   return absl::OkStatus();
 }
 
-// gRPC does not say why it cannot listen: the system is asked the same question first, and closes the socket again.
 absl::Status CheckAddress(const std::string& listen) {
-  const size_t colon = listen.rfind(':');
-  uint32_t port = 0;
-  if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(listen.substr(colon + 1), &port) || port > 65535) {
-    return absl::InvalidArgumentError(absl::StrCat("listen: \"", listen, "\" is not HOST:PORT"));
-  }
-  std::string host = listen.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
-  addrinfo* found = nullptr;
-  if (int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found); error != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("listen: cannot resolve \"", host, "\": ", gai_strerror(error)));
-  }
-  absl::Status status;
-  int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  int on = 1;
-  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      bind(fd, found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd, 1) != 0) {
-    const std::string text = absl::StrCat("cannot listen on ", listen, ": ", std::strerror(errno));
-    status = errno == EADDRINUSE ? absl::AlreadyExistsError(text) : absl::UnavailableError(text);
-  }
-  if (fd >= 0) close(fd);
-  freeaddrinfo(found);
-  return status;
+  const auto address = ParseListenAddress(listen);
+  if (address.ok()) return TryToListen(*address);
+  return absl::InvalidArgumentError(absl::StrCat("listen: ", std::string(address.status().message())));
 }
 
 }  // namespace

@@ -27,9 +27,11 @@ struct ReplaySubscribe {
   absl::Status status;  // OK = the stream goes on with these filters
 };
 
+inline constexpr double kReplaySlotsPerSecondMax = 100000;
+
 struct ReplayOptions {
   std::vector<std::string> files;      // served one after the other; their blocks must ascend
-  std::string listen = "127.0.0.1:0";  // host:port; port 0 takes a free one
+  std::string listen = "127.0.0.1:0";  // ADDR:PORT, IPv6 in brackets; port 0 takes a free one
   std::optional<double> slots_per_second =
       2.5;                                   // as the chain; empty = every stream as fast as its flow control allows
   bool loop = false;                         // begin again at the end, as the same chain's continuation
