@@ -4,6 +4,7 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "server/base/last_words.h"
 #include "server/base/log_fold.h"
 
 namespace everstate {
@@ -55,7 +57,7 @@ class Log {
   static Log& Get() {
     static Log* const log = [] {
       auto* made = new Log;
-      std::atexit([] { Get().Finish(); });
+      std::atexit([] { Get().Flush(); });
       return made;
     }();
     return *log;
@@ -84,14 +86,14 @@ class Log {
     WriteOut();
   }
 
- private:
-  Log() { Configure(LogOptions()); }
-
-  void Finish() {
+  void Flush() {
     std::lock_guard lock(mutex_);
     folder_.CloseAll(std::chrono::steady_clock::now(), &out_);
     WriteOut();
   }
+
+ private:
+  Log() { Configure(LogOptions()); }
 
   void WriteOut() {
     for (const LogRecord& record : out_) {
@@ -131,5 +133,16 @@ void Write(Room room, LogLevel level, fmt::string_view text, fmt::format_args ar
 void InitLog(const LogOptions& options) { Log::Get().Configure(options); }
 
 void TickLog() { Log::Get().Tick(); }
+
+void FlushLog() { Log::Get().Flush(); }
+
+void LogErrorLines(Room room, std::string_view text) {
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    FlushLog();
+    LogError(room, "{}", text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+}
 
 }  // namespace everstate

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "server/base/last_words.h"
+
 namespace everstate {
 namespace {
 
@@ -135,6 +137,29 @@ TEST_F(LogTest, WhatWasFoldedIsWrittenAtTheEndOfTheProcess) {
         std::exit(0);
       },
       ::testing::ExitedWithCode(0), "server: again \\(… 41 more in [0-9]+ s\\)");
+}
+
+TEST_F(LogTest, AFlushWritesWhatWasFoldedBeforeTheLastLine) {
+  const auto lines = Written({}, [] {
+    for (int i = 0; i < 46; ++i) LogInfo(Room::kServer, "again, and flushed");
+    FlushLog();
+    LogInfo(Room::kServer, "stopped");
+  });
+  ASSERT_EQ(lines.size(), 7u);
+  EXPECT_THAT(lines[5], ::testing::HasSubstr("again, and flushed (… 41 more in "));
+  EXPECT_THAT(lines[6], ::testing::EndsWith("stopped"));
+}
+
+TEST_F(LogTest, EachFaultIsARecord) {
+  const auto lines = Written({}, [] { LogErrorLines(Room::kCli, "one thing\nanother\n"); });
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_THAT(lines[0], ::testing::EndsWith("error cli: one thing"));
+  EXPECT_THAT(lines[1], ::testing::EndsWith("error cli: another"));
+  EXPECT_TRUE(Written({}, [] { LogErrorLines(Room::kCli, ""); }).empty());
+
+  std::string alike;
+  for (int i = 0; i < 20; ++i) alike += "handlers[" + std::to_string(i) + "] is wrong\n";
+  EXPECT_EQ(Written({}, [&] { LogErrorLines(Room::kCli, alike); }).size(), 20u);
 }
 
 TEST_F(LogTest, ThreadsLoseNothing) {
