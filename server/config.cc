@@ -169,6 +169,8 @@ absl::StatusOr<std::string> ReadTokenFile(const std::string& file) {
     return Refuse(file, absl::StrCat("cannot be read: ", std::generic_category().message(errno)));
   if (!token.empty() && token.back() == '\r') token.pop_back();
   if (token.empty()) return Refuse(file, "holds no token: its first line is empty");
+  if (const absl::Status status = ingest::CheckToken(token); !status.ok())
+    return Refuse(file, absl::StrCat("holds no token: its first line ", status.message()));
   return token;
 }
 

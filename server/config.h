@@ -78,7 +78,8 @@ std::string FormatTime(std::chrono::milliseconds time);  // in the largest unit 
 absl::StatusOr<std::map<Room, LogLevel>> ParseLogLevels(const std::string& text);
 std::string FormatLogLevels(const std::map<Room, LogLevel>& levels);
 
-// The first line of a token file, without the line end. Errors name the file and why, and never its content.
+// The first line of a token file, without the line end; a token that can be sent. Errors name the file and why, and
+// never its content.
 absl::StatusOr<std::string> ReadTokenFile(const std::string& file);
 
 }  // namespace everstate

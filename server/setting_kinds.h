@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/base/listen_address.h"
 #include "server/settings.h"
 
 namespace everstate {
@@ -44,6 +45,29 @@ Setting TextSetting(std::string_view name, std::string_view unit, At at, std::st
                 return absl::OkStatus();
               },
           .format = [at](const Config& config) { return at(config); }};
+}
+
+template <class At>
+Setting AddressSetting(std::string_view name, At at, std::string_view help) {
+  Setting setting = TextSetting(name, "ADDR:PORT", at, help);
+  setting.parse = [at](const std::string& text, Config* config) {
+    const absl::Status status = ParseListenAddress(text).status();
+    if (status.ok()) at(*config) = text;
+    return status;
+  };
+  return setting;
+}
+
+template <class At>
+Setting AddressOrOffSetting(std::string_view name, At at, std::string_view help) {
+  Setting setting = TextSetting(name, "ADDR:PORT|off", at, help);
+  setting.parse = [at](const std::string& text, Config* config) {
+    const absl::Status status = text == "off" ? absl::OkStatus() : ParseListenAddress(text).status();
+    if (!status.ok()) return absl::InvalidArgumentError(absl::StrCat(status.message(), "; off = none"));
+    at(*config) = text;
+    return absl::OkStatus();
+  };
+  return setting;
 }
 
 // The largest integer of TOML is an int64's.

@@ -63,6 +63,11 @@ Setting Token() {
   Setting setting =
       TextSetting("x_token", "TOKEN", FIELD(x_token),
                   "Token of the endpoint. As a flag it is visible to other users of the machine: prefer x_token_file");
+  setting.parse = [](const std::string& text, Config* config) {
+    const absl::Status status = text.empty() ? absl::InvalidArgumentError("\"\" is empty") : ingest::CheckToken(text);
+    if (status.ok()) config->x_token = text;
+    return status;
+  };
   setting.secret = true;
   return Also("YELLOWSTONE_X_TOKEN", std::move(setting));
 }
@@ -109,7 +114,8 @@ Setting ResumeFrom() {
           .parse =
               [](const std::string& text, Config* config) {
                 const auto slot = ParseNumber(text, 0, kNumberMax);
-                if (slot.ok()) config->rewind = RewindRequest{.slot = *slot};
+                // Also when it is none: then that is what is wrong, and not what stands beside it.
+                config->rewind = RewindRequest{.slot = slot.value_or(0)};
                 return slot.status();
               },
           .format =
@@ -180,9 +186,9 @@ std::vector<Setting> OfServer() {
       Endpoint(),
       Token(),
       TokenFile(),
-      TextSetting("listen", "ADDR:PORT", FIELD(listen), "WebSocket and HTTP address; port 0 takes a free one"),
-      TextSetting("admin", "ADDR:PORT|off", FIELD(admin),
-                  "Address of the admin service (console, checkpoint); off = none. It has no authentication"),
+      AddressSetting("listen", FIELD(listen), "WebSocket and HTTP address; port 0 takes a free one"),
+      AddressOrOffSetting("admin", FIELD(admin),
+                          "Address of the admin service (console, checkpoint); off = none. It has no authentication"),
       TextSetting("data", "DIR", FIELD(data_dir), "Data directory; when it is not set ./data/<stack name>"),
       CommitmentLevel(),
       FromSlot(),
@@ -198,8 +204,8 @@ std::vector<Setting> OfServer() {
       CheckpointEvery(),
       Also("--checkpoints-keep", NumberSetting("checkpoint.keep", FIELD(checkpoints.keep), 1, 100000,
                                                "Keep the newest so many checkpoints when one was made")),
-      TextSetting("health.listen", "ADDR:PORT|off", FIELD(health_listen),
-                  "A second address for health, status and metrics alone; off = none"),
+      AddressOrOffSetting("health.listen", FIELD(health_listen),
+                          "A second address for health, status and metrics alone; off = none"),
       TimeSetting("health.slot_silence", FIELD(health_slot_silence),
                   "/ready says 503 when no slot was heard for so long"),
       TimeSetting("health.heartbeat", FIELD(health_heartbeat),

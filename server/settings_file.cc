@@ -68,30 +68,31 @@ class Walker {
       } else if (IsTable(name) && node.is_table()) {
         Walk(name + ".", *node.as_table());
       } else if (IsTable(name)) {
-        Complain(node, name, absl::StrCat("is ", TypeName(node), ", not a table"));
+        Complain(nullptr, node, name, absl::StrCat("is ", TypeName(node), ", not a table"));
       } else {
-        Complain(node, name, absl::StrCat("is no setting; the nearest is ", Nearest(name, names_)));
+        Complain(nullptr, node, name, absl::StrCat("is no setting; the nearest is ", Nearest(name, names_)));
       }
     }
   }
 
-  absl::StatusOr<std::vector<FileValue>> Finish() {
-    const auto by_line = [](const auto& a, const auto& b) { return a.first < b.first; };
-    std::ranges::stable_sort(faults_, by_line);  // tables are walked by key
-    if (faults_.empty()) return std::move(values_);
-    return absl::InvalidArgumentError(
-        absl::StrJoin(faults_, "\n", [](std::string* out, const auto& fault) { out->append(fault.second); }));
+  SettingsFile Finish() {
+    std::ranges::stable_sort(faults_, {}, &Fault::first);  // tables are walked by key
+    for (Fault& fault : faults_) said_.faults.push_back(std::move(fault.second));
+    return std::move(said_);
   }
 
  private:
+  using Fault = std::pair<toml::source_index, FileFault>;  // and its line
+
   bool IsTable(const std::string& name) const {
     return std::ranges::any_of(names_, [&](const std::string& n) { return absl::StartsWith(n, name + "."); });
   }
 
   std::string Where(const toml::node& node) const { return absl::StrCat(file_, ":", node.source().begin.line); }
 
-  void Complain(const toml::node& node, const std::string& name, const std::string& what) {
-    faults_.emplace_back(node.source().begin.line, absl::StrCat(Where(node), ": ", name, " ", what));
+  void Complain(const Setting* setting, const toml::node& node, const std::string& name, const std::string& what) {
+    faults_.emplace_back(node.source().begin.line,
+                         FileFault{setting, absl::StrCat(Where(node), ": ", name, " ", what)});
   }
 
   void Take(const Setting& setting, const toml::node& node) {
@@ -107,11 +108,11 @@ class Walker {
       text = string->get();
     }
     if (!text.has_value()) {
-      return Complain(node, std::string(setting.name),
+      return Complain(&setting, node, std::string(setting.name),
                       absl::StrCat("is ", TypeName(node), ", not ", TypeName(setting.kind)));
     }
     if (setting.kind == SettingKind::kLevels && text->empty()) return;  // an empty table says nothing
-    values_.push_back({&setting, *std::move(text), Where(node)});
+    said_.values.push_back({&setting, *std::move(text), Where(node)});
   }
 
   static bool TakesInteger(SettingKind kind) { return kind == SettingKind::kNumber || kind == SettingKind::kBytes; }
@@ -126,9 +127,9 @@ class Walker {
     for (const auto& [key, node] : table) {
       const std::string name = absl::StrCat(std::string(setting.name), ".", std::string(key.str()));
       if (std::ranges::find(rooms, key.str()) == rooms.end()) {
-        Complain(node, name, absl::StrCat("is no room; the nearest is ", Nearest(key.str(), rooms)));
+        Complain(&setting, node, name, absl::StrCat("is no room; the nearest is ", Nearest(key.str(), rooms)));
       } else if (!node.is_string()) {
-        Complain(node, name, absl::StrCat("is ", TypeName(node), ", not a string"));
+        Complain(&setting, node, name, absl::StrCat("is ", TypeName(node), ", not a string"));
       } else {
         pairs.push_back(absl::StrCat(std::string(key.str()), "=", node.as_string()->get()));
       }
@@ -139,9 +140,11 @@ class Walker {
 
   const std::string file_;
   std::vector<std::string> names_;
-  std::vector<FileValue> values_;
-  std::vector<std::pair<toml::source_index, std::string>> faults_;  // by line
+  SettingsFile said_;  // but for its faults
+  std::vector<Fault> faults_;
 };
+
+SettingsFile NoFile(std::string why) { return {.values = {}, .faults = {{nullptr, std::move(why)}}, .whole = false}; }
 
 std::string TomlString(const std::string& text) {
   std::ostringstream out;
@@ -151,14 +154,14 @@ std::string TomlString(const std::string& text) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<FileValue>> ReadSettingsFile(const std::string& file) {
+SettingsFile ReadSettingsFile(const std::string& file) {
   errno = 0;
   std::ifstream in(file, std::ios::binary);
   std::ostringstream bytes;
   // An empty file sets failbit of what it is copied to.
   if (!in || (in.peek() != std::ifstream::traits_type::eof() && !(bytes << in.rdbuf())) || in.bad()) {
     const std::string why = errno == 0 ? "it is no file" : std::generic_category().message(errno);
-    return absl::InvalidArgumentError(absl::StrCat(file, ": cannot be read: ", why));
+    return NoFile(absl::StrCat(file, ": cannot be read: ", why));
   }
   Walker walker(file);
   try {
@@ -166,8 +169,8 @@ absl::StatusOr<std::vector<FileValue>> ReadSettingsFile(const std::string& file)
   } catch (const toml::parse_error& error) {
     // What it saw there may be a part of a secret.
     const std::string_view why = error.description();
-    return absl::InvalidArgumentError(absl::StrCat(
-        file, ":", error.source().begin.line, ": this is no TOML: ", std::string(why.substr(0, why.find(", saw ")))));
+    return NoFile(absl::StrCat(file, ":", error.source().begin.line,
+                               ": this is no TOML: ", std::string(why.substr(0, why.find(", saw ")))));
   }
   return walker.Finish();
 }

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "server/settings.h"
 
 namespace everstate {
@@ -15,10 +14,20 @@ struct FileValue {
   std::string where;  // "everstate.toml:7"
 };
 
-// What the file says, in its order. InvalidArgument: one line for each thing that is wrong, each beginning with file
-// and line: what is no TOML, a key that is no setting (and the nearest one), a value of another type than its
-// setting's. No line repeats a value.
-absl::StatusOr<std::vector<FileValue>> ReadSettingsFile(const std::string& file);
+struct FileFault {
+  const Setting* setting = nullptr;  // whose value it is about; null when it is about none that is known
+  std::string text;                  // begins with file and line, and repeats no value
+};
+
+// What a file says, in its order.
+struct SettingsFile {
+  std::vector<FileValue> values;
+  // What is no TOML, a key that is no setting (and the nearest one), a value of another type than its setting's.
+  std::vector<FileFault> faults;
+  bool whole = true;  // false: it cannot be read or is no TOML, and what else it says is not known
+};
+
+SettingsFile ReadSettingsFile(const std::string& file);
 
 // The value as it stands in such a file.
 std::string TomlValue(const Setting& setting, const std::string& text);

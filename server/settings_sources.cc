@@ -1,6 +1,7 @@
 #include "server/settings_sources.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -32,6 +33,20 @@ std::string NearestVariable(const std::string& variable) {
   return Nearest(variable, variables);
 }
 
+std::string OriginText(const SettingValue& value) {
+  switch (value.origin) {
+    case Origin::kDefault:
+      return "default";
+    case Origin::kFile:
+      return value.where;
+    case Origin::kEnvironment:
+      return absl::StrCat("environment ", value.where);
+    case Origin::kFlag:
+      return absl::StrCat("flag ", value.where);
+  }
+  return "";
+}
+
 // Resolver: what is said is put down by source, the weakest first; then each value is parsed.
 class Resolver {
  public:
@@ -40,12 +55,14 @@ class Resolver {
   }
 
   void TakeFile(const std::string& file) {
-    auto said = ReadSettingsFile(file);
-    if (!said.ok()) {
-      faults_.emplace_back(said.status().message());
-      return;
+    SettingsFile said = ReadSettingsFile(file);
+    file_whole_ = said.whole;
+    for (FileFault& fault : said.faults) {
+      faults_.push_back(std::move(fault.text));
+      if (fault.setting != nullptr) in_doubt_.insert(fault.setting);
     }
-    for (FileValue& value : *said) Put(value.setting, Origin::kFile, std::move(value.text), std::move(value.where));
+    for (FileValue& value : said.values)
+      Put(value.setting, Origin::kFile, std::move(value.text), std::move(value.where));
   }
 
   // Returns the file that it names.
@@ -78,17 +95,20 @@ class Resolver {
     for (const auto& [setting, text] : sources.flags) Put(setting, Origin::kFlag, text, setting->Flag());
   }
 
-  absl::StatusOr<ResolvedConfig> Finish() {
+  absl::StatusOr<ResolvedConfig> Finish(Required required) {
     ChooseToken();
     ResolvedConfig resolved;
     for (const SettingValue& value : values_) {
       if (value.origin == Origin::kDefault) continue;
       const absl::Status status = value.setting->parse(value.text, &resolved.config);
       if (status.ok()) continue;
+      in_doubt_.insert(value.setting);
       const std::string name =
           value.origin == Origin::kFile ? absl::StrCat(": ", std::string(value.setting->name)) : "";
       faults_.push_back(absl::StrCat(value.where, name, " ", status.message()));
     }
+    CheckTogether(resolved.config.fanout);
+    if (required == Required::kMustBeSaid) CheckRequired();
     if (!faults_.empty()) return absl::InvalidArgumentError(absl::StrJoin(faults_, "\n"));
     resolved.values = std::move(values_);
     return resolved;
@@ -115,52 +135,46 @@ class Resolver {
     weaker = {weaker.setting, Origin::kDefault, "", "default"};
   }
 
+  // Whether its value is the one that holds, as far as can be told.
+  bool Known(const Setting* setting) {
+    return !in_doubt_.contains(setting) && (file_whole_ || Of(setting).origin > Origin::kFile);
+  }
+
+  void CheckTogether(const FanoutOptions& fanout) {
+    const Setting* queue = FindSetting("sessions.queue_max");
+    const Setting* frame = FindSetting("snapshot.frame_max");
+    if (!Known(queue) || !Known(frame) || fanout.session_queue_bytes_max >= SessionQueueBytesMin(fanout)) return;
+    faults_.push_back(absl::StrCat(
+        "sessions.queue_max (", FormatBytes(fanout.session_queue_bytes_max), ", ", OriginText(Of(queue)),
+        ") is less than two frames of a snapshot (snapshot.frame_max is ", FormatBytes(fanout.snapshot_frame_bytes_max),
+        ", ", OriginText(Of(frame)), "): a session that asks for one would be closed"));
+  }
+
+  void CheckRequired() {
+    for (const SettingValue& value : values_) {
+      const Setting& setting = *value.setting;
+      if (!setting.required || value.origin != Origin::kDefault || !Known(&setting)) continue;
+      faults_.push_back(absl::StrCat(std::string(setting.name), " is not set: say ", setting.Flag(), " ",
+                                     std::string(setting.unit), ", ", setting.Variable(), ", or ",
+                                     std::string(setting.name), " in the file of --config"));
+    }
+  }
+
   std::vector<SettingValue> values_;
   std::vector<std::string> faults_;
+  std::set<const Setting*> in_doubt_;  // what was said of it is wrong
+  bool file_whole_ = true;             // there is none, or all that it says is known
 };
-
-std::string OriginText(const SettingValue& value) {
-  switch (value.origin) {
-    case Origin::kDefault:
-      return "default";
-    case Origin::kFile:
-      return value.where;
-    case Origin::kEnvironment:
-      return absl::StrCat("environment ", value.where);
-    case Origin::kFlag:
-      return absl::StrCat("flag ", value.where);
-  }
-  return "";
-}
 
 }  // namespace
 
-absl::StatusOr<ResolvedConfig> ResolveConfig(const SettingSources& sources) {
+absl::StatusOr<ResolvedConfig> ResolveConfig(const SettingSources& sources, Required required) {
   Resolver resolver;
   const std::string named = resolver.TakeEnvironment(sources.environment);
   const std::string& file = sources.file.empty() ? named : sources.file;
   if (!file.empty()) resolver.TakeFile(file);
   resolver.TakeFlags(sources);
-  return resolver.Finish();
-}
-
-absl::Status CheckTogether(const ResolvedConfig& resolved) {
-  std::vector<std::string> wrong;
-  for (const SettingValue& value : resolved.values) {
-    const Setting& setting = *value.setting;
-    if (!setting.required || value.origin != Origin::kDefault) continue;
-    wrong.push_back(absl::StrCat(std::string(setting.name), " is not set: say ", setting.Flag(), " ",
-                                 std::string(setting.unit), ", ", setting.Variable(), ", or ",
-                                 std::string(setting.name), " in the file of --config"));
-  }
-  const FanoutOptions& fanout = resolved.config.fanout;
-  if (fanout.session_queue_bytes_max < SessionQueueBytesMin(fanout)) {
-    wrong.push_back(absl::StrCat("sessions.queue_max (", FormatBytes(fanout.session_queue_bytes_max),
-                                 ") is less than two frames of a snapshot (snapshot.frame_max is ",
-                                 FormatBytes(fanout.snapshot_frame_bytes_max),
-                                 "): a session that asks for one would be closed"));
-  }
-  return wrong.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrJoin(wrong, "\n"));
+  return resolver.Finish(required);
 }
 
 std::string PrintConfig(const ResolvedConfig& resolved) {

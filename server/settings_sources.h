@@ -33,15 +33,16 @@ struct ResolvedConfig {
   std::vector<SettingValue> values;  // one for each setting, in their order
 };
 
-// InvalidArgument: one line for each thing that is wrong, naming where it was said: what ReadSettingsFile says; a
-// variable that begins with EVERSTATE_ and is no setting's (and the nearest one); a value that its setting does not
-// take; x_token and x_token_file from the same kind of source (of different ones the stronger holds). Secrets are in no
-// message. A variable that is set to nothing is not set. Required settings may be missing.
-absl::StatusOr<ResolvedConfig> ResolveConfig(const SettingSources& sources);
+enum class Required : uint8_t { kMayBeMissing, kMustBeSaid };
 
-// Of all settings together. InvalidArgument: one line for each required setting that was not said, and how to say it,
-// and for limits that contradict each other.
-absl::Status CheckTogether(const ResolvedConfig& resolved);
+// Everything that can be judged of settings before anything is opened (but for the files that say them) is judged here
+// and said at once. InvalidArgument: one line for each thing that is wrong, naming where it was said: what
+// ReadSettingsFile says; a variable that begins with EVERSTATE_ and is no setting's (and the nearest one); a value that
+// its setting does not take; x_token and x_token_file from the same kind of source (of different ones the stronger
+// holds); limits that contradict each other; kMustBeSaid: a required setting that nobody said, and how to say it.
+// Secrets are in no message. A variable that is set to nothing is not set.
+absl::StatusOr<ResolvedConfig> ResolveConfig(const SettingSources& sources,
+                                             Required required = Required::kMayBeMissing);
 
 // Every setting with value and origin, as a configuration file that says the same again. A secret is a comment,
 // "(set)".

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/base/last_words.h"
 #include "server/base/log.h"
 #include "server/cli/replay.h"
 #include "server/cli/setting_options.h"
@@ -57,12 +58,17 @@ std::vector<std::string> LogEnvironment() {
   return entries;
 }
 
-// Says which word of the command line nobody knows, and what could stand there; empty when all are known. CLI11
-// complains of what is missing first, and names no alternative.
-std::string UnknownWord(const CLI::App& app) {
-  const std::vector<std::string> unknown = app.remaining(true);
-  if (unknown.empty()) return "";
-  const std::string word = unknown.front().substr(0, unknown.front().find('='));
+}  // namespace
+
+CLI::Option* AddDataOption(CLI::App* command, std::string* data_dir) {
+  return command->add_option("--data", *data_dir, "Data directory of the server")
+      ->required()
+      ->check(CLI::ExistingDirectory.description(""))
+      ->type_name("DIR");
+}
+
+// CLI11 complains of what is missing first, of one word only, and names no alternative.
+std::vector<std::string> UnknownWords(const CLI::App& app) {
   std::string command = app.get_name();
   std::vector<std::string> options, subcommands;
   const CLI::App* chosen = &app;
@@ -74,21 +80,26 @@ std::string UnknownWord(const CLI::App& app) {
     level = next.empty() ? nullptr : next.front();
     if (level != nullptr) absl::StrAppend(&command, " ", level->get_name());
   }
-  if (word.starts_with("-"))
-    return absl::StrCat(word, " is no option of ", command, "; the nearest is ", Nearest(word, options));
   for (const CLI::App* subcommand : chosen->get_subcommands(nullptr)) subcommands.push_back(subcommand->get_name());
-  if (subcommands.empty()) return absl::StrCat("\"", unknown.front(), "\" is one word too many for ", command);
-  return absl::StrCat("\"", word, "\" is no command of ", command, "; the commands are ",
-                      absl::StrJoin(subcommands, ", "));
-}
 
-}  // namespace
-
-CLI::Option* AddDataOption(CLI::App* command, std::string* data_dir) {
-  return command->add_option("--data", *data_dir, "Data directory of the server")
-      ->required()
-      ->check(CLI::ExistingDirectory.description(""))
-      ->type_name("DIR");
+  std::vector<std::string> said;
+  bool may_be_a_value = false;  // of the unknown option before it
+  for (const std::string& word : app.remaining(true)) {
+    if (word.starts_with("-")) {
+      const std::string name = word.substr(0, word.find('='));
+      said.push_back(absl::StrCat(name, " is no option of ", command, "; the nearest is ", Nearest(name, options)));
+      may_be_a_value = name == word;
+    } else if (!std::exchange(may_be_a_value, false)) {
+      if (!subcommands.empty()) {  // what follows would be said to it
+        return {absl::StrCat("\"", word, "\" is no command of ", command, "; the commands are ",
+                             absl::StrJoin(subcommands, ", "))};
+      }
+      const bool of_switch = word == "true" || word == "false";
+      said.push_back(absl::StrCat("\"", word, "\" is one word too many for ", command,
+                                  of_switch ? ": a switch alone says true, and --SWITCH=false takes it back" : ""));
+    }
+  }
+  return said;
 }
 
 CLI::Validator NotEmpty() {
@@ -101,8 +112,7 @@ CLI::Validator WholeNumber(uint64_t min, uint64_t max) {
 }
 
 int Refuse(const absl::Status& status) {
-  std::istringstream lines{std::string(status.message())};
-  for (std::string line; std::getline(lines, line);) LogError(Room::kCli, "{}", line);
+  LogErrorLines(Room::kCli, std::string_view(status.message().data(), status.message().size()));
   const bool asked_wrong = absl::IsInvalidArgument(status) || absl::IsNotFound(status) || absl::IsUnavailable(status);
   return static_cast<int>(asked_wrong ? ExitCode::kConfiguration : ExitCode::kStore);
 }
@@ -125,14 +135,19 @@ int Main(int argc, char** argv) {
       "Exit codes: 0 done, or an orderly stop; 2 command line, configuration or stack; 3 a store or an output that "
       "cannot "
       "be used; 4 address in use; 5 another chain.");
-  app.fallthrough();  // the options of the log may stand before and after the subcommand
+  app.fallthrough();   // the options of the log may stand before and after the subcommand
+  app.allow_extras();  // UnknownWords has more to say of them
   SettingOptions log_options;
   log_options.Add(&app, IsOfLog);
   app.parse_complete_callback([&] {
+    const bool serves = app.got_subcommand("serve");  // it says all that is wrong at once, this too
+    if (!serves && app.remaining_size(true) > 0) throw CLI::ExtrasError(app.remaining(true));
     const auto resolved = ResolveConfig({.flags = log_options.said(), .environment = LogEnvironment(), .file = ""});
-    if (!resolved.ok())
+    if (resolved.ok()) {
+      InitLog(resolved->config.log);
+    } else if (!serves) {
       throw CLI::ParseError(std::string(resolved.status().message()), CLI::ExitCodes::ValidationError);
-    InitLog(resolved->config.log);
+    }
   });
 
   int exit_code = static_cast<int>(ExitCode::kOrderly);
@@ -150,7 +165,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return Printed(app.exit(help));
   } catch (const CLI::ParseError& error) {
-    const std::string unknown = UnknownWord(app);
+    const std::string unknown = absl::StrJoin(UnknownWords(app), "\n");
     unknown.empty() ? app.exit(error) : app.exit(CLI::ParseError(unknown, CLI::ExitCodes::ExtrasError));
     return static_cast<int>(ExitCode::kConfiguration);
   }

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "server/base/stop_signal.h"
@@ -23,6 +24,10 @@ void AddDecodeCommand(CLI::App& app, int* exit_code);
 void AddCheckCommand(CLI::App& app, int* exit_code);
 void AddRecordCommand(CLI::App& app, int* exit_code);
 void AddWatchCommand(CLI::App& app, int* exit_code);
+
+// What is wrong with each word of the command line that nobody knows, and what could stand there. Of what follows an
+// unknown command nothing is said.
+std::vector<std::string> UnknownWords(const CLI::App& app);
 
 // --data of the commands that look at what a server keeps: a directory that is there.
 CLI::Option* AddDataOption(CLI::App* command, std::string* data_dir);

@@ -3,17 +3,22 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
+#include "server/base/listen_address.h"
 #include "server/cli/cli.h"
 #include "server/config.h"
 #include "server/ingest/replay.h"
 
 namespace everstate::cli {
 namespace {
+
+constexpr uint64_t kStartDelayMsMax = 366ull * 24 * 3600 * 1000;  // as of every time that is said (ParseTime)
 
 struct Arguments {
   ReplayOptions options;
@@ -30,13 +35,18 @@ bool ParseWhole(const std::string& text, T* value) {
 
 std::string CheckSlotsPerSecond(const std::string& text) {
   double value = 0;
-  return text == "max" || ParseWhole(text, &value) ? "" : "\"" + text + "\" is neither a number nor max";
+  const bool fits = ParseWhole(text, &value) && value > 0 && value <= kReplaySlotsPerSecondMax;
+  return text == "max" || fits ? ""
+                               : absl::StrCat("\"", text, "\" is neither max nor a number above 0 and at most ",
+                                              kReplaySlotsPerSecondMax);
 }
 
 std::string CheckReplaySlots(const std::string& text) {
   uint64_t value = 0;
-  return text == "all" || ParseWhole(text, &value) ? "" : "\"" + text + "\" is neither a number nor all";
+  return text == "all" || ParseWhole(text, &value) ? "" : "\"" + text + "\" is neither all nor a whole number";
 }
+
+std::string CheckListen(const std::string& text) { return std::string(ParseListenAddress(text).status().message()); }
 
 // One JSON object a line, so that a test or a script can wait for a client.
 void PrintSubscribe(const ReplaySubscribe& subscribe) {
@@ -93,7 +103,10 @@ void AddReplayCommand(CLI::App& app, int* exit_code) {
   CLI::App* command = app.add_subcommand("replay", "Serve recordings as a Yellowstone server");
   command->add_option("files", arguments->options.files, "Recordings (*.updates), served one after the other")
       ->required();
-  command->add_option("--listen", arguments->options.listen, "HOST:PORT; port 0 takes a free one")->required();
+  command->add_option("--listen", arguments->options.listen, "Where it listens; port 0 takes a free one")
+      ->required()
+      ->check(CheckListen)
+      ->type_name("ADDR:PORT");
   command
       ->add_option("--slots-per-second", arguments->slots_per_second,
                    "Pace; max = every stream as fast as its flow control allows")
@@ -103,8 +116,13 @@ void AddReplayCommand(CLI::App& app, int* exit_code) {
   command
       ->add_option("--wait-subscribers", arguments->options.wait_subscribers,
                    "Begin when so many streams have subscribed")
-      ->capture_default_str();
-  command->add_option("--start-delay-ms", arguments->start_delay_ms, "Begin this much later")->capture_default_str();
+      ->capture_default_str()
+      ->check(WholeNumber(1, std::numeric_limits<uint32_t>::max()))
+      ->type_name("N");
+  command->add_option("--start-delay-ms", arguments->start_delay_ms, "Begin so many milliseconds later")
+      ->capture_default_str()
+      ->check(WholeNumber(0, kStartDelayMsMax))
+      ->type_name("MS");
   command
       ->add_option("--replay-slots", arguments->replay_slots, "Blocks that from_slot may reach back; 0 = not supported")
       ->capture_default_str()

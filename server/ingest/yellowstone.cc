@@ -371,17 +371,22 @@ class YellowstoneSource : public Source {
 
 absl::Status CheckEndpoint(const std::string& endpoint) { return ParseEndpoint(endpoint).status(); }
 
+// gRPC gives up the whole process over a metadata value that HTTP/2 cannot carry.
+absl::Status CheckToken(const std::string& x_token) {
+  const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
+  if (std::all_of(x_token.begin(), x_token.end(), printable)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "holds characters that a header cannot carry: only printable ASCII may stand in it");
+}
+
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options) {
   auto target = ParseEndpoint(options.endpoint);
   if (!target.ok()) return absl::InvalidArgumentError(absl::StrCat("endpoint ", target.status().message()));
   if (target->tls) {
     if (absl::Status status = CheckTlsRoots(); !status.ok()) return status;
   }
-  // gRPC gives up the whole process over a metadata value that HTTP/2 cannot carry.
-  const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
-  if (!std::all_of(options.x_token.begin(), options.x_token.end(), printable)) {
-    return absl::InvalidArgumentError("x_token: only printable ASCII characters may stand in it");
-  }
+  if (absl::Status status = CheckToken(options.x_token); !status.ok())
+    return absl::InvalidArgumentError(absl::StrCat("x_token ", status.message()));
   return std::make_unique<YellowstoneSource>(options, *std::move(target));
 }
 

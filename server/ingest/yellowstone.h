@@ -21,10 +21,13 @@ struct YellowstoneOptions {
 // InvalidArgument when it is no such URL. What follows the host may be a credential: the message does not repeat it.
 absl::Status CheckEndpoint(const std::string& endpoint);
 
+// InvalidArgument when it cannot be sent; the message does not repeat it.
+absl::Status CheckToken(const std::string& x_token);
+
 // The SubscribeRequest that a subscription becomes, as JSON with the names of geyser.proto.
 std::string SubscribeRequestJson(const Subscription& subscription);
 
-// Errors: those of CheckEndpoint; InvalidArgument when the token cannot be sent.
+// Errors: those of CheckEndpoint and CheckToken, naming which of the two; what stands against TLS.
 absl::StatusOr<std::unique_ptr<Source>> OpenYellowstone(const YellowstoneOptions& options);
 
 }  // namespace everstate::ingest

@@ -32,10 +32,30 @@ class CliTest(harness.EndToEndTest):
             (("serve", "--log-levl=info"), "--log-levl is no option of everstate serve; the nearest is --log-level"),
             (("inspect", "--dta", "x"), "--dta is no option of everstate inspect; the nearest is --data"),
             (self.serve("more"), '"more" is one word too many for everstate serve'),
+            (("decode", RECORDING, "--stak", "x", "--jsn"), "--stak is no option of everstate decode; the nearest is --stack\n--jsn is no option"),
         ]:
             code, text = refused(*args)
             self.assertEqual(code, 2, text)
             self.assertIn(words, text)
+            self.assertNotIn('"x"', text)  # most likely the value of the option before it
+
+    def test_options_of_a_replay_that_cannot_be_are_named(self):
+        for option, value, words in [
+            ("--listen", "31063", '"31063" is no address and port: an address is written 127.0.0.1:8877 or [::]:8877'),
+            ("--listen", "localhost:0", '"localhost:0" has no IP address'),
+            ("--slots-per-second", "0", '"0" is neither max nor a number above 0 and at most 100000'),
+            ("--slots-per-second", "nan", '"nan" is neither max nor a number above 0 and at most 100000'),
+            ("--slots-per-second", "fast", '"fast" is neither max nor a number above 0 and at most 100000'),
+            ("--wait-subscribers", "0", '"0" does not lie between 1 and 4294967295'),
+            ("--wait-subscribers", "some", '"some" is no whole number'),
+            ("--start-delay-ms", "-1", '"-1" is no whole number'),
+            ("--start-delay-ms", "99999999999999999999", '"99999999999999999999" does not lie between 0 and 31622400000'),
+            ("--replay-slots", "-1", '"-1" is neither all nor a whole number'),
+        ]:
+            options = {"--listen": "127.0.0.1:0", option: value}
+            code, text = refused("replay", RECORDING, *(f"{name}={said}" for name, said in options.items()))
+            self.assertEqual(code, 2, text)
+            self.assertIn(f"{option}: {words}", text)
 
     def test_what_is_not_there_exits_2_and_is_named(self):
         file = self.folder / "file"
@@ -100,9 +120,11 @@ class CliTest(harness.EndToEndTest):
         stack["stack_name"] = "Another"
         other = self.folder / "other.stack.json"
         other.write_text(json.dumps(stack))
-        code, text = refused("serve", "--stack", other, "--endpoint", replay.endpoint, "--data", self.folder / "data", "--listen", "127.0.0.1:0")
+        code, text = refused("serve", "--stack", other, "--endpoint", replay.endpoint, "--data", self.folder / "data", "--listen", "127.0.0.1:0", "--admin", "off")
         self.assertEqual(code, 2, text)
         self.assertIn("SplStream", text)
+        self.assertIn(f"say another data directory, or remove {self.folder / 'data'} when nothing in it, checkpoints and archive included, is wanted", text)
+        self.assertNotIn("is not served", text)  # what is no fault is not said to somebody who is refused
         manifest = next((self.folder / "data" / "1").glob("MANIFEST-*"))
         manifest.write_bytes(b"not a manifest")
         code, text = refused(*self.serve(endpoint=replay.endpoint))

@@ -95,14 +95,51 @@ class SettingsTest(harness.EndToEndTest):
             ((), {}, ["stack is not set: say --stack FILE, EVERSTATE_STACK", "endpoint is not set"]),
             (("--from-slot", "99999999999999999999999"), {}, ['--from-slot "99999999999999999999999" does not lie between 0 and 9223372036854775807']),
             (("--x-token-file", self.folder), {}, [f'--x-token-file "{self.folder}" cannot be read: Is a directory']),
-            (("--stack", "x", "--endpoint", NOBODY, "--sessions-queue-max", "64KiB"), {}, ["sessions.queue_max (64KiB) is less than two frames of a snapshot"]),
+            (("--stack", "x", "--endpoint", NOBODY, "--sessions-queue-max", "64KiB"), {}, ["sessions.queue_max (64KiB, flag --sessions-queue-max) is less than two frames of a snapshot"]),
             (("--accept-gap",), {}, ["--accept-gap says nothing without resume_from"]),
             (("--progress=maybe",), {}, ['--progress "maybe" is neither true nor false']),
+            (("--progress", "false"), {}, ['"false" is one word too many for everstate serve: a switch alone says true, and --SWITCH=false takes it back']),
         ]:
             code, _, errors = serve(*args, **variables)
             self.assertEqual(code, 2, errors)
             for word in words:
                 self.assertIn(word, errors)
+
+    def test_all_that_is_wrong_is_said_in_one_round_a_record_each(self):
+        file = self.write('adress = "x"\nhealth.listen = "localhost:1"\n')
+        wrong = ("--config", file, "--lisen", "x", "--listen", "31063", "--admin=off:1", "--x-token", "t\u00f6ken", "--archive-keep", "8GB",
+                 "--snapshot-frame-max", "32MiB", "--log-level", "loud", "--nothing=1")
+        words = ["--lisen is no option of everstate serve; the nearest is --listen", "--nothing is no option of everstate serve; ",
+                 "EVERSTATE_LISTN is no setting's variable; the nearest is EVERSTATE_LISTEN", f"{file}:1: adress is no setting; ",
+                 "--x-token holds characters that a header cannot carry: only printable ASCII may stand in it",
+                 '--listen "31063" is no address and port: an address is written 127.0.0.1:8877 or [::]:8877',
+                 '--admin "off:1" has no IP address: an address is written 127.0.0.1:8877 or [::]:8877; off = none', '--archive-keep "8GB" has no unit',
+                 f'{file}:2: health.listen "localhost:1" has no IP address', '--log-level "loud" is not one of ',
+                 "sessions.queue_max (8MiB, default) is less than two frames of a snapshot (snapshot.frame_max is 32MiB, flag --snapshot-frame-max)"]
+        for more, missing in (((), ["stack is not set: ", "endpoint is not set: "]), (("--print-config",), [])):
+            code, out, errors = serve(*wrong, *more, EVERSTATE_LISTN="x")
+            self.assertEqual((code, out), (2, ""), errors)
+            records = errors.splitlines()
+            self.assertEqual(len(records), len(words + missing), errors)
+            for record, word in zip(records, words + missing):
+                self.assertIn(f"error cli: {word}", record)
+            self.assertNotIn("t\u00f6ken", errors)
+
+    def test_print_config_refuses_what_serve_refuses(self):
+        """Every value that a start refuses without having opened anything is refused by --print-config, in the same words."""
+        for flag, values in (("--listen", ("31063", ":31063", "localhost:31063", "0.0.0.0")), ("--admin", ("0.0.0.0", "off:1", "::1:1")),
+                             ("--health-listen", ("8081", "host:1")), ("--x-token", ("a\tb", "\u00e9", "a\nb")), ("--endpoint", ("ftp://x", "http://")),
+                             ("--sessions-queue-max", ("64KiB",))):
+            for value in values:
+                whole = {"--stack": STACK, "--endpoint": NOBODY, "--listen": "127.0.0.1:0", "--admin": "off", "--data": self.folder / "data", flag: value}
+                args = [word for pair in whole.items() for word in pair]
+                code, _, errors = serve(*args)
+                self.assertEqual(code, 2, errors)
+                printed_code, _, printed_errors = serve(*args, "--print-config")
+                self.assertEqual(printed_code, 2, printed_errors)
+                self.assertEqual([line.split(" ", 1)[1] for line in errors.splitlines()], [line.split(" ", 1)[1] for line in printed_errors.splitlines()])
+                self.assertEqual(len(errors.splitlines()), 1, errors)
+                self.assertFalse((self.folder / "data").exists())
 
     def test_a_server_needs_nothing_but_its_file(self):
         replay = self.start(Replay(RECORDING, options=["--slots-per-second", "max"]))
@@ -169,6 +206,7 @@ class SettingsTest(harness.EndToEndTest):
         self.assertTrue(folded)
         self.assertGreater(sum(record.get("more", 1) for record in ended), 40)
         self.assertLess(len(ended), 40)
+        self.assertEqual(json.loads(server.lines[-1])["message"], "stopped before any slot was applied")
         for record in folded:
             self.assertEqual(list(record), ["time", "level", "room", "message", "more", "window_s"])
 

@@ -26,6 +26,12 @@ TEST(ConfigTest, ATokenFileIsItsFirstLineAndAnErrorNeverHoldsIt) {
   const absl::Status status = ReadTokenFile(file.string()).status();
   EXPECT_NE(status.message().find(file.string()), absl::string_view::npos);
   EXPECT_EQ(status.message().find("secret"), absl::string_view::npos);
+  std::ofstream(file) << "se\tcret\n";
+  EXPECT_EQ(
+      ReadTokenFile(file.string()).status().message(),
+      "\"" + file.string() +
+          "\" holds no token: its first line holds characters that a header cannot carry: only printable ASCII may "
+          "stand in it");
   std::filesystem::remove(file);
   EXPECT_EQ(ReadTokenFile(file.string()).status().message(),
             "\"" + file.string() + "\" cannot be read: No such file or directory");
