@@ -5,6 +5,10 @@
 #include <mutex>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/base/last_words.h"
+#include "server/base/listen_address.h"
 #include "server/base/log.h"
 #include "server/base/stop_signal.h"
 #include "server/config.h"
@@ -19,7 +23,7 @@ namespace {
 constexpr size_t kBytesPerQueuedMessage = 16u << 10;
 
 Outcome Refuse(std::string why) {
-  LogError(Room::kServer, "{}", why);
+  LogErrorLines(Room::kServer, why);
   return {ExitCode::kConfiguration, std::move(why)};
 }
 
@@ -58,11 +62,10 @@ Server::Builder Server::builder() { return Builder(); }
 Outcome Server::start() {
   if (impl_->started.exchange(true)) return Refuse("a server is started once: build another one");
   if (!impl_->fault.empty()) return Refuse(impl_->fault);
-  if (impl_->stopping.load()) return {};
-  return RunServer(
-      impl_->config,
-      {.stopping = [this] { return impl_->stopping.load() || (impl_->ends_at_signals && StopRequested()); },
-       .on_event = [this](const Event& event) { impl_->Tell(event); }});
+  const auto stopping = [this] { return impl_->stopping.load() || (impl_->ends_at_signals && StopRequested()); };
+  if (stopping()) return {};
+  return RunServer(impl_->config,
+                   {.stopping = stopping, .on_event = [this](const Event& event) { impl_->Tell(event); }});
 }
 
 void Server::stop() noexcept { impl_->stopping.store(true); }
@@ -77,16 +80,30 @@ struct Server::Builder::Impl {
   bool reachable = false;  // one of websocket, bind and websocket_config was said
   std::function<void(const Event&)> on_event;
 
-  // Everything that is wrong with what was said; empty when nothing is.
+  // Everything that is wrong with what was said, a line each; empty when nothing is.
   std::string Fault() const;
   std::unique_ptr<Server::Impl> Make() const;
 };
 
 std::string Server::Builder::Impl::Fault() const {
-  std::vector<const char*> wrong;
+  std::vector<std::string> wrong;
+  const auto check = [&wrong](const char* name, const absl::Status& status) {
+    if (!status.ok()) wrong.push_back(absl::StrCat(name, " ", std::string(status.message())));
+  };
+  const auto check_address = [&check](const char* name, const std::string& address) {
+    check(name, ParseListenAddress(address).status());
+  };
   if (config.stack_file.empty()) wrong.push_back("spec() was not said: it names the stack file (*.stack.json)");
-  if (config.endpoint.empty()) wrong.push_back("there is no endpoint: say yellowstone(), or set YELLOWSTONE_ENDPOINT");
+  if (config.endpoint.empty()) {
+    wrong.push_back("there is no endpoint: say yellowstone(), or set YELLOWSTONE_ENDPOINT");
+  } else {
+    check("the endpoint", ingest::CheckEndpoint(config.endpoint));
+  }
+  check("the x-token", ingest::CheckToken(config.x_token));
   if (!reachable) wrong.push_back("nobody could reach this server: say websocket(), bind() or websocket_config()");
+  check_address("bind", config.listen);
+  if (config.admin != "off") check_address("admin", config.admin);
+  if (config.health_listen != "off") check_address("health", config.health_listen);
   if (config.fanout.sessions_max == 0) wrong.push_back("websocket_config: max_clients is 0");
   if (config.fanout.session_queue_bytes_max == 0)
     wrong.push_back("websocket_config: message_queue_size is 0, or too large to be counted");
@@ -94,12 +111,8 @@ std::string Server::Builder::Impl::Fault() const {
     wrong.push_back("health_config: health_check_timeout does not lie between 1 ms and 49 days");
   if (config.health_heartbeat.count() < 0 || config.health_heartbeat > kTimeMax)
     wrong.push_back("health_config: heartbeat_interval does not lie between 0 and 49 days");
-  std::string all;
-  for (const char* one : wrong) {
-    if (!all.empty()) all += "; ";
-    all += one;
-  }
-  return all;
+  check("spec:", config.projection.Check());
+  return absl::StrJoin(wrong, "\n");
 }
 
 std::unique_ptr<Server::Impl> Server::Builder::Impl::Make() const {

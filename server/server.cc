@@ -7,8 +7,8 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "server/admin/admin_server.h"
+#include "server/base/last_words.h"
 #include "server/base/log.h"
 #include "server/deployment/deployment.h"
 #include "server/fanout/fanout.h"
@@ -18,14 +18,16 @@
 #include "server/run.h"
 #include "server/stack/stack.h"
 #include "server/vm/projection.h"
+#include "storage/data_dir.h"
 #include "storage/entity_store.h"
 
 namespace everstate {
 namespace {
 
 Outcome Fail(ExitCode code, const absl::Status& status) {
-  LogError(Room::kServer, "{}", std::string(status.message()));
-  return {code, std::string(status.message())};
+  std::string why(status.message());
+  LogErrorLines(Room::kServer, why);
+  return {code, std::move(why)};
 }
 
 // Another stack, other settings or a rewind that cannot be are matters of configuration; everything else is the
@@ -40,6 +42,10 @@ Outcome FailToListen(const absl::Status& status) {
                                            status.message(), "; another port may be said, and 0 takes a free one")));
 }
 
+absl::Status CheckAdminAddress(const Config& config) {
+  return config.admin == "off" ? absl::OkStatus() : AdminServer::CheckAddress(config.admin);
+}
+
 // Whether a folder can be called so: a name that is a path would lead out of data/.
 bool IsFolderName(std::string_view name) {
   return name != "." && name != ".." && name.find('/') == name.npos && name.find('\0') == name.npos;
@@ -52,25 +58,23 @@ std::variant<std::shared_ptr<const vm::Projection>, Outcome> LoadProjection(cons
   const absl::Status status = stack.ok() ? config.projection.Check() : stack.status();
   if (!status.ok()) return Fail(ExitCode::kConfiguration, status);
   auto projection = vm::Projection::Compile(*stack, config.projection, &diagnostics);
-  for (const stack::Finding& finding : diagnostics.findings()) LogError(Room::kServer, "{}", diagnostics.Text(finding));
-  if (projection == nullptr) {
-    return Outcome{ExitCode::kConfiguration,
-                   absl::StrJoin(diagnostics.findings(), "\n", [&](std::string* out, const stack::Finding& finding) {
-                     out->append(diagnostics.Text(finding));
-                   })};
-  }
+  if (projection == nullptr) return Fail(ExitCode::kConfiguration, diagnostics.ToStatus());
   if (config.data_dir.empty() && !IsFolderName((*stack)->name)) {
     return Fail(ExitCode::kConfiguration,
                 absl::InvalidArgumentError(absl::StrCat(config.stack_file, ": stack_name: \"", (*stack)->name,
                                                         "\" is no name for a folder in data/: say --data DIR")));
   }
-  if ((*stack)->hash_differs)
+  return projection;
+}
+
+// What of the stack is not as somebody may expect: said when nothing stands against the start any more.
+void SayWhatIsNotServed(const Config& config, const vm::Projection& projection) {
+  if (projection.stack().hash_differs)
     LogWarn(Room::kServer, "{}: its content_hash is not the hash of its content; the recomputed one is used",
             config.stack_file);
-  for (const ViewDef& view : projection->schema()->views()) {
+  for (const ViewDef& view : projection.schema()->views()) {
     if (!view.unsupported.empty()) LogWarn(Room::kServer, "view {} is not served: {}", view.id, view.unsupported);
   }
-  return projection;
 }
 
 DeploymentOptions MakeDeploymentOptions(const Config& config, const stack::Stack& stack) {
@@ -117,6 +121,15 @@ void SayWhereItStands(const Config& config, const Deployment& deployment) {
   if (config.from_slot.has_value()) {
     LogWarn(Room::kServer, "--from-slot {} is ignored: the store is at slot {} and goes on from there",
             *config.from_slot, watermark.block.slot);
+  }
+}
+
+void SayWhereItStopped(const Watermark& watermark) {
+  FlushLog();
+  if (watermark.number == 0) {
+    LogInfo(Room::kServer, "stopped before any slot was applied");
+  } else {
+    LogInfo(Room::kServer, "stopped at slot {}", watermark.block.slot);
   }
 }
 
@@ -185,22 +198,27 @@ Outcome RunServer(const Config& config, const RunHooks& hooks) {
   const auto& projection = std::get<std::shared_ptr<const vm::Projection>>(loaded);
   auto source = ingest::OpenYellowstone(MakeYellowstoneOptions(config));
   if (!source.ok()) return Fail(ExitCode::kConfiguration, source.status());
+  DeploymentOptions options = MakeDeploymentOptions(config, projection->stack());
+  if (const absl::Status free = DataDir::CheckFree(options.store.data_dir); !free.ok())
+    return Fail(ExitCode::kStore, free);
 
-  // The listener comes first: clients give up after a few tries, and opening a large store may take longer than they
-  // wait.
+  // The listener comes before the store: clients give up after a few tries, and opening a large store may take longer
+  // than they wait. And a store is made, and bears the name of its stack, only when nothing known stands against it.
   Health health(config.health_slot_silence);
   auto fanout =
       Fanout::Start(MakeFanoutOptions(config), [&health](std::string_view path) { return health.Answer(path); });
   if (!fanout.ok()) return FailToListen(fanout.status());
+  if (const absl::Status status = CheckAdminAddress(config); !status.ok()) return FailToListen(status);
   hooks.on_event({Event::Kind::kListening, (*fanout)->address()});
   if (config.health_listen != "off") hooks.on_event({Event::Kind::kHealth, (*fanout)->health_address()});
 
-  auto opened = Deployment::Open(MakeDeploymentOptions(config, projection->stack()), projection, *std::move(source));
+  auto opened = Deployment::Open(std::move(options), projection, *std::move(source));
   if (!opened.ok()) {
     (*fanout)->Stop();
     return Fail(OpenExitCode(opened.status()), opened.status());
   }
   Deployment& deployment = **opened;
+  SayWhatIsNotServed(config, *projection);
   SayWhereItStands(config, deployment);
   (*fanout)->AttachStore(deployment.store());
   health.Attach({&deployment, fanout->get()});
@@ -230,7 +248,7 @@ Outcome RunServer(const Config& config, const RunHooks& hooks) {
   std::move(detach).Invoke();
   (*fanout)->Stop();
   if (deployment.failed()) return Fail(ExitCodeOf(deployment.failure()), deployment.failure().status);
-  LogInfo(Room::kServer, "stopped at slot {}", deployment.store()->watermark().block.slot);
+  SayWhereItStopped(deployment.store()->watermark());
   return {};
 }
 

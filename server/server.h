@@ -42,7 +42,7 @@ enum class ExitCode : int {
 // How it ended, and why. The reason was logged too.
 struct [[nodiscard]] Outcome {
   ExitCode code = ExitCode::kOrderly;
-  std::string message;  // empty when orderly
+  std::string message;  // empty when orderly; a line for each thing that was wrong
 
   bool ok() const { return code == ExitCode::kOrderly; }
   int exit_code() const { return static_cast<int>(code); }
@@ -163,7 +163,9 @@ class Server::Builder {
   Server build();  // the builder may be used again
 
   // Builds and serves, and makes SIGINT and SIGTERM an orderly stop (one that follows more than a second later ends the
-  // process). A program with signal handlers of its own builds, and calls Server::start() and stop().
+  // process). The signal is for the whole process and is not forgotten: every Builder::start() that runs then ends, and
+  // every later one returns at once, orderly, without having begun. A program that goes on after a signal, or has
+  // handlers of its own, builds, and calls Server::start() and stop().
   Outcome start();
 
  private:

@@ -57,6 +57,10 @@ bool LooksLikeStore(const fs::path& dir) {
          fs::exists(dir / "CURRENT", error);
 }
 
+absl::Status InUse(const fs::path& path) {
+  return absl::UnavailableError(fmt::format("data directory {} is in use by another process", path.string()));
+}
+
 }  // namespace
 
 fs::path GenerationPath(const fs::path& data_dir, uint64_t generation) { return data_dir / std::to_string(generation); }
@@ -106,9 +110,18 @@ absl::StatusOr<std::shared_ptr<DataDir>> DataDir::Lock(const fs::path& path) {
   if (access(path.c_str(), W_OK) != 0) return ErrnoStatus(errno, "cannot write to data directory", path);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return ErrnoStatus(errno, "cannot lock data directory", path);
-    return absl::UnavailableError(fmt::format("data directory {} is in use by another process", path.string()));
+    return InUse(path);
   }
   return dir;
+}
+
+absl::Status DataDir::CheckFree(const fs::path& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return absl::OkStatus();
+  // A shared lock stands beside those of others who look; only the holder's excludes it.
+  const bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  close(fd);
+  return held ? InUse(path) : absl::OkStatus();
 }
 
 DataDir::~DataDir() { close(fd_); }

@@ -64,6 +64,9 @@ class DataDir : public std::enable_shared_from_this<DataDir> {
  public:
   // Creates the directory when there is none.
   static absl::StatusOr<std::shared_ptr<DataDir>> Lock(const std::filesystem::path& path);
+  // Unavailable, as Lock says it, while another process holds the directory; OK in every other case. For those who have
+  // to begin with something else: nothing is created and nothing is held, so only Lock gives the right.
+  static absl::Status CheckFree(const std::filesystem::path& path);
   DataDir(const DataDir&) = delete;
   DataDir& operator=(const DataDir&) = delete;
   ~DataDir();

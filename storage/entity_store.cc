@@ -105,7 +105,14 @@ absl::Status EntityStore::Impl::OpenExisting() {
   if (!opened.ok()) return opened.status();
   db = *std::move(opened);
   if (auto status = CheckFormat(db.get(), dir); !status.ok()) return status;
-  if (auto status = CheckIdentity(db.get(), identity); !status.ok()) return status;
+  if (auto status = CheckIdentity(db.get(), identity); absl::IsFailedPrecondition(status)) {
+    return absl::FailedPreconditionError(
+        fmt::format("{}. It stays as it is: say another data directory, or remove {} when nothing in it, checkpoints "
+                    "and archive included, is wanted any more",
+                    std::string(status.message()), data_dir().path().string()));
+  } else if (!status.ok()) {
+    return status;
+  }
   return Load();
 }
 

@@ -95,7 +95,8 @@ HttpReply Health::Answer(std::string_view path) const {
     return {status.ready ? 200 : 503, "application/json", StatusJson(status)};
   }
   if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", MetricsText(Take())};
-  return {404, kText, "Not Found"};
+  return {404, kText,
+          "There is nothing here. What there is: /health, /healthz, /ready, /readiness, /status, /metrics\n"};
 }
 
 }  // namespace everstate

@@ -285,6 +285,7 @@ class Folders(BadInputTest):
         code, text = refused(*self.command(endpoint=provider.endpoint))
         self.assertEqual(code, 3, text)
         self.assertIn(f"data directory {self.folder / 'data'} is in use by another process", text)
+        self.assertEqual(len(text.splitlines()), 1, text)  # and nobody was told before that it listens
         self.check_served(server)
         server.wait_for_slot(SLOTS[-1])
         self.assertEqual(server.stop(), 0)
@@ -300,6 +301,7 @@ class Ports(BadInputTest):
         code, text = refused(*command)
         self.assertEqual(code, 4, text)
         self.assertIn(words, text)
+        self.assertEqual(len(text.splitlines()), 1, text)
 
     def test_the_one_to_listen_on_is_occupied(self):
         self.check_occupied(f"listen address {self.address}: cannot listen: Address already in use", *self.command(listen=self.address))
@@ -311,6 +313,7 @@ class Ports(BadInputTest):
 
     def test_the_one_of_the_admin_service_is_occupied(self):
         self.check_occupied(f"the admin service cannot listen on {self.address}: Address already in use", *self.command(admin=self.address))
+        self.assertFalse((self.folder / "data").exists())
 
     def test_the_one_of_a_replay_is_occupied(self):
         self.check_occupied(f"cannot listen on {self.address}: Address already in use", "replay", RECORDING, "--listen", self.address)

@@ -131,7 +131,7 @@ class MetricsTest(harness.EndToEndTest):
         self.assertEqual((status, content_type, json.loads(body)["healthy"]), (200, "application/json", True))
         self.assertEqual(value(prometheus_text.parse(fetch(health + "/metrics")[2]), "everstate_ready"), 1)
         for path in ("/", "/index.html", "/nothing"):
-            self.assertEqual(fetch(health + path), (404, "text/plain", "Not Found"))
+            self.assertEqual(fetch(health + path), (404, "text/plain", "There is nothing here. What there is: /health, /healthz, /ready, /readiness, /status, /metrics\n"))
         with self.assertRaises(raw_ws.Refused) as refused:
             raw_ws.connect(health.replace("http://", "ws://"))
         self.assertEqual(refused.exception.status, 404)

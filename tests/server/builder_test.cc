@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +17,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "server/config.h"
 #include "server/ingest/replay.h"
 #include "server/server.h"
@@ -73,6 +75,22 @@ TEST_F(BuilderTest, WhatWasNotSaidIsNamedAllAtOnce) {
       Server::builder().spec("x.stack.json").yellowstone({.endpoint = "http://h:1"}).build().start();
   EXPECT_EQ(unreachable.code, ExitCode::kConfiguration);
   EXPECT_THAT(unreachable.message, AllOf(HasSubstr("websocket()"), Not(HasSubstr("spec()"))));
+}
+
+TEST_F(BuilderTest, WhatIsWrongIsALineEach) {
+  const Outcome outcome = Whole("ftp://h")
+                              .yellowstone({.endpoint = "ftp://h", .x_token = "t\xc3\xb6ken"})
+                              .bind("localhost:8877")
+                              .admin("8880")
+                              .build()
+                              .start();
+  EXPECT_EQ(outcome.code, ExitCode::kConfiguration);
+  EXPECT_THAT(std::vector<std::string>(absl::StrSplit(outcome.message, '\n')),
+              ::testing::ElementsAre(HasSubstr("the endpoint \"ftp://h\""),
+                                     AllOf(HasSubstr("the x-token holds characters"), Not(HasSubstr("t\xc3"))),
+                                     HasSubstr("bind \"localhost:8877\" has no IP address"),
+                                     HasSubstr("admin \"8880\" is no address and port")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "data"));
 }
 
 TEST_F(BuilderTest, TheReferencesNamesBecomeOurSettings) {
@@ -208,6 +226,52 @@ TEST_F(BuilderTest, ACallbackMayThrow) {
     ended = true;
     asks.join();
   }
+}
+
+// In a process of its own, because the signal stays with it.
+TEST_F(BuilderTest, AfterASignalNoBuilderBeginsAServer) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const Outcome first = Whole("http://127.0.0.1:1").on_event([](const Event&) { std::raise(SIGTERM); }).start();
+        bool begun = false;
+        const Outcome later = Whole("http://127.0.0.1:1")
+                                  .data_dir(folder_ / "later")
+                                  .on_event([&](const Event&) { begun = true; })
+                                  .start();
+        const bool orderly = first.ok() && later.ok() && std::filesystem::exists(folder_ / "data");
+        std::exit(orderly && !begun && !std::filesystem::exists(folder_ / "later") ? 0 : 1);
+      },
+      ::testing::ExitedWithCode(0), "stopped before any slot was applied");
+}
+
+// A port that somebody has is found before the store is made, whichever it is.
+TEST_F(BuilderTest, AnOccupiedPortLeavesNoStore) {
+  Server first = Whole("http://127.0.0.1:1").build();
+  std::future<Outcome> ended = std::async(std::launch::async, [&] { return first.start(); });
+  while (first.address().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::atomic<int> events{0};
+  const auto occupied = [&](Server::Builder& builder) {
+    return builder.data_dir(folder_ / "other").on_event([&](const Event&) { ++events; }).build().start();
+  };
+  Server::Builder listens = Whole("http://127.0.0.1:1"), administers = Whole("http://127.0.0.1:1");
+  listens.bind(first.address());
+  administers.admin(first.address());
+  for (const Outcome& outcome : {occupied(listens), occupied(administers)}) {
+    EXPECT_EQ(outcome.code, ExitCode::kAddressInUse) << outcome.message;
+    EXPECT_THAT(outcome.message, HasSubstr(first.address()));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "other"));
+  EXPECT_EQ(events, 0) << "nobody was told that it listens";
+
+  while (!std::filesystem::exists(folder_ / "data" / "current"))
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const Outcome held = Whole("http://127.0.0.1:1").on_event([&](const Event&) { ++events; }).build().start();
+  EXPECT_EQ(held.code, ExitCode::kStore);
+  EXPECT_THAT(held.message, HasSubstr("is in use by another process"));
+  EXPECT_EQ(events, 0);
+  first.stop();
+  EXPECT_TRUE(ended.get().ok());
 }
 
 TEST_F(BuilderTest, StoppedBeforeItStartsItDoesNotBegin) {

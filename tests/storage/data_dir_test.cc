@@ -23,6 +23,23 @@ TEST(DataDir, IsOpenOnce) {
               AllOf(HasSubstr(folder.path().string()), HasSubstr("in use by another process")));
 }
 
+TEST(DataDir, IsSaidToBeHeldOnlyWhileItIs) {
+  TemporaryFolder folder;
+  const auto path = folder / "data";
+  EXPECT_TRUE(DataDir::CheckFree(path).ok());
+  EXPECT_FALSE(std::filesystem::exists(path)) << "who only asks makes nothing";
+  {
+    const auto locked = DataDir::Lock(path);
+    ASSERT_TRUE(locked.ok()) << locked.status();
+    EXPECT_EQ(DataDir::CheckFree(path), DataDir::Lock(path).status());
+    EXPECT_EQ(DataDir::CheckFree(path).code(), absl::StatusCode::kUnavailable);
+  }
+  EXPECT_TRUE(DataDir::CheckFree(path).ok());
+  EXPECT_TRUE(DataDir::Lock(path).ok()) << "and holds nothing";
+  SetBytesOfFile(folder / "file", "x");
+  EXPECT_TRUE(DataDir::CheckFree(folder / "file").ok()) << "what else is wrong is for Lock to say";
+}
+
 TEST(DataDir, NamesADirectoryThatCannotBe) {
   TemporaryFolder folder;
   SetBytesOfFile(folder / "file", "x");

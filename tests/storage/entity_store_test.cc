@@ -75,8 +75,10 @@ TEST(EntityStore, RefusesAnotherStackNamingBoth) {
   other.stack_hash = HashOfByte(0xcd);
   const auto opened = EntityStore::Open(TestOptions(folder.path()), other);
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(Message(opened.status()),
-              AllOf(HasSubstr("bank"), HasSubstr("abababab"), HasSubstr("casino"), HasSubstr("cdcdcdcd")));
+  EXPECT_THAT(
+      Message(opened.status()),
+      AllOf(HasSubstr("bank"), HasSubstr("abababab"), HasSubstr("casino"), HasSubstr("cdcdcdcd"),
+            HasSubstr("say another data directory, or remove " + folder.path().string() + " when nothing in it")));
   EXPECT_TRUE(EntityStore::Open(TestOptions(folder.path()), TestIdentity()).ok()) << "a refusal gives the lock back";
 }
 

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
+#include "absl/strings/str_replace.h"
 #include "tests/server/health/running_status.h"
 
 namespace everstate {
@@ -142,11 +144,18 @@ TEST(StatusJsonTest, BytesThatAreNoTextAreReplaced) {
   EXPECT_EQ(json["status"], "Error(\"bad \uFFFD\uFFFD\")");
 }
 
-TEST(HealthTest, AnUnknownPathIs404) {
+TEST(HealthTest, AnUnknownPathIs404AndNamesThoseThatAreThere) {
   Health health;
-  EXPECT_EQ(health.Answer("/").status, 404);
-  EXPECT_EQ(health.Answer("/").body, "Not Found");
-  EXPECT_EQ(health.Answer("/statusx").status, 404);
+  for (const char* path : {"/", "/statusx", ""}) {
+    const HttpReply reply = health.Answer(path);
+    EXPECT_EQ(reply.status, 404) << path;
+    const size_t list = reply.body.find(": ");
+    ASSERT_NE(list, std::string::npos);
+    std::istringstream paths(absl::StrReplaceAll(reply.body.substr(list + 2), {{",", ""}}));
+    size_t count = 0;
+    for (std::string known; paths >> known; ++count) EXPECT_NE(health.Answer(known).status, 404) << known;
+    EXPECT_EQ(count, 6u);
+  }
 }
 
 }  // namespace
