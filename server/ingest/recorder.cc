@@ -1,5 +1,6 @@
 #include "server/ingest/recorder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/ingest/wire.h"
@@ -37,11 +38,12 @@ absl::Status Recorder::Take(const std::vector<LedgerEvent>& events) {
     last_block_ = (*block)->id.slot;
     if (!first_block_.has_value()) first_block_ = last_block_;
     ++blocks_;
+    unwritten_.push_back(*last_block_);
   }
   if (events.empty()) return absl::OkStatus();
   for (; !held_.empty() && last_block_.has_value() && held_.front().slot <= *last_block_; held_.pop_front())
     Write(held_.front());
-  if (written_.ok()) written_ = file_.Flush();
+  Flushed(file_.Flush());
   return written_;
 }
 
@@ -49,13 +51,27 @@ void Recorder::Write(const Message& message) {
   if (written_.ok()) written_ = file_.Append(message.bytes);
 }
 
+void Recorder::Flushed(const absl::Status& status) {
+  if (written_.ok()) written_ = status;
+  if (written_.ok()) {
+    const auto is_held = [this](Slot slot) { return std::ranges::find(held_, slot, &Message::slot) != held_.end(); };
+    for (; !unwritten_.empty() && !is_held(unwritten_.front()); unwritten_.pop_front())
+      last_written_ = unwritten_.front();
+    return;
+  }
+  blocks_ -= unwritten_.size();
+  unwritten_.clear();
+  last_block_ = last_written_;
+  if (!last_block_.has_value()) first_block_.reset();
+  std::erase_if(gaps_, [this](const Gap& gap) { return !last_block_.has_value() || gap.to > *last_block_; });
+}
+
 void Recorder::Finish() {
   for (const Message& message : held_) {
     if (last_block_.has_value() && message.slot <= *last_block_) Write(message);
   }
   held_.clear();
-  const absl::Status closed = file_.Close();
-  if (written_.ok()) written_ = closed;
+  Flushed(file_.Close());
 }
 
 }  // namespace everstate::ingest

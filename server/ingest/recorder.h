@@ -17,14 +17,13 @@ namespace everstate::ingest {
 // Recorder
 //   Thread:    one.
 //   Owns:      the recording, and the messages that are not in it yet: those that came behind the first one of a slot
-//   that is
-//              not whole. They are bounded as the ledger bounds its open slots.
+//              that is not whole. They are bounded as the ledger bounds its open slots.
 //   Errors:    those of the ledger (the feed) and of the file; both are final.
 //   Invariant: the file begins with the first slot whose beginning was heard (FIRST_SHRED or CREATED_BANK). Of a slot
-//   that may
-//              still become whole it holds statuses at most, and when Finish was called, nothing. It is flushed after
-//              each whole slot: a process that dies leaves whole messages and perhaps one that is torn off, which a
-//              RecordingReader names.
+//              that may still become whole it holds statuses at most, and when Finish was called, nothing. It is
+//              flushed after each whole slot: a process that dies leaves whole messages and perhaps one that is torn
+//              off, which a RecordingReader names. When the file takes no more, it ends as the last flush left it, and
+//              the blocks that are not in it whole are counted no longer.
 class Recorder {
  public:
   Recorder(LedgerOptions options, RecordingWriter file)
@@ -50,12 +49,14 @@ class Recorder {
   };
   absl::Status Take(const std::vector<LedgerEvent>& events);
   void Write(const Message& message);
+  void Flushed(const absl::Status& status);
 
   LedgerCounters counters_;
   Ledger ledger_;  // knows which slots are whole
   RecordingWriter file_;
   std::deque<Message> held_;
-  std::optional<Slot> begin_, first_block_, last_block_;
+  std::optional<Slot> begin_, first_block_, last_block_, last_written_;
+  std::deque<Slot> unwritten_;  // blocks that are whole, and a message of them is not in the file yet
   uint64_t blocks_ = 0;
   absl::Status written_;
   std::vector<Gap> gaps_;

@@ -15,6 +15,7 @@ namespace everstate {
 namespace {
 
 constexpr int kVarintBytesMax = 10;
+constexpr size_t kWaitingBytesMax = 1 << 20;  // of messages that are written at a time
 
 size_t EncodeVarint(uint64_t value, char* out) {
   size_t n = 0;
@@ -53,13 +54,18 @@ absl::StatusOr<std::optional<RecordedMessage>> RecordedMessages::Next() {
 
 // The file is copied and not mapped: a mapped file that is shortened kills whoever reads it.
 absl::StatusOr<RecordingReader> RecordingReader::Open(const std::string& path, uint64_t message_bytes_max) {
+  if (path == "-") {
+    return absl::InvalidArgumentError(
+        "recording -: standard input is not read, a recording is a regular file (one of that name is ./-)");
+  }
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open recording ", path));
   const absl::Cleanup close_file = [fd] { close(fd); };
   struct stat info = {};
   if (fstat(fd, &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read recording ", path));
   if (!S_ISREG(info.st_mode))
-    return absl::InvalidArgumentError(absl::StrCat("recording ", path, " is not a regular file"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("recording ", path, " is not a regular file: what comes through a pipe has to be put into one"));
   const auto size = static_cast<uint64_t>(info.st_size);
   std::unique_ptr<char[]> file(new (std::nothrow) char[size]);
   if (file == nullptr)
@@ -84,34 +90,56 @@ absl::StatusOr<std::optional<RecordedMessage>> RecordingReader::Next() {
 }
 
 absl::StatusOr<RecordingWriter> RecordingWriter::Create(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "wbe");
-  if (file == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create recording ", path));
-  return RecordingWriter(path, file);
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create recording ", path));
+  return RecordingWriter(path, fd);
+}
+
+RecordingWriter::~RecordingWriter() {
+  if (fd_ >= 0) close(fd_);
 }
 
 absl::Status RecordingWriter::Append(std::string_view message) {
-  if (!file_) return absl::FailedPreconditionError(absl::StrCat("recording ", path_, " is closed"));
-  char length[kVarintBytesMax];
-  size_t n = EncodeVarint(message.size(), length);
-  if (std::fwrite(length, 1, n, file_.get()) != n ||
-      std::fwrite(message.data(), 1, message.size(), file_.get()) != message.size()) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write recording ", path_));
-  }
-  return absl::OkStatus();
+  if (fd_ < 0) return absl::FailedPreconditionError(absl::StrCat("recording ", path_, " is closed"));
+  AppendRecorded(message, &waiting_);
+  return waiting_.size() < kWaitingBytesMax ? absl::OkStatus() : Write();
 }
 
 absl::Status RecordingWriter::Flush() {
-  if (file_ && std::fflush(file_.get()) != 0)
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write recording ", path_));
+  if (absl::Status status = Write(); !status.ok()) return status;
+  flushed_bytes_ = written_bytes_;
   return absl::OkStatus();
 }
 
 absl::Status RecordingWriter::Close() {
-  if (!file_) return absl::OkStatus();
-  if (std::fclose(file_.release()) != 0) {
+  if (fd_ < 0) return absl::OkStatus();
+  if (absl::Status status = Flush(); !status.ok()) return status;
+  if (close(std::exchange(fd_, -1)) != 0)
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot write recording ", path_));
-  }
   return absl::OkStatus();
+}
+
+absl::Status RecordingWriter::Write() {
+  for (size_t done = 0; done < waiting_.size();) {
+    const ssize_t n = write(fd_, waiting_.data() + done, waiting_.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Fail(errno);
+    done += static_cast<size_t>(n);
+    written_bytes_ += static_cast<uint64_t>(n);
+  }
+  waiting_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status RecordingWriter::Fail(int error_number) {
+  std::string why = absl::StrCat("cannot write recording ", path_);
+  if (written_bytes_ > flushed_bytes_ && ftruncate(fd_, static_cast<off_t>(flushed_bytes_)) != 0) {
+    absl::StrAppend(&why, ", nor cut it back to its first ", flushed_bytes_, " bytes, which are whole");
+  }
+  close(std::exchange(fd_, -1));
+  waiting_.clear();
+  written_bytes_ = flushed_bytes_;
+  return absl::ErrnoToStatus(error_number, why);
 }
 
 void AppendRecorded(std::string_view message, std::string* out) {

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,11 +42,10 @@ class RecordedMessages {
 
 // Thread: one thread calls Next; the bytes it returned may be read by any thread.
 // Owns: a copy of the file, so that nothing that happens to the file can be felt later. The bytes stay valid, also
-// after
-//   the reader was moved, as long as it lives.
-// Errors: NotFound or PermissionDenied or Unknown (open); ResourceExhausted (it does not fit into memory); DataLoss (it
-//   was cut while it was read, or as RecordedMessages says), naming file and offset. An empty file is a recording
-//   without messages.
+//   after the reader was moved, as long as it lives.
+// Errors: NotFound or PermissionDenied or Unknown (open); InvalidArgument (no regular file, or "-"); ResourceExhausted
+//   (it does not fit into memory); DataLoss (it was cut while it was read, or as RecordedMessages says), naming file
+//   and offset. An empty file is a recording without messages.
 class RecordingReader {
  public:
   static absl::StatusOr<RecordingReader> Open(const std::string& path,
@@ -73,23 +71,36 @@ class RecordingReader {
 };
 
 // Thread: one thread. Owns: the open file.
-// Errors: of the file system, naming the file. What Append took is in the file for sure only after Close returned OK.
+// Errors: of the file system, naming the file; then the writer is closed.
+// Invariant: after an error the file holds what was appended before the last Flush that succeeded, and nothing else:
+// what
+//   was written behind that is cut off, so that the recording ends with a whole message. (A process that is killed may
+//   leave one that is torn off.)
 class RecordingWriter {
  public:
   static absl::StatusOr<RecordingWriter> Create(const std::string& path);
+  RecordingWriter(RecordingWriter&& other) noexcept
+      : path_(std::move(other.path_)),
+        fd_(std::exchange(other.fd_, -1)),
+        waiting_(std::move(other.waiting_)),
+        written_bytes_(other.written_bytes_),
+        flushed_bytes_(other.flushed_bytes_) {}
+  RecordingWriter& operator=(RecordingWriter&&) = delete;
+  ~RecordingWriter();
 
   absl::Status Append(std::string_view message);
   absl::Status Flush();  // what was appended survives the process
-  absl::Status Close();
+  absl::Status Close();  // a flush first
 
  private:
-  struct CloseFile {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  RecordingWriter(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
+  RecordingWriter(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  absl::Status Write();
+  absl::Status Fail(int error_number);
 
   std::string path_;
-  std::unique_ptr<std::FILE, CloseFile> file_;
+  int fd_;               // -1: closed
+  std::string waiting_;  // appended, not written yet
+  uint64_t written_bytes_ = 0, flushed_bytes_ = 0;
 };
 
 // Appends one message with its length to `out`, as a recording holds it.

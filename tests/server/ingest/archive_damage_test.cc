@@ -1,10 +1,8 @@
 // Archives that were cut, flipped, robbed of a file, written by somebody newer, killed, or out of room.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <chrono>
-#include <csignal>
 #include <cstring>
 #include <random>
 #include <thread>
@@ -14,6 +12,7 @@
 #include "server/ingest/archive_segment.h"
 #include "tests/server/ingest/archive_support.h"
 #include "tests/support/child_process.h"
+#include "tests/support/file_size_limit.h"
 
 namespace everstate::ingest {
 namespace {
@@ -277,23 +276,18 @@ TEST(ArchiveDamage, WhatANewerVersionWroteIsNamedAndLeftAlone) {
 TEST(ArchiveDamage, AFileThatMayNotGrowCostsABlock) {
   TemporaryFolder folder;
   const auto blocks = MadeChain(10, 200);
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  rlimit before{};
-  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
-  rlimit small = before;
-  small.rlim_cur = 20'000;
   std::vector<Slot> failed;
   auto writer = OpenWriter({.dir = folder.path()});
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
   std::vector<absl::Status> errors;
-  for (const BlockRef& block : blocks) {
-    absl::Status status = writer->Append(*block);
-    if (status.ok()) continue;
-    failed.push_back(block->id.slot);
-    errors.push_back(std::move(status));
+  {
+    const FileSizeLimit limit(20'000);
+    for (const BlockRef& block : blocks) {
+      absl::Status status = writer->Append(*block);
+      if (status.ok()) continue;
+      failed.push_back(block->id.slot);
+      errors.push_back(std::move(status));
+    }
   }
-  setrlimit(RLIMIT_FSIZE, &before);
-  std::signal(SIGXFSZ, handler);
   ASSERT_GE(failed.size(), 2u);
   EXPECT_EQ(writer->counters().failures.value(), failed.size());
   for (const absl::Status& error : errors)

@@ -6,11 +6,15 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "server/ingest/recording.h"
 #include "server/ingest/wire.h"
+#include "tests/support/file_size_limit.h"
 #include "tests/support/source_dir.h"
 
 namespace everstate::ingest {
@@ -47,6 +51,23 @@ class RecorderTest : public ::testing::Test {
     auto file = RecordingWriter::Create(out_);
     EXPECT_TRUE(file.ok()) << file.status();
     return Recorder({}, *std::move(file));
+  }
+
+  // The slots of which a recording has all content that the feed has, and the confirmation.
+  std::set<Slot> WholeIn(const std::vector<Heard>& messages) const {
+    const auto contents = [](const std::vector<Heard>& all) {
+      std::map<Slot, size_t> count;
+      for (const Heard& heard : all) count[heard.slot] += heard.content;
+      return count;
+    };
+    const auto wanted = contents(feed_), there = contents(messages);
+    std::set<Slot> whole;
+    for (const Heard& heard : messages) {
+      const auto walked = WalkMessage(heard.bytes);
+      const bool confirmed = !heard.content && walked->status.status == SlotStatus::kConfirmed;
+      if (confirmed && there.at(heard.slot) == wanted.at(heard.slot)) whole.insert(heard.slot);
+    }
+    return whole;
   }
 
   const std::string folder_ = ::testing::TempDir() + "recorder_test." + std::to_string(::getpid());
@@ -97,6 +118,28 @@ TEST_F(RecorderTest, BeginsWithASlotWhoseBeginningWasHeard) {
               first->status.status == SlotStatus::kCreatedBank);
   for (const Heard& heard : written) EXPECT_GE(heard.slot, first->slot);
   EXPECT_GT(recorder.blocks(), 5u);
+}
+
+// Whatever fits, the file has whole messages, and the blocks that are counted are those that are in it whole.
+TEST_F(RecorderTest, OnAFullDiskTheBlocksAreCountedThatAreInTheFile) {
+  std::set<size_t> counts;
+  for (size_t room = 50'000; room < 1'000'000; room += 87'654) {
+    Recorder recorder = Open();
+    {
+      const FileSizeLimit limit(room);
+      for (size_t i = 0; i < feed_.size() && recorder.Add(feed_[i].bytes, now_).ok(); ++i) {
+      }
+      recorder.Finish();
+    }
+    ASSERT_FALSE(recorder.written().ok()) << room;
+    EXPECT_LE(std::filesystem::file_size(out_), room);
+    const std::set<Slot> whole = WholeIn(Messages(out_));
+    counts.insert(whole.size());
+    ASSERT_EQ(recorder.blocks(), whole.size()) << room;
+    EXPECT_EQ(recorder.first(), whole.empty() ? std::nullopt : std::optional(*whole.begin()));
+    EXPECT_EQ(recorder.last(), whole.empty() ? std::nullopt : std::optional(*whole.rbegin()));
+  }
+  EXPECT_GT(counts.size(), 3u);
 }
 
 TEST_F(RecorderTest, AFileThatTakesNoMoreIsAnErrorThatNamesIt) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/file_size_limit.h"
+
 namespace everstate {
 namespace {
 
@@ -125,7 +127,31 @@ TEST_F(RecordingTest, FilesThatAreNoneAreNamed) {
   EXPECT_THAT(std::string(missing.status().message()), HasSubstr(path_ + ".missing"));
   EXPECT_THAT(std::string(RecordingReader::Open(::testing::TempDir()).status().message()),
               HasSubstr("not a regular file"));
+  EXPECT_THAT(std::string(RecordingReader::Open("-").status().message()), HasSubstr("standard input is not read"));
   EXPECT_FALSE(RecordingWriter::Create("/nonexistent/folder/x.updates").ok());
+}
+
+// A disk without room for all of it, at every place of two messages and inside of them.
+TEST_F(RecordingTest, AWriterThatFailsLeavesWhatWasFlushed) {
+  const std::string first(100, 'a'), second(2 << 20, 'b');
+  for (const size_t room : {101, 102, 150, 1 << 20, (2 << 20) + 104}) {
+    auto writer = RecordingWriter::Create(path_);
+    ASSERT_TRUE(writer.ok());
+    absl::Status failed;
+    {
+      const FileSizeLimit limit(room);
+      ASSERT_TRUE(writer->Append(first).ok());
+      ASSERT_TRUE(writer->Flush().ok());
+      failed = writer->Append(second);
+      if (failed.ok()) failed = writer->Flush();
+    }
+    EXPECT_THAT(std::string(failed.message()), HasSubstr("cannot write recording " + path_ + ": File too large"));
+    absl::Status fault;
+    EXPECT_EQ(ReadAll(&fault), std::vector<std::string>{first}) << room;
+    EXPECT_TRUE(fault.ok()) << fault;
+    EXPECT_EQ(writer->Append("x").code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_TRUE(writer->Close().ok());
+  }
 }
 
 TEST_F(RecordingTest, AClosedWriterTakesNothing) {
