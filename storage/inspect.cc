@@ -80,6 +80,8 @@ struct StoreInspector::Impl {
   absl::Status VisitAll(const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) const;
 };
 
+namespace {
+
 absl::StatusOr<uint64_t> FindGeneration(const fs::path& data_dir, std::optional<uint64_t> wanted) {
   const auto current = ReadCurrent(data_dir);
   if (!current.ok()) return current.status();
@@ -90,6 +92,24 @@ absl::StatusOr<uint64_t> FindGeneration(const fs::path& data_dir, std::optional<
   if (std::find(there->begin(), there->end(), *wanted) != there->end()) return *wanted;
   return absl::NotFoundError(
       fmt::format("{} has no generation {}; there are: {}", data_dir.string(), *wanted, fmt::join(*there, ", ")));
+}
+
+}  // namespace
+
+absl::Status CheckStoreIn(const fs::path& data_dir) { return FindGeneration(data_dir, std::nullopt).status(); }
+
+absl::StatusOr<std::vector<std::string>> LineagesIn(const fs::path& data_dir) {
+  const auto generation = FindGeneration(data_dir, std::nullopt);
+  if (!generation.ok()) return generation.status();
+  const fs::path dir = GenerationPath(data_dir, *generation);
+  const auto db = OpenUnchanged(dir);
+  if (!db.ok()) return db.status();
+  if (auto status = CheckFormat(db->get(), dir); !status.ok()) return status;
+  const auto lineages = ReadLineages(db->get());
+  if (!lineages.ok()) return lineages.status();
+  std::vector<std::string> hashes;
+  for (const LineageRecord& record : *lineages) hashes.push_back(HexOf(BytesOf(record.hash)));
+  return hashes;
 }
 
 absl::Status StoreInspector::Impl::Open(const fs::path& dir, std::optional<uint64_t> wanted) {

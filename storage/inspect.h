@@ -18,6 +18,14 @@
 
 namespace everstate {
 
+// NotFound when the directory holds no store. Errors also: those of reading which generation is in force.
+absl::Status CheckStoreIn(const std::filesystem::path& data_dir);
+
+// The lineages, in hex, that led to the state in force, oldest first; none before its first block. It writes nothing,
+// not even a temporary file, so it is also for a full disk; nobody may have the store open: the caller holds the data
+// directory's lock. Errors: those of CheckStoreIn, and of opening and reading the store.
+absl::StatusOr<std::vector<std::string>> LineagesIn(const std::filesystem::path& data_dir);
+
 struct StoreReport {
   std::string stack_name, stack_hash_hex, lineage_hex;
   uint64_t generation = 0;

@@ -8,6 +8,7 @@
 #include "server/cli/cli.h"
 #include "server/config.h"
 #include "server/ingest/archive.h"
+#include "storage/inspect.h"
 
 namespace everstate::cli {
 namespace {
@@ -52,7 +53,17 @@ int List(const ArchiveListOptions& options) {
       ingest::ListArchive(std::filesystem::path(options.data_dir) / "archive",
                           options.verify ? ingest::ArchiveCheck::kFrames : ingest::ArchiveCheck::kHeaders);
   if (!listing.ok()) return Refuse(listing.status());
-  options.json ? PrintJson(*listing) : PrintTable(*listing);
+  const bool nothing = listing->segments == 0 && listing->faults.empty();
+  if (nothing) {  // a store may be without an archive; a folder that is no store was meant to be another one
+    if (const absl::Status store = CheckStoreIn(options.data_dir); !store.ok()) return Refuse(store);
+  }
+  if (options.json) {
+    PrintJson(*listing);
+  } else if (nothing) {
+    std::printf("%s has no archive\n", options.data_dir.c_str());
+  } else {
+    PrintTable(*listing);
+  }
   return static_cast<int>(listing->faults.empty() ? ExitCode::kOrderly : ExitCode::kStore);
 }
 

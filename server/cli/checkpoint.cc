@@ -212,6 +212,19 @@ void PrintTable(const std::vector<Listed>& all) {
   }
 }
 
+// Those of a store that may have none, and of a folder that holds copies of some. A folder with neither was meant to be
+// another one: NotFound.
+absl::StatusOr<std::vector<CheckpointEntry>> EntriesOf(const CheckpointOptions& options) {
+  auto entries = ListCheckpoints(options.data_dir);
+  if (!entries.ok() || !entries->empty()) return entries;
+  if (absl::Status store = CheckStoreIn(options.data_dir); !store.ok()) return store;
+  return entries;
+}
+
+void PrintThatThereIsNone(const CheckpointOptions& options) {
+  if (!options.json) std::printf("%s has no checkpoints\n", options.data_dir.c_str());
+}
+
 absl::Status List(const CheckpointOptions& options) {
   std::vector<Listed> all;
   auto server = AdminClient::Connect(options);
@@ -220,7 +233,7 @@ absl::Status List(const CheckpointOptions& options) {
     if (!checkpoints.ok()) return checkpoints.status();
     for (pb::Checkpoint& checkpoint : *checkpoints->mutable_checkpoints()) all.push_back({std::move(checkpoint), true});
   } else {
-    const auto entries = ListCheckpoints(options.data_dir);
+    const auto entries = EntriesOf(options);
     if (!entries.ok()) return entries.status();
     for (const CheckpointEntry& entry : *entries) all.push_back(FromFiles(entry));
   }
@@ -229,7 +242,7 @@ absl::Status List(const CheckpointOptions& options) {
     return absl::OkStatus();
   }
   if (all.empty()) {
-    std::printf("%s has no checkpoints\n", options.data_dir.c_str());
+    PrintThatThereIsNone(options);
     return absl::OkStatus();
   }
   PrintTable(all);
@@ -283,9 +296,10 @@ absl::Status Create(const CheckpointOptions& options) {
 absl::Status Verify(const CheckpointOptions& options) {
   std::vector<std::string> names = options.names;
   if (names.empty()) {
-    const auto entries = ListCheckpoints(options.data_dir);
+    const auto entries = EntriesOf(options);
     if (!entries.ok()) return entries.status();
     for (const CheckpointEntry& entry : *entries) names.push_back(entry.info.name);
+    if (names.empty()) PrintThatThereIsNone(options);
   }
   absl::Status result;
   for (const std::string& name : names) {
@@ -320,7 +334,11 @@ absl::Status Prune(const CheckpointOptions& options) {
     if (!pruned.ok()) return pruned.status();
     names.assign(pruned->names().begin(), pruned->names().end());
   } else {
-    auto pruned = PruneCheckpoints(options.data_dir, options.keep);
+    const auto lineages = LineagesIn(options.data_dir);
+    if (!lineages.ok()) return lineages.status();
+    auto pruned = PruneCheckpoints(options.data_dir, options.keep, [&](const CheckpointInfo& checkpoint) {
+      return lineages->empty() || std::ranges::find(*lineages, checkpoint.lineage) != lineages->end();
+    });
     if (!pruned.ok()) return pruned.status();
     names = *std::move(pruned);
   }
@@ -331,7 +349,8 @@ absl::Status Prune(const CheckpointOptions& options) {
       std::printf("deleted %s\n", name.c_str());
     }
   }
-  if (names.empty() && !options.json) std::printf("nothing to delete: there are not more than %u\n", options.keep);
+  if (names.empty() && !options.json)
+    std::printf("nothing to delete: not more than %u led to this state\n", options.keep);
   return absl::OkStatus();
 }
 
@@ -366,7 +385,7 @@ void AddCheckpointCommand(CLI::App& app, int* exit_code) {
   add("verify", "Read all of them and check every byte; exit code 3 when one is damaged", Verify)
       ->add_option("NAME", options->names, "Only these")
       ->type_name("");
-  asks_server(add("prune", "Delete all but the newest that are whole", Prune))
+  asks_server(add("prune", "Delete all but the newest of the whole ones that led to the state in force", Prune))
       ->add_option("--keep", options->keep, "How many stay")
       ->capture_default_str()
       ->check(WholeNumber(1, 100000))

@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import unittest
 
@@ -69,6 +70,10 @@ class CliTest(harness.EndToEndTest):
                 self.assertIn(str(folder), text)
         for args, words in [
             (("inspect", "--data", self.folder / "empty"), f"there is no store in {self.folder}/empty"),
+            (("archive", "list", "--data", self.folder / "empty"), f"there is no store in {self.folder}/empty"),
+            (("checkpoint", "list", "--data", self.folder / "empty"), f"there is no store in {self.folder}/empty"),
+            (("checkpoint", "verify", "--data", self.folder / "empty"), f"there is no store in {self.folder}/empty"),
+            (("checkpoint", "prune", "--data", self.folder / "empty"), f"there is no store in {self.folder}/empty"),
             (("inspect", "--data", self.folder, "--generation", "0"), '--generation: "0" does not lie between 1 and'),
             (("inspect", "--data", self.folder, "--generation", "-1"), '--generation: "-1" is no whole number'),
             (("inspect", "--data", self.folder, "--view", ""), '--view: "" is empty'),
@@ -78,6 +83,28 @@ class CliTest(harness.EndToEndTest):
             code, text = refused(*args)
             self.assertEqual(code, 2, text)
             self.assertIn(words, text)
+
+    def test_a_store_without_archive_and_checkpoints_says_so(self):
+        _, server = self.followed(RECORDING, "--archive-keep", "0", "--checkpoint-every", "off")
+        self.assertEqual(server.stop(), 0)
+        data = self.folder / "data"
+        self.assertEqual(harness.run("archive", "list", "--data", data), f"{data} has no archive\n")
+        self.assertEqual(json.loads(harness.run("archive", "list", "--data", data, "--json")), {"runs": [], "segments": 0, "bytes": 0, "faults": []})
+        for command in ("list", "verify"):
+            self.assertEqual(harness.run("checkpoint", command, "--data", data), f"{data} has no checkpoints\n")
+
+    def test_prune_counts_what_led_to_the_state(self):
+        """A checkpoint that was copied there, of another lineage, pushes none of ours out and stays, as when the server prunes."""
+        made = []
+        for name, options in (("data", ()), ("other", ("--projection-append-keep", "50"))):
+            _, server = self.followed(RECORDING, "--checkpoint-every", "off", *options, data=name)
+            self.assertEqual(server.stop(), 0)
+            made.append(json.loads(harness.run("checkpoint", "create", "--data", self.folder / name, "--json"))["name"])
+        checkpoints = self.folder / "data" / "checkpoints"
+        shutil.copytree(self.folder / "other" / "checkpoints" / made[1], checkpoints / made[1])
+        text = harness.run("checkpoint", "prune", "--data", self.folder / "data", "--keep", "1")
+        self.assertIn("nothing to delete", text)
+        self.assertEqual(sorted(path.name for path in checkpoints.iterdir()), sorted(made))
 
     def test_output_that_does_not_arrive_is_an_error(self):
         _, server = self.followed(RECORDING)

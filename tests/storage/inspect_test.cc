@@ -30,6 +30,31 @@ TEST(Inspect, SaysThatThereIsNoStore) {
   }
 }
 
+TEST(Inspect, KnowsAStoreFromAnotherFolder) {
+  TemporaryFolder folder;
+  EXPECT_EQ(CheckStoreIn(folder.path()).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(LineagesIn(folder.path()).status(), CheckStoreIn(folder.path()));
+  OpenTestStore(folder.path()).Close();
+  EXPECT_TRUE(CheckStoreIn(folder.path()).ok());
+}
+
+// Nothing is written on the way, so that it is also for a full disk.
+TEST(Inspect, TellsTheLineagesThatLedToAStore) {
+  const TemporaryFolder folder, temporary;
+  OpenStore open = OpenTestStore(folder.path());
+  EXPECT_TRUE(LineagesIn(folder.path())->empty());
+  ASSERT_TRUE(open.writer->Apply(EveryKind(10).batch()).ok());
+  const std::string first = open.store->lineage();
+  ASSERT_TRUE(
+      open.writer->Apply(BatchMaker(BatchKind::kGap, open.store->watermark()).WithGap({10, 20, "why"}).batch()).ok());
+  const std::string second = open.store->lineage();
+  open.Close();
+  const TemporaryPlace nowhere(temporary / "nowhere");
+  const auto lineages = LineagesIn(folder.path());
+  ASSERT_TRUE(lineages.ok()) << lineages.status();
+  EXPECT_EQ(*lineages, (std::vector<std::string>{first, second}));
+}
+
 TEST(Inspect, ReportsALiveStoreAsOfOneMoment) {
   TemporaryFolder folder;
   OpenStore open = OpenTestStore(folder.path());

@@ -127,9 +127,21 @@ TEST_F(CheckpointCommandTest, TheListOfARunningServerKnowsWhatReaches) {
   }
 }
 
+TEST_F(CheckpointCommandTest, AFolderThatIsNoStoreIsNotTakenForOneWithoutCheckpoints) {
+  for (const std::string command : {"list", "verify", "prune"}) {
+    EXPECT_EQ(Run({command}, "other"), ExitCode::kConfiguration) << command;
+    EXPECT_NE(error_.find("there is no store in " + (dir_ / "other").string()), std::string::npos) << error_;
+  }
+  std::ofstream(dir_ / "other" / "current") << "1\n";
+  for (const std::string command : {"list", "verify"}) {
+    EXPECT_EQ(Run({command}, "other"), ExitCode::kOrderly) << error_;
+    EXPECT_NE(out_.find("has no checkpoints"), std::string::npos) << out_;
+  }
+  EXPECT_EQ(Run({"verify", "--json"}, "other"), ExitCode::kOrderly) << error_;
+  EXPECT_EQ(out_, "");
+}
+
 TEST_F(CheckpointCommandTest, WithoutAServerTheListComesFromTheFiles) {
-  EXPECT_EQ(Run({"list"}, "other"), ExitCode::kOrderly) << error_;
-  EXPECT_NE(out_.find("has no checkpoints"), std::string::npos) << out_;
   fs::create_directories(dir_ / "other" / "checkpoints" / "12-abcdefgh-0011");
   EXPECT_EQ(Run({"list", "--json"}, "other"), ExitCode::kOrderly) << error_;
   ASSERT_EQ(Lines().size(), 1u) << out_;
@@ -143,7 +155,6 @@ TEST_F(CheckpointCommandTest, VerifySaysWhichIsDamaged) {
   EXPECT_EQ(Run({"verify"}), ExitCode::kStore);
   EXPECT_NE(out_.find("12-abcdefgh-0011 cannot be used"), std::string::npos) << out_;
   EXPECT_EQ(Run({"verify", "../data"}), ExitCode::kConfiguration);
-  EXPECT_EQ(Run({"verify"}, "other"), ExitCode::kOrderly);
   std::ofstream(dir_ / "other" / "checkpoints") << "no directory";
   EXPECT_EQ(Run({"verify"}, "other"), ExitCode::kStore) << "what cannot be listed is not verified";
 }
@@ -163,9 +174,9 @@ TEST_F(CheckpointCommandTest, PruneIsTheServersWorkWhileOneRuns) {
     EXPECT_EQ(Run({"prune", "--keep", "0"}), ExitCode::kConfiguration);
   }
   kept = 0;
-  EXPECT_EQ(Run({"prune"}), ExitCode::kOrderly) << error_;
-  EXPECT_EQ(kept, 0u) << "nobody holds the directory: it is done here";
-  EXPECT_NE(out_.find("nothing to delete"), std::string::npos) << out_;
+  EXPECT_EQ(Run({"prune"}), ExitCode::kConfiguration);
+  EXPECT_EQ(kept, 0u) << "nobody holds the directory: it is done here, and there is no store";
+  EXPECT_NE(error_.find("there is no store in"), std::string::npos) << error_;
 }
 
 }  // namespace
