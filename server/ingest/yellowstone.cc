@@ -40,8 +40,9 @@ constexpr size_t kPingBytesMax = 256;          // a ping is empty but for its fi
 constexpr std::chrono::milliseconds kPingEveryMin{1000};
 constexpr std::chrono::milliseconds kCancelLook{100};
 constexpr uint32_t kVersionTimeoutMs = 2000;
-constexpr Slot kNothingYet =
-    std::numeric_limits<Slot>::max();  // Yellowstone's SubscribeReplayInfo, while nothing is stored
+constexpr Slot kNothingYet = std::numeric_limits<Slot>::max();  // SubscribeReplayInfo's word while nothing is stored
+
+constexpr char kOtherServer[] = "; this may be no Yellowstone server: check --endpoint";
 
 // What may help against this end of a stream.
 std::string HintFor(const grpc::Status& status, const YellowstoneOptions& options) {
@@ -52,13 +53,25 @@ std::string HintFor(const grpc::Status& status, const YellowstoneOptions& option
                  ? "; no token is set: --x-token-file names the file that holds it"
                  : "; the token of --x-token-file (or --x-token) is not the one that the provider wants";
     case grpc::StatusCode::UNIMPLEMENTED:
-      return "; this may be no Yellowstone server: check --endpoint";
+      return kOtherServer;
+    case grpc::StatusCode::INTERNAL:
+    case grpc::StatusCode::UNKNOWN:  // gRPC's own words for an answer of HTTP
+      return absl::StrContains(status.error_message(), "http2 header with status") ? kOtherServer : "";
     case grpc::StatusCode::RESOURCE_EXHAUSTED:  // gRPC's own word for a message above our limit
       if (!absl::StrContains(status.error_message(), "larger than max")) return "";
       return absl::StrCat("; stream.message_max is ", options.receive_bytes_max, " bytes");
     default:
       return "";
   }
+}
+
+// What may help when no connection comes about. The texts are gRPC's.
+const char* HintForNoConnection(const std::string& text, bool tls) {
+  if (absl::StrContains(text, "Failed to connect to remote host") || absl::StrContains(text, "DNS resolution failed"))
+    return "; nobody answers there: check host and port of --endpoint";
+  return tls || absl::StrContains(text, "http1.x server")
+             ? kOtherServer
+             : "; this may be no Yellowstone server, or one that speaks TLS (https://): check --endpoint";
 }
 
 // Who said it, what was said word for word, and what may help. gRPC's and absl's codes are the same numbers. A server
@@ -104,11 +117,9 @@ bool IsPing(const std::string& message) {
 }
 
 // YellowstoneConnection: one Subscribe call.
-//   Thread:    a reader thread reads, a pinger thread writes; Next takes what was read,
-//              all that is there at a time, so that a busy stream wakes it
-//              once per many messages.
-//   Invariant: the write side stays open as long as the call lives: some servers end a stream that the client has
-//   closed.
+//   Thread:    a reader thread reads, a pinger thread writes; Next takes what was read, all that is there at a time, so
+//              that a busy stream wakes it once per many messages.
+//   Invariant: the write side stays open as long as the call lives: some servers end a stream that the client closed.
 class YellowstoneConnection : public Connection {
  public:
   YellowstoneConnection(std::shared_ptr<grpc::Channel> channel, const YellowstoneOptions& options,
@@ -170,8 +181,7 @@ class YellowstoneConnection : public Connection {
       answer_ping_ = true;
       ping_.notify_one();
     }
-    // A call that ended by itself is not cancelled: a cancel could overtake the server's status, and with it the
-    // reason.
+    // A call that ended by itself is not cancelled: a cancel could overtake the server's status, which has the reason.
     const grpc::Status status = stream_->Finish();
     std::lock_guard lock(mutex_);
     ended_ = true;
@@ -291,8 +301,8 @@ class YellowstoneSource : public Source {
       if (IsCancelled()) return absl::CancelledError("cancelled");
       const auto now = std::chrono::system_clock::now();
       if (now >= deadline)
-        return absl::UnavailableError(
-            absl::StrCat("no connection to ", options_.endpoint, " within ", options_.connect_timeout_ms, " ms"));
+        return Explained(absl::UnavailableError(
+            absl::StrCat("no connection to ", options_.endpoint, " within ", options_.connect_timeout_ms, " ms")));
       channel_->WaitForStateChange(state, std::min(deadline, now + kCancelLook));
     }
   }
@@ -330,12 +340,14 @@ class YellowstoneSource : public Source {
     return absl::OkStatus();
   }
 
+  // There is no connection: why, and what may help.
   absl::Status Explained(const absl::Status& status) const {
-    const bool about_tls =
-        absl::StrContains(status.message(), "andshake") || absl::StrContains(status.message(), "certificate");
-    if (!target_.tls || !about_tls) return status;
-    const std::string fault = TlsFault(target_.host, target_.port, kVersionTimeoutMs);
-    return fault.empty() ? status : absl::Status(status.code(), absl::StrCat(options_.endpoint, ": ", fault));
+    const std::string text(status.message());
+    if (target_.tls && (absl::StrContains(text, "andshake") || absl::StrContains(text, "certificate"))) {
+      const std::string fault = TlsFault(target_.host, target_.port, kVersionTimeoutMs);
+      if (!fault.empty()) return absl::Status(status.code(), absl::StrCat(options_.endpoint, ": ", fault));
+    }
+    return absl::Status(status.code(), absl::StrCat(text, HintForNoConnection(text, target_.tls)));
   }
 
   std::shared_ptr<grpc::Channel> OpenChannel() const {

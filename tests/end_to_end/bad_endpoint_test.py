@@ -22,6 +22,7 @@ SLOTS = [block.slot for block in oracle_recording.blocks(RECORDING)]
 MESSAGES = list(oracle_recording.raw_messages(RECORDING))
 NO_UPDATE = b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"  # field 2 with a length that needs more than 64 bits
 MESSAGE_MAX = 64 << 20  # the setting's default
+MAYBE_TLS = "; this may be no Yellowstone server, or one that speaks TLS (https://): check --endpoint"
 ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 
 
@@ -65,7 +66,7 @@ class Connections(EndpointTest):
     def test_nobody_listens(self):
         endpoint = f"http://127.0.0.1:{harness.quiet_port()}"
         server = self.serve(endpoint)
-        self.check_error(server, f"UNAVAILABLE: {endpoint}: ", "Connection refused")
+        self.check_error(server, f"UNAVAILABLE: {endpoint}: ", "Connection refused; nobody answers there: check host and port of --endpoint")
         harness.wait_for("further tries", lambda: server.status()["stream"]["reconnects"] >= 3)
 
     def test_a_provider_that_closes_at_once_is_tried_until_it_does_not(self):
@@ -79,9 +80,9 @@ class Connections(EndpointTest):
 
     def test_what_speaks_no_http2_is_named(self):
         web = self.listen(raw_geyser.RawServer(lambda sock: (sock.recv(1024), sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"))))
-        self.check_error(self.serve(web.endpoint, "web"), f"{web.endpoint}: ", "http1.x server")
+        self.check_error(self.serve(web.endpoint, "web"), f"{web.endpoint}: ", "http1.x server", "; this may be no Yellowstone server: check --endpoint")
         noise = self.listen(raw_geyser.RawServer(lambda sock: (sock.recv(1024), sock.sendall(os.urandom(4096)))))
-        self.check_error(self.serve(noise.endpoint, "noise"), f"UNAVAILABLE: {noise.endpoint}: ")
+        self.check_error(self.serve(noise.endpoint, "noise"), f"UNAVAILABLE: {noise.endpoint}: ", MAYBE_TLS)
 
     def test_a_refused_token_says_which_setting(self):
         provider = self.listen(raw_geyser.RawGeyser(lambda call: call.end(16, "No valid auth token")))
@@ -98,6 +99,8 @@ class Connections(EndpointTest):
     def test_a_server_of_another_kind(self):
         provider = self.listen(raw_geyser.RawGeyser(lambda call: call.end(12, "unknown service geyser.Geyser")))
         self.check_error(self.serve(provider.endpoint), "unknown service geyser.Geyser; this may be no Yellowstone server: check --endpoint")
+        web = self.listen(raw_geyser.WebServer())
+        self.check_error(self.serve(web.endpoint, "web"), f"UNKNOWN: {web.endpoint}: ", "405; this may be no Yellowstone server: check --endpoint")
 
 
 class Certificates(EndpointTest):
@@ -137,7 +140,7 @@ class Certificates(EndpointTest):
     def test_tls_where_none_is_asked_for(self):
         front = self.front(self.authority.certificate("good"))
         endpoint = front.endpoint.replace("https://", "http://")
-        self.check_error(self.serve(endpoint), f"UNAVAILABLE: {endpoint}: ")
+        self.check_error(self.serve(endpoint), f"UNAVAILABLE: {endpoint}: ", "; this may be no Yellowstone server, or one that speaks TLS (https://): check --endpoint")
 
     def test_roots_that_are_none(self):
         (self.folder / "no-roots").write_text("this is no certificate\n")
@@ -197,7 +200,7 @@ class Silence(EndpointTest):
         mute = self.listen(raw_geyser.RawServer(lambda sock: sock.recv(1 << 20) and sock.recv(1)))
         stalled = self.listen(raw_geyser.RawGeyser(lambda call: call.hang()))
         servers = [self.serve(mute.endpoint, "mute"), self.serve(stalled.endpoint, "stalled")]
-        self.check_error(servers[0], f"UNAVAILABLE: no connection to {mute.endpoint} within 10000 ms")
+        self.check_error(servers[0], f"UNAVAILABLE: no connection to {mute.endpoint} within 10000 ms", MAYBE_TLS)
         self.check_error(servers[1], "DEADLINE_EXCEEDED: nothing was heard for 30000 ms")
         harness.wait_for("another subscription", lambda: stalled.subscribes >= 2)
 

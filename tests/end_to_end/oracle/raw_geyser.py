@@ -43,6 +43,8 @@ def trailers(code, text):
 
 RESPONSE = b"\x88" + header("content-type", "application/grpc")  # 0x88 = ":status: 200" (RFC 7541, Appendix A)
 
+METHOD_NOT_ALLOWED = b"\x48\x03405"  # ":status: 405": 0x48 = a literal whose name is entry 8, ":status" (§6.2.1)
+
 
 class Gone(Exception):
     """The client has left, or has cancelled the call."""
@@ -199,6 +201,18 @@ class Listener:
         # A thread that waits in accept is woken by shutdown, not by close.
         self.listening.shutdown(socket.SHUT_RDWR)
         self.listening.close()
+
+
+class Page(Connection):
+    """Answers every request as a web server does that has no such page: over HTTP/2, without a word of gRPC."""
+
+    def begin(self, stream, payload):
+        self.write(frame(HEADERS, END_HEADERS | END_STREAM, stream, METHOD_NOT_ALLOWED + header("content-type", "text/html")))
+
+
+class WebServer(Listener):
+    def serve(self, sock):
+        Page(self, sock).run()
 
 
 class RawServer(Listener):

@@ -250,7 +250,8 @@ TEST(Yellowstone, SaysWhyThereIsNoConnection) {
   std::vector<std::string> messages;
   if (connection.ok()) status = Drain(connection->get(), &messages);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("refused"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("refused; nobody answers there: check host and port of --endpoint"));
 }
 
 TEST(Yellowstone, EndpointsAreChecked) {
