@@ -1,6 +1,5 @@
 #include "server/cli/cli.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -46,17 +45,6 @@ class HelpFormat : public CLI::Formatter {
     return option->get_expected_max() == CLI::detail::expected_max_vector_size;
   }
 };
-
-// What the environment says of the log. Only serve looks at the rest.
-std::vector<std::string> LogEnvironment() {
-  std::vector<std::string> entries = Environment();
-  std::erase_if(entries, [](const std::string& entry) {
-    const std::string_view name = std::string_view(entry).substr(0, entry.find('='));
-    return std::ranges::none_of(
-        Settings(), [name](const Setting& setting) { return IsOfLog(setting) && setting.Variable() == name; });
-  });
-  return entries;
-}
 
 }  // namespace
 
@@ -132,9 +120,8 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "everstate " EVERSTATE_VERSION);
   app.footer(
-      "Exit codes: 0 done, or an orderly stop; 2 command line, configuration or stack; 3 a store or an output that "
-      "cannot "
-      "be used; 4 address in use; 5 another chain.");
+      "Exit codes: 0 done, or an orderly stop; 2 command line, configuration, stack or recording; 3 a store or an "
+      "output that cannot be used; 4 address in use; 5 another chain; 6 (record) the provider.");
   app.fallthrough();   // the options of the log may stand before and after the subcommand
   app.allow_extras();  // UnknownWords has more to say of them
   SettingOptions log_options;
@@ -142,7 +129,8 @@ int Main(int argc, char** argv) {
   app.parse_complete_callback([&] {
     const bool serves = app.got_subcommand("serve");  // it says all that is wrong at once, this too
     if (!serves && app.remaining_size(true) > 0) throw CLI::ExtrasError(app.remaining(true));
-    const auto resolved = ResolveConfig({.flags = log_options.said(), .environment = LogEnvironment(), .file = ""});
+    const auto resolved =
+        ResolveConfig({.flags = log_options.said(), .environment = EnvironmentOf(IsOfLog), .file = ""});
     if (resolved.ok()) {
       InitLog(resolved->config.log);
     } else if (!serves) {

@@ -15,6 +15,10 @@ int Main(int argc, char** argv);
 
 class SettingOptions;
 
+// Exit code of record beside those of server/server.h: the provider was not reached, refused, ended the stream or went
+// silent. The same command may do later.
+inline constexpr int kProviderFailed = 6;
+
 // Each adds its subcommand. When it was chosen its callback runs it and leaves the exit code in *exit_code.
 void AddServeCommand(CLI::App& app, const SettingOptions& log_options, int* exit_code);
 void AddInspectCommand(CLI::App& app, int* exit_code);

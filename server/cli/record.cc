@@ -10,10 +10,12 @@
 
 #include "server/base/log.h"
 #include "server/cli/cli.h"
+#include "server/cli/setting_options.h"
 #include "server/config.h"
 #include "server/ingest/recorder.h"
 #include "server/ingest/recording.h"
 #include "server/ingest/yellowstone.h"
+#include "server/settings_sources.h"
 #include "server/stack/stack.h"
 #include "server/vm/projection.h"
 
@@ -25,15 +27,33 @@ constexpr std::chrono::milliseconds kLook{100};  // how often a stop is noticed 
 constexpr std::chrono::seconds kSilenceMax{30};  // nothing heard for so long: the stream is taken for dead
 
 struct RecordOptions {
-  std::string endpoint, x_token, token_file, stack, out;
+  SettingOptions provider;
+  std::string stack, out;
   uint64_t slots = 0;
 };
 
-absl::StatusOr<ingest::Subscription> SubscriptionOf(const RecordOptions& options) {
+// The settings of serve that say which provider.
+bool IsOfProvider(const Setting& setting) {
+  return setting.name == "endpoint" || setting.name == "x_token" || setting.name == "x_token_file";
+}
+
+absl::StatusOr<ingest::YellowstoneOptions> ProviderOf(const RecordOptions& options) {
+  const auto resolved =
+      ResolveConfig({.flags = options.provider.said(), .environment = EnvironmentOf(IsOfProvider), .file = ""});
+  if (!resolved.ok()) return resolved.status();
+  const Setting& endpoint = *FindSetting("endpoint");
+  if (resolved->config.endpoint.empty()) {
+    return absl::InvalidArgumentError(fmt::format("endpoint is not set: say {} {}, {} or {}", endpoint.Flag(),
+                                                  endpoint.unit, endpoint.Variable(), endpoint.also));
+  }
+  return ingest::YellowstoneOptions{.endpoint = resolved->config.endpoint, .x_token = resolved->config.x_token};
+}
+
+absl::StatusOr<ingest::Subscription> SubscriptionOf(const std::string& stack_file) {
   ingest::Subscription subscription;
-  subscription.everything = options.stack.empty();
+  subscription.everything = stack_file.empty();
   if (subscription.everything) return subscription;
-  const auto stack = stack::LoadStack(options.stack);
+  const auto stack = stack::LoadStack(stack_file);
   if (!stack.ok()) return stack.status();
   const auto projection = vm::Projection::Compile(*stack, vm::Settings{});
   if (!projection.ok()) return projection.status();
@@ -44,9 +64,10 @@ absl::StatusOr<ingest::Subscription> SubscriptionOf(const RecordOptions& options
 
 // Until enough is recorded, somebody asks to stop, or the stream or the file is of no more use.
 // Every error names the endpoint.
-absl::Status Follow(const RecordOptions& options, ingest::Connection* connection, ingest::Recorder* recorder) {
+absl::Status Follow(const std::string& endpoint, uint64_t slots, ingest::Connection* connection,
+                    ingest::Recorder* recorder) {
   Clock::time_point heard = Clock::now();
-  while (recorder->blocks() < options.slots && !StopRequested()) {
+  while (recorder->blocks() < slots && !StopRequested()) {
     absl::StatusOr<std::optional<std::string>> message = connection->Next(Clock::now() + kLook);
     if (!message.ok()) return message.status();  // which names it already
     const Clock::time_point now = Clock::now();
@@ -57,72 +78,71 @@ absl::Status Follow(const RecordOptions& options, ingest::Connection* connection
     } else {
       if (now - heard > kSilenceMax)
         return absl::DeadlineExceededError(
-            fmt::format("{}: nothing was heard for {} seconds", options.endpoint, kSilenceMax.count()));
+            fmt::format("{}: nothing was heard for {} seconds", endpoint, kSilenceMax.count()));
       status = recorder->Tick(now);
     }
     if (!status.ok())
-      return absl::Status(status.code(), fmt::format("{}: {}", options.endpoint, std::string(status.message())));
+      return absl::Status(status.code(), fmt::format("{}: {}", endpoint, std::string(status.message())));
   }
   return absl::OkStatus();
 }
 
-ExitCode Fail(ExitCode code, const absl::Status& status) {
+int Fail(int code, const absl::Status& status) {
   LogError(Room::kCli, "{}", std::string(status.message()));
   return code;
 }
 
-ExitCode Record(RecordOptions options) {
-  if (!options.token_file.empty()) {
-    auto token = ReadTokenFile(options.token_file);
-    if (!token.ok()) return Fail(ExitCode::kConfiguration, token.status());
-    options.x_token = *std::move(token);
-  }
-  const auto subscription = SubscriptionOf(options);
-  if (!subscription.ok()) return Fail(ExitCode::kConfiguration, subscription.status());
-  const auto source = ingest::OpenYellowstone({.endpoint = options.endpoint, .x_token = options.x_token});
-  if (!source.ok()) return Fail(ExitCode::kConfiguration, source.status());
-  StopRequested();  // from here on a signal is an orderly stop
-  auto connection = (*source)->Connect(*subscription, std::nullopt);
-  if (!connection.ok()) return Fail(ExitCode::kConfiguration, connection.status());
-  auto file = RecordingWriter::Create(options.out);
-  if (!file.ok()) return Fail(ExitCode::kStore, file.status());
-
-  ingest::Recorder recorder({}, *std::move(file));
-  const absl::Status ended = Follow(options, connection->get(), &recorder);
-  recorder.Finish();
+// How much of what was asked for is in the file.
+void PrintRecorded(const RecordOptions& options, const ingest::Recorder& recorder) {
   for (const Gap& gap : recorder.gaps())
     LogWarn(Room::kCli, "blocks are missing between slots {} and {}", gap.from, gap.to);
   const std::string which =
       recorder.blocks() == 0 ? "none whole" : fmt::format("slots {} to {}", *recorder.first(), *recorder.last());
-  std::printf("%s: %llu of %llu blocks, %s\n", options.out.c_str(), static_cast<unsigned long long>(recorder.blocks()),
-              static_cast<unsigned long long>(options.slots), which.c_str());
-  if (!recorder.written().ok()) return Fail(ExitCode::kStore, recorder.written());
-  return ended.ok() ? ExitCode::kOrderly : Fail(ExitCode::kConfiguration, ended);
+  const bool stopped = StopRequested() && recorder.blocks() < options.slots;
+  std::puts(fmt::format("{}: {} of {} blocks, {}{}", options.out, recorder.blocks(), options.slots, which,
+                        stopped ? "; stopped before the rest" : "")
+                .c_str());
+}
+
+int Record(const RecordOptions& options) {
+  const auto provider = ProviderOf(options);
+  if (!provider.ok()) return Refuse(provider.status());
+  const auto subscription = SubscriptionOf(options.stack);
+  if (!subscription.ok()) return Fail(static_cast<int>(ExitCode::kConfiguration), subscription.status());
+  const auto source = ingest::OpenYellowstone(*provider);
+  if (!source.ok()) return Refuse(source.status());
+  StopRequested();  // from here on a signal is an orderly stop
+  auto connection = (*source)->Connect(*subscription, std::nullopt);
+  if (!connection.ok()) return Fail(kProviderFailed, connection.status());
+  auto file = RecordingWriter::Create(options.out);
+  if (!file.ok()) return Fail(static_cast<int>(ExitCode::kStore), file.status());
+
+  ingest::Recorder recorder({}, *std::move(file));
+  const absl::Status ended = Follow(provider->endpoint, options.slots, connection->get(), &recorder);
+  recorder.Finish();
+  PrintRecorded(options, recorder);
+  if (!recorder.written().ok()) return Fail(static_cast<int>(ExitCode::kStore), recorder.written());
+  return ended.ok() ? static_cast<int>(ExitCode::kOrderly) : Fail(kProviderFailed, ended);
 }
 
 }  // namespace
 
 void AddRecordCommand(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<RecordOptions>();
-  CLI::App* record = app.add_subcommand(
-      "record", "Write what a Yellowstone stream sends into a recording, for replay, decode and tests");
-  record->add_option("--endpoint", options->endpoint, "Yellowstone gRPC endpoint, http(s)://host[:port]")
-      ->required()
-      ->envname("YELLOWSTONE_ENDPOINT")
-      ->type_name("URL");
-  auto* token = record
-                    ->add_option("--x-token", options->x_token,
-                                 "Token of the endpoint; visible to other users of the machine, prefer --x-token-file")
-                    ->envname("YELLOWSTONE_X_TOKEN")
-                    ->type_name("TOKEN");
-  record->add_option("--x-token-file", options->token_file, "File whose first line is the token")
-      ->type_name("FILE")
-      ->excludes(token);
+  CLI::App* record = app.add_subcommand("record",
+                                        "Write what a Yellowstone stream sends into a recording, for replay, decode "
+                                        "and tests; it does not connect again");
+  record->footer(
+      "The provider is asked once. When it refuses, ends the stream or says nothing for 30 s, the recording ends "
+      "with the whole blocks that it has, and the exit code is 6. A stop before --slots leaves such a recording too: "
+      "exit code 0.\n"
+      "Endpoint and token may stand in the environment, as for serve: EVERSTATE_ENDPOINT, EVERSTATE_X_TOKEN, "
+      "EVERSTATE_X_TOKEN_FILE.");
+  options->provider.Add(record, IsOfProvider);
   record
       ->add_option("--stack", options->stack,
                    "Record what this stack needs: the accounts of its programs and the transactions that did not fail. "
-                   "Without it "
-                   "everything is recorded: all accounts and transactions, votes and failed ones too")
+                   "Without it everything is recorded: all accounts and transactions, votes and failed ones too")
       ->type_name("FILE");
   record->add_option("--slots", options->slots, "Stop after so many whole blocks")
       ->required()
@@ -131,7 +151,7 @@ void AddRecordCommand(CLI::App& app, int* exit_code) {
   record->add_option("--out", options->out, "The recording; a file that is there is replaced")
       ->required()
       ->type_name("FILE");
-  record->callback([options, exit_code] { *exit_code = static_cast<int>(Record(*options)); });
+  record->callback([options, exit_code] { *exit_code = Record(*options); });
 }
 
 }  // namespace everstate::cli

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <string_view>
+
 #include "server/config.h"
 
 namespace everstate::cli {
@@ -42,6 +45,17 @@ bool IsOfLog(const Setting& setting) { return setting.name.starts_with("log."); 
 std::vector<std::string> Environment() {
   std::vector<std::string> entries;
   for (char** entry = ::environ; *entry != nullptr; ++entry) entries.emplace_back(*entry);
+  return entries;
+}
+
+std::vector<std::string> EnvironmentOf(const std::function<bool(const Setting&)>& chosen) {
+  std::vector<std::string> entries = Environment();
+  std::erase_if(entries, [&](const std::string& entry) {
+    const std::string_view name = std::string_view(entry).substr(0, entry.find('='));
+    return std::ranges::none_of(Settings(), [&](const Setting& setting) {
+      return chosen(setting) && (setting.Variable() == name || setting.also == name);
+    });
+  });
   return entries;
 }
 

@@ -33,7 +33,8 @@ class SettingOptions {
 // The settings that every command has.
 bool IsOfLog(const Setting& setting);
 
-// NAME=value of this process.
+// NAME=value of this process: all of them, and those that say one of the chosen settings.
 std::vector<std::string> Environment();
+std::vector<std::string> EnvironmentOf(const std::function<bool(const Setting&)>& chosen);
 
 }  // namespace everstate::cli

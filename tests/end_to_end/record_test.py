@@ -2,6 +2,7 @@
 """`everstate record`: a stream becomes a recording that means the same, whatever cuts it."""
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import harness
 from harness import EVERSTATE, STACK, OtherGeyser, Process, Replay, Server
 
 import places
+import raw_geyser
 import recording as oracle_recording
 
 RECORDING = places.recording("spl-small")
@@ -80,6 +82,7 @@ class RecordTest(harness.EndToEndTest):
         self.assertEqual(record.stop(), 0, record.lines)
         recorded = settled(self.out)
         self.check_recorded(settled(RECORDING)[: len(recorded)])
+        record.line(rf"out\.updates: {len(recorded)} of 1000 blocks, slots {recorded[0]} to {recorded[-1]}; stopped before the rest$")
 
     def check_cut(self, code):
         """Of a recording that was cut: all but the last slot are whole, and the last one has a beginning."""
@@ -115,25 +118,67 @@ class RecordTest(harness.EndToEndTest):
         done = subprocess.run([EVERSTATE, "record", "--endpoint", replay.endpoint, "--slots", "25", "--out", out], preexec_fn=limit,
                               capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertIn(f"cannot write recording {out}", done.stdout + done.stderr)
+        self.assertIn(f"cannot write recording {out}: File too large", done.stderr)
         self.out = out
-        self.assertEqual(out.stat().st_size, 400_000)
-        self.assertIn(f"at offset {complete_bytes(out)}", self.check_cut(2))
+        self.assertLess(out.stat().st_size, 400_000)
+        self.assertEqual(complete_bytes(out), out.stat().st_size)
+        recorded = settled(out)
+        self.assertGreater(len(recorded), 2)
+        self.assertIn(f"{out}: {len(recorded)} of 25 blocks, slots {recorded[0]} to {recorded[-1]}\n", done.stdout)
+        self.check_cut(0)
 
     def test_a_stream_that_ends(self):
         replay = self.replay("--slots-per-second", "10")
         record = self.start(self.record(replay.endpoint, 1000))
         harness.wait_for("some blocks", lambda: self.out.exists() and self.out.stat().st_size > 300_000)
         replay.kill()
-        self.assertEqual(record.wait(), 2, record.lines)
+        self.assertEqual(record.wait(), 6, record.lines)
         [error] = [line for line in record.lines if " error " in line]
         self.assertEqual(error.count(replay.endpoint), 1, error)
         self.check_recorded(settled(RECORDING)[: len(settled(self.out))])
 
+    def test_a_provider_that_refuses_or_is_not_there(self):
+        """Nothing of the command line is wrong: a script may try again."""
+        provider = raw_geyser.RawGeyser(lambda call: call.end(16, "No valid auth token"))
+        self.addCleanup(provider.close)
+        record = self.start(self.record(provider.endpoint, 1))
+        self.assertEqual(record.wait(), 6, record.lines)
+        record.line("No valid auth token; no token is set")
+        self.assertEqual(provider.subscribes, 1)
+        endpoint = f"http://127.0.0.1:{harness.quiet_port()}"
+        record = self.start(self.record(endpoint, 1))
+        self.assertEqual(record.wait(), 6, record.lines)
+        record.line(f"{endpoint}: .*Connection refused; nobody answers there: check host and port of --endpoint")
+
+    def test_the_provider_is_said_as_for_serve(self):
+        """A variable of a setting's own before the reference's, a flag before both; the token too."""
+        replay = self.replay("--slots-per-second", "20", "--loop")
+        out = self.folder / "out.updates"
+
+        def record(*args, **variables):
+            environment = {name: value for name, value in os.environ.items() if not name.startswith(("EVERSTATE_", "YELLOWSTONE_"))}
+            return subprocess.run([EVERSTATE, "record", "--slots", "1", "--out", out, *args], env={**environment, **variables}, capture_output=True, text=True, timeout=60)
+
+        nowhere = "http://127.0.0.1:1"
+        for args, variables in (((), {"EVERSTATE_ENDPOINT": replay.endpoint, "YELLOWSTONE_ENDPOINT": nowhere}), ((), {"YELLOWSTONE_ENDPOINT": replay.endpoint}),
+                                (("--endpoint", replay.endpoint), {"EVERSTATE_ENDPOINT": nowhere})):
+            done = record(*args, **variables)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        done = record()
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("endpoint is not set: say --endpoint URL, EVERSTATE_ENDPOINT or YELLOWSTONE_ENDPOINT", done.stderr)
+        provider = raw_geyser.RawGeyser(lambda call: call.end(16, "no"))
+        self.addCleanup(provider.close)
+        (self.folder / "token").write_text("a-token\n")
+        for variables in ({"EVERSTATE_X_TOKEN": "a-token"}, {"YELLOWSTONE_X_TOKEN": "a-token"}, {"EVERSTATE_X_TOKEN_FILE": str(self.folder / "token")}):
+            done = record("--endpoint", provider.endpoint, **variables)
+            self.assertEqual(done.returncode, 6, done.stderr)
+            self.assertIn("is not the one that the provider wants", done.stderr)
+            self.assertNotIn("a-token", done.stderr)
+
     def test_refusals_name_the_thing(self):
         for args, word in [
             (("--endpoint", "ftp://x", "--slots", 1, "--out", self.folder / "o"), "ftp://x"),
-            (("--endpoint", "http://127.0.0.1:1", "--slots", 1, "--out", self.folder / "o"), "127.0.0.1:1"),
             (("--endpoint", "http://127.0.0.1:1", "--slots", 0, "--out", self.folder / "o"), "--slots"),
             (("--endpoint", "http://127.0.0.1:1", "--slots", 1, "--out", self.folder / "o", "--stack", "no.json"), "no.json"),
         ]:
