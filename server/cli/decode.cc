@@ -2,18 +2,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <memory_resource>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/escaping.h"
 #include "server/base/base58.h"
 #include "server/base/log.h"
 #include "server/cli/cli.h"
+#include "server/cli/decode_line.h"
 #include "server/config.h"
 #include "server/idl/body_json.h"
 #include "server/idl/layout.h"
@@ -22,7 +24,6 @@
 #include "server/ingest/wire.h"
 #include "server/stack/idl.h"
 #include "server/stack/stack.h"
-#include "storage/row.h"
 
 namespace everstate::cli {
 namespace {
@@ -34,39 +35,6 @@ struct DecodeOptions {
   bool raw = false;
 };
 
-std::string Quoted(std::string_view text) {
-  std::string out;
-  AppendJsonString(text, &out);
-  return out;
-}
-// Only for base58, base64 and decimal text, which have nothing to escape.
-std::string Plain(std::string_view text) { return fmt::format("\"{}\"", text); }
-std::string Key(const uint8_t* bytes) { return Plain(EncodeBase58({bytes, 32})); }
-std::string Base64(std::span<const uint8_t> bytes) {
-  return Plain(absl::Base64Escape({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
-}
-std::string_view Flag(bool value) { return value ? "true" : "false"; }
-
-// One line: members in any order, printed ascending by key.
-class Line {
- public:
-  Line(std::string_view kind, Slot slot) {
-    Add("kind", Plain(kind));
-    Add("slot", Plain(std::to_string(slot)));
-  }
-  void Add(std::string_view key, std::string json) { members_.emplace_back(key, std::move(json)); }
-  void Print() {
-    std::sort(members_.begin(), members_.end());
-    std::string text;
-    for (const auto& [key, json] : members_) text += fmt::format("{}\"{}\":{}", text.empty() ? '{' : ',', key, json);
-    text += "}\n";
-    std::fwrite(text.data(), 1, text.size(), stdout);
-  }
-
- private:
-  std::vector<std::pair<std::string_view, std::string>> members_;
-};
-
 // Decoder: prints the lines of one message after the other; without programs everything as the bytes it is.
 //   Thread: one.
 class Decoder {
@@ -75,7 +43,7 @@ class Decoder {
 
   void Message(const RecordedMessage& message) {
     const auto walked = ingest::WalkMessage(message.bytes);
-    if (!walked.ok()) return Broken("message", message, 0, walked.status());
+    if (!walked.ok()) return Broken("message", message, std::nullopt, walked.status());
     if (walked->kind == ingest::WalkedMessage::Kind::kAccount) return Account(walked->account, walked->slot);
     if (walked->kind != ingest::WalkedMessage::Kind::kTransaction) return;
     arena_.release();
@@ -83,6 +51,10 @@ class Decoder {
     if (!transaction.ok()) return Broken("transaction", message, walked->slot, transaction.status());
     Transaction(*transaction, walked->slot);
   }
+
+  // Messages that are not what a recording holds, so that it is damaged.
+  uint64_t broken() const { return broken_; }
+  uint64_t first_broken_offset() const { return first_broken_offset_; }
 
  private:
   // What a line says about the place of an instruction or event.
@@ -97,7 +69,9 @@ class Decoder {
     std::span<const uint8_t> bytes;  // behind the tag
   };
 
-  static void Broken(std::string_view what, const RecordedMessage& message, Slot slot, const absl::Status& status) {
+  void Broken(std::string_view what, const RecordedMessage& message, std::optional<Slot> slot,
+              const absl::Status& status) {
+    if (++broken_ == 1) first_broken_offset_ = message.offset;
     Line line("error", slot);
     line.Add("of", Plain(what));
     line.Add("offset", std::to_string(message.offset));
@@ -328,6 +302,7 @@ class Decoder {
   ingest::TransactionWalker walker_;
   idl::ProgramLog log_;
   std::vector<CpiEvent> cpi_events_;  // of the transaction, as far as its log has not had them
+  uint64_t broken_ = 0, first_broken_offset_ = 0;
 };
 
 absl::StatusOr<std::vector<ProgramRef>> LoadPrograms(const DecodeOptions& options) {
@@ -359,6 +334,8 @@ absl::Status Decode(const DecodeOptions& options) {
   if (!programs.ok()) return programs.status();
   auto reader = RecordingReader::Open(options.recording);
   if (!reader.ok()) return reader.status();
+  if (reader->size_bytes() == 0)
+    return absl::InvalidArgumentError(fmt::format("recording {} is empty", options.recording));
   Decoder decoder(*std::move(programs));
   while (!StopRequested()) {
     auto message = reader->Next();
@@ -367,7 +344,10 @@ absl::Status Decode(const DecodeOptions& options) {
     decoder.Message(**message);
     if (std::ferror(stdout) != 0) break;  // who prints says so (Printed)
   }
-  return absl::OkStatus();
+  if (decoder.broken() == 0) return absl::OkStatus();
+  return absl::DataLossError(
+      fmt::format("{}: {} messages cannot be read, the first one at offset {}: the recording is damaged",
+                  options.recording, decoder.broken(), decoder.first_broken_offset()));
 }
 
 }  // namespace
@@ -376,18 +356,29 @@ void AddDecodeCommand(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<DecodeOptions>();
   CLI::App* decode = app.add_subcommand(
       "decode", "Print what a recording holds as JSON lines: accounts, transactions, instructions, events");
-  auto* stack = decode->add_option("--stack", options->stack, "Decode with this stack's IDLs")->type_name("FILE");
+  decode->footer(
+      "Each line is an object of the kind account, transaction, instruction, event or error; server/cli/README.md says "
+      "what a kind holds.\n"
+      "What an IDL cannot decode is a line of the kind error. A recording that is cut or damaged is decoded as far as "
+      "it can be read; then the exit code is 2.");
+  auto* stack = decode->add_option("--stack", options->stack, "Decode with this stack's IDLs");
+  stack->check(NotEmpty())->type_name("FILE");
   auto* idl =
       decode->add_option("--idl", options->idl, "Decode with this IDL: Anchor's old or new form, Steel's or Codama's");
-  idl->type_name("FILE")->excludes(stack);
+  idl->check(NotEmpty())->type_name("FILE")->excludes(stack);
   decode->add_option("--program", options->program, "Program id, instead of the one that the IDL says")
       ->needs(idl)
+      ->check(NotEmpty())
       ->type_name("ID");
   decode->add_flag("--raw", options->raw, "Decode nothing: all accounts and instructions as base64")
       ->excludes(stack)
       ->excludes(idl);
-  decode->add_option("RECORDING", options->recording, "A recording (*.updates)")->required();
+  decode->add_option("RECORDING", options->recording, "A recording (*.updates): a file, not a pipe")
+      ->required()
+      ->check(NotEmpty());
   decode->callback([options, exit_code] {
+    StopRequested();                // from here on a signal ends it in order
+    std::signal(SIGPIPE, SIG_DFL);  // and so does the end of who reads what is printed
     if (absl::Status status = Decode(*options); !status.ok()) {
       LogError(Room::kCli, "{}", std::string(status.message()));
       *exit_code = static_cast<int>(ExitCode::kConfiguration);

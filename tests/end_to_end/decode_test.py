@@ -4,6 +4,7 @@
 import base64
 import copy
 import json
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -11,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 from harness import EVERSTATE, STACK, TESTS
+
+import recording as oracle_recording
 
 DATA = TESTS.parent.parent / "shared" / "data"
 RECORDING = TESTS / "recordings" / "spl-small.updates"
@@ -30,6 +33,10 @@ COMPARED = ("kind", "slot", "signature", "pubkey", "path", "name", "type", "sour
 
 def run(*args):
     return subprocess.run([EVERSTATE, "decode", *map(str, args)], capture_output=True, text=True, timeout=600)
+
+
+def recorded(message):
+    return oracle_recording.encode_varint(len(message)) + message
 
 
 def decode(*args):
@@ -216,6 +223,44 @@ class Command(unittest.TestCase):
         self.assertIn("cut.updates", result.stderr)
         self.assertTrue(result.stdout and whole.stdout.startswith(result.stdout))
 
+    def test_a_damaged_message_is_a_line_and_the_rest_is_decoded(self):
+        whole = decode("--stack", STACK, RECORDING)
+        messages = [recorded(message) for message in oracle_recording.raw_messages(RECORDING)]
+        with tempfile.TemporaryDirectory() as folder:
+            damaged = Path(folder) / "damaged.updates"
+            offset = sum(map(len, messages[:100]))
+            damaged.write_bytes(b"".join([*messages[:100], recorded(b"\x12\xff"), *messages[100:]]))
+            result = run("--stack", STACK, damaged)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(f"{damaged}: 1 messages cannot be read, the first one at offset {offset}: the recording is damaged", result.stderr)
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        [error] = [line for line in lines if line["kind"] == "error"]
+        self.assertEqual((error["of"], error["slot"], error["offset"]), ("message", None, offset))
+        self.assertTrue(error["reason"])
+        self.assertEqual([line for line in lines if line != error], whole)
+
+    def test_an_empty_recording_is_none(self):
+        with tempfile.TemporaryDirectory() as folder:
+            empty = Path(folder) / "empty.updates"
+            empty.write_bytes(b"")
+            result = run("--stack", STACK, empty)
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        self.assertIn(f"recording {empty} is empty", result.stderr)
+
+    def test_it_ends_when_nobody_reads_it(self):
+        process = subprocess.Popen([EVERSTATE, "decode", "--stack", STACK, RECORDING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        process.stdout.close()
+        self.assertEqual(process.wait(60), -signal.SIGPIPE)
+        self.assertEqual(process.stderr.read(), "")
+        process.stderr.close()
+
+    def test_what_is_no_file_is_refused(self):
+        for name, words in (("-", "recording -: standard input is not read"), ("/dev/stdin", "recording /dev/stdin is not a regular file: what comes through a pipe")):
+            result = subprocess.run([EVERSTATE, "decode", "--raw", name], input=b"x", capture_output=True, timeout=60)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(words, result.stderr.decode())
+
     def test_all_that_is_wrong_with_a_stacks_idls_is_named_with_its_place(self):
         stack = json.loads(STACK.read_text())
         other = copy.deepcopy(stack["idls"][0])
@@ -253,6 +298,8 @@ class Command(unittest.TestCase):
         for args, words in (((RECORDING,), "one of --stack, --idl and --raw"),
                             (("--idl", "nowhere.json", RECORDING), "nowhere.json"),
                             (("--stack", STACK, "--raw", RECORDING), "--raw"),
+                            (("--stack", "", RECORDING), '--stack: "" is empty'),
+                            (("--idl", DATA / "idls" / "spl_token.codama.json", "--program", "", RECORDING), '--program: "" is empty'),
                             (("--stack", STACK, "nowhere.updates"), "nowhere.updates")):
             result = run(*args)
             self.assertEqual(result.returncode, 2, args)
