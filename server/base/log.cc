@@ -15,6 +15,7 @@
 
 #include "server/base/last_words.h"
 #include "server/base/log_fold.h"
+#include "server/base/printable.h"
 
 namespace everstate {
 namespace {
@@ -24,23 +25,9 @@ constexpr char kTextPattern[] = "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %n: %v";
 constexpr char kJsonPattern[] = R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","room":"%n",%v})";
 
 // A record is one line, whatever a provider or a file put into it.
-std::string OneLine(const std::string& message) {
-  std::string line;
-  for (const char c : message) {
-    if (c == '\n') {
-      line += "\\n";
-    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      line += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    } else {
-      line += c;
-    }
-  }
-  return line;
-}
-
 std::string TextOf(const LogRecord& record) {
-  if (record.more == 0) return OneLine(record.message);
-  return fmt::format("{} (… {} more in {} s)", OneLine(record.message), record.more, record.window.count());
+  if (record.more == 0) return Printable(record.message);
+  return fmt::format("{} (… {} more in {} s)", Printable(record.message), record.more, record.window.count());
 }
 
 std::string JsonOf(const LogRecord& record) {
