@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "server/base/printable.h"
+
 namespace everstate::stack {
 namespace {
 
@@ -17,11 +19,14 @@ bool AtOrBelow(std::string_view path, std::string_view root) {
 }  // namespace
 
 void Diagnostics::Add(Finding finding) {
-  if (Covers(finding.path)) return;
-  // The last one covers all that would follow.
-  if (findings_.size() == kFindingsMax)
-    finding = {finding.kind, "", fmt::format("more than {} findings; the others are not listed", kFindingsMax)};
-  findings_.push_back(std::move(finding));
+  const bool note = finding.kind == Finding::Kind::kNote;
+  std::vector<Finding>& list = note ? notes_ : findings_;
+  if (Covers(finding.path) || list.size() > kFindingsMax) return;
+  // The last finding covers all that would follow.
+  if (list.size() == kFindingsMax)
+    finding = {finding.kind, "",
+               fmt::format("more than {} {}; the others are not listed", kFindingsMax, note ? "notes" : "findings")};
+  list.push_back(std::move(finding));
 }
 
 bool Diagnostics::Covers(std::string_view path) const {
@@ -34,7 +39,7 @@ bool Diagnostics::Touches(std::string_view path) const {
 }
 
 std::string Diagnostics::Text(const Finding& finding) const {
-  return fmt::format("{}: {}: {}", file_, finding.path.empty() ? "top level" : finding.path, finding.rule);
+  return Printable(fmt::format("{}: {}: {}", file_, finding.path.empty() ? "top level" : finding.path, finding.rule));
 }
 
 absl::Status Diagnostics::ToStatus() const {
@@ -63,5 +68,7 @@ absl::Status Place::Unsupported(std::string_view what) const {
   diagnostics_->Add({Finding::Kind::kUnsupported, path_, fmt::format("{} is not supported", what)});
   return Reported();
 }
+
+void Place::Note(std::string_view what) const { diagnostics_->Add({Finding::Kind::kNote, path_, std::string(what)}); }
 
 }  // namespace everstate::stack

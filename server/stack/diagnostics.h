@@ -16,6 +16,7 @@ struct Finding {
   enum class Kind : uint8_t {
     kInvalid,      // it contradicts the format, itself or its IDL
     kUnsupported,  // it asks for what is not there
+    kNote,         // no fault, but hardly meant: it is taken, and a part of it has no effect
   } kind = Kind::kInvalid;
   std::string path;  // "entities[0].handlers[2]"; empty: the file as a whole
   std::string rule;
@@ -24,7 +25,7 @@ struct Finding {
 // Diagnostics: the findings about one file.
 //   Thread:    one.
 //   Invariant: nothing at or below the path of a finding comes after it: what follows from a fault is not a second one.
-//              Whoever meets a part with a finding leaves it out and goes on.
+//              Whoever meets a part with a finding leaves it out and goes on. Notes lie aside: they are no findings.
 class Diagnostics {
  public:
   explicit Diagnostics(std::string file) : file_(std::move(file)) {}
@@ -33,7 +34,8 @@ class Diagnostics {
   bool ok() const { return findings_.empty(); }
   const std::string& file() const { return file_; }
   const std::vector<Finding>& findings() const { return findings_; }  // in the order in which they were found
-  std::string Text(const Finding& finding) const;                     // "<file>: <path>: <rule>"
+  const std::vector<Finding>& notes() const { return notes_; }        // the same
+  std::string Text(const Finding& finding) const;  // "<file>: <path>: <rule>", in one line (base/printable.h)
   // One line for each finding; Unimplemented when nothing is invalid.
   absl::Status ToStatus() const;
 
@@ -42,7 +44,7 @@ class Diagnostics {
 
  private:
   std::string file_;
-  std::vector<Finding> findings_;
+  std::vector<Finding> findings_, notes_;
 };
 
 // Place: a part of the file, and where errors of it are made.
@@ -59,6 +61,7 @@ class Place {
   // Both add a finding. What they answer only says that there is one: to be handed up, not to be read.
   absl::Status Invalid(std::string_view rule) const;
   absl::Status Unsupported(std::string_view what) const;
+  void Note(std::string_view what) const;
   // The answer where a finding is the reason for leaving something out.
   static absl::Status Reported() { return absl::FailedPreconditionError("a finding was reported"); }
 

@@ -125,7 +125,11 @@ HookAction ReadAction(const Node& node) {
 
 Path ReadPath(const Node& node) {
   Path path;
-  for (const Node& segment : node.At("segments").Items()) path.push_back(segment.Text());
+  for (const Node& segment : node.At("segments").Items()) {
+    path.push_back(segment.Text());
+    if (segment.IsText() && HasEmptySegment(path.back()))
+      segment.Fail(fmt::format("\"{}\" has an empty part: it names no field", path.back()));
+  }
   return path;
 }
 

@@ -34,6 +34,8 @@ struct Literal::Member {
 
 using Path = std::vector<std::string>;   // FieldPath.segments; empty = the whole source
 std::string PathText(const Path& path);  // dotted
+// Of a dotted path: "", ".a", "a..b" and "a." have one, and so name nothing.
+bool HasEmptySegment(std::string_view path);
 
 enum class Transform { kHexEncode, kHexDecode, kBase58Encode, kBase58Decode, kToString, kToNumber };
 enum class Population { kSetOnce, kLastWrite, kAppend, kMerge, kMax, kSum, kCount, kMin, kUniqueCount };
@@ -264,7 +266,8 @@ struct Stack {
   std::string text;  // the file's bytes
   // Content hash, recomputed: SHA-256 of the compact JSON in file order without content_hash
   std::array<uint8_t, 32> hash{};
-  bool hash_differs = false;             // the file carries a content_hash and it is another one
+  std::string recorded_hash;             // the file's content_hash as it stands there; empty: it has none
+  bool hash_differs = false;             // the file has one and it is not `hash` in hex
   std::vector<std::string> program_ids;  // base58; index i belongs to idls[i]
   std::vector<Idl> idls;
   std::vector<Entity> entities;

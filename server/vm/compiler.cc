@@ -166,6 +166,30 @@ void Compiler::CompileEntity(Working* entity, const Place& place) {
         Cat("no instruction hook of this entity sets \"", kStopPrefix, entity->fields.fields()[field].path, "\""));
   }
   CompileComputed(entity, place);
+  if (!entity->unread) NoteUnfilled(*entity, place.At("identity"));
+}
+
+// The reference takes both: keys that no field holds, so that rows do not say them, and indexes that stay empty.
+void Compiler::NoteUnfilled(const Working& entity, const Place& identity) const {
+  const stack::Entity& spec = *entity.spec;
+  if (spec.primary_keys.empty()) identity.At("primary_keys").Note("is empty: no field of a row holds its key");
+  std::set<std::string_view> keys, mapped;
+  for (size_t i = 0; i < spec.primary_keys.size(); ++i) {
+    const std::string& key = spec.primary_keys[i];
+    if (!keys.insert(key).second) continue;
+    const bool filled = std::ranges::any_of(entity.fields.fields(), [&](const FieldDef& field) {
+      return field.path == key || field.path.ends_with(Cat(".", key));
+    });
+    if (!filled) identity.At("primary_keys", i).Note(Cat("nothing fills \"", key, "\": no row holds its key there"));
+  }
+  for (const stack::Handler& handler : spec.handlers) {
+    for (const stack::Mapping& mapping : handler.mappings) mapped.insert(mapping.target_path);
+  }
+  for (size_t i = 0; i < spec.lookup_indexes.size(); ++i) {
+    const std::string& field = spec.lookup_indexes[i].field_name;
+    if (!mapped.contains(field))
+      identity.At("lookup_indexes", i).Note(Cat("no mapping fills \"", field, "\": nothing is ever found by it"));
+  }
 }
 
 void Compiler::CompileComputed(Working* entity, const Place& place) {

@@ -76,6 +76,7 @@ class Compiler {
   absl::StatusOr<Op> CompileAction(Working* entity, Op op, const stack::HookAction& action, EventCompiler* event,
                                    const Place& place);
   void CompileComputed(Working* entity, const Place& place);
+  void NoteUnfilled(const Working& entity, const Place& identity) const;
 
   absl::StatusOr<SourceCode> CompileSource(const stack::MappingSource& source, EventCompiler* event,
                                            const Place& place);

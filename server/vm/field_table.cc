@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "absl/strings/str_join.h"
+#include "server/stack/stack.h"
 
 namespace everstate::vm {
 namespace {
@@ -11,15 +12,11 @@ bool Below(std::string_view inner, std::string_view outer) {
   return inner.size() > outer.size() && inner.starts_with(outer) && inner[outer.size()] == '.';
 }
 
-bool HasEmptySegment(std::string_view path) {
-  return path.empty() || path.front() == '.' || path.back() == '.' || path.find("..") != std::string_view::npos;
-}
-
 }  // namespace
 
 FieldId FieldTable::Add(const std::string& path, const Place& place) {
   if (const auto known = Find(path)) return *known;
-  if (HasEmptySegment(path)) (void)place.Invalid(Cat("the field \"", path, "\" has an empty part"));
+  if (stack::HasEmptySegment(path)) (void)place.Invalid(Cat("the field \"", path, "\" has an empty part"));
   if (path == "_seq" || Below(path, "_seq"))
     (void)place.Invalid("\"_seq\" is reserved: it is where a row's cursor stands");
   for (const FieldDef& other : fields_) {

@@ -120,6 +120,16 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Fault{"/ast_version", "\"0.0.2\"", "ast_version", "unsupported version \"0.0.2\""},
         Fault{"/stack_name", nullptr, "stack_name", "required"},
+        Fault{"/stack_name", "\"\"", "stack_name", "must not be empty"},
+        Fault{"/stack_name", "\"..\"", "stack_name", "\"..\" is no name for a folder"},
+        Fault{"/stack_name", "\"a/b\"", "stack_name", "\"a/b\" is no name for a folder"},
+        Fault{"/stack_name", "\"a\\u001b[31m\"", "stack_name", R"("a\x1b[31m" is no name for a folder)"},
+        Fault{"/program_ids/1", "\"abc\"", "program_ids[1]", "\"abc\" is not the base58 text of 32 bytes"},
+        Fault{"/entities", "[]", "entities", "is empty"},
+        Fault{"/entities/0/handlers/1/mappings/1/source/FromSource/path/segments/1", "\"\"",
+              "entities[0].handlers[1].mappings[1].source.FromSource.path.segments[1]", "\"\" has an empty part"},
+        Fault{"/entities/0/views/0/pipeline/0/Sort/key/segments/0", "\"a..b\"",
+              "entities[0].views[0].pipeline[0].Sort.key.segments[0]", "\"a..b\" has an empty part"},
         Fault{"/entities/1/handlers/0/mappings/2/population", "\"Foo\"",
               "entities[1].handlers[0].mappings[2].population", "\"Foo\" is not one of SetOnce, LastWrite"},
         Fault{"/entities/0/handlers/0/key_resolution", "{\"Nearest\":{}}", "entities[0].handlers[0].key_resolution",
@@ -150,11 +160,16 @@ TEST(StackLimits, DepthAndSizeAndMarks) {
   EXPECT_THAT(std::string(ParseStack("[]", "f").status().message()), HasSubstr("must be an object"));
   EXPECT_THAT(std::string(ParseStack("{\"stack_name\":\"" + std::string(513, 'n') + "\"}", "f").status().message()),
               HasSubstr("f: stack_name: has 513 bytes, a name at most 512"));
+  EXPECT_THAT(std::string(ParseStack("{\"stack_name\":\"" + std::string(256, 'n') + "\"}", "f").status().message()),
+              HasSubstr("f: stack_name: has 256 bytes, the name of a folder at most 255"));
 }
 
 // Reading takes time in proportion to the file, also when it is one object of many members.
 TEST(StackLimits, AWideObjectIsReadLikeAnyOther) {
-  std::string text = "{\"stack_name\":\"Wide\",\"entities\":[]";
+  Json small = Json::parse(ReadFile(SplStackFile()));
+  small.erase("stack_name");
+  std::string text = "{\"stack_name\":\"Wide\"," + small.dump().substr(1);
+  text.pop_back();
   for (int i = 0; i < 300'000; ++i) text += ",\"member" + std::to_string(i) + "\":0";
   const auto stack = ParseStack(text + ",\"stack_name\":\"Last\"}", "f");
   ASSERT_TRUE(stack.ok()) << stack.status();

@@ -44,6 +44,7 @@ TEST(Stack, ContentHashIsThatOfTheContentNotOfItsSpelling) {
   EXPECT_EQ((*spelled)->hash, stack->hash);
   json["stack_name"] = "Other";
   EXPECT_TRUE(ParseJson(json)->hash_differs);
+  EXPECT_EQ(ParseJson(json)->recorded_hash, json["content_hash"].get<std::string>());
   EXPECT_NE(ParseJson(json)->hash, stack->hash);
   json.erase("content_hash");
   EXPECT_FALSE(ParseJson(json)->hash_differs);

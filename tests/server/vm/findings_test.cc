@@ -84,6 +84,9 @@ const Planted kFaults[] = {
     {"/entities/0/handlers/6/key_resolution",
      R"({"Computed":{"primary_field":{"segments":["accounts","mint"]},"compute_partition":"Sum"}})",
      "entities[0].handlers[6].key_resolution", "Computed is not supported"},
+    {"/program_ids/1", "\"abc\"", "program_ids[1]", "\"abc\" is not the base58 text of 32 bytes"},
+    {"/entities/0/handlers/3/key_resolution/Embedded/primary_field/segments/1", "\"\"",
+     "entities[0].handlers[3].key_resolution.Embedded.primary_field.segments[1]", "has an empty part"},
     {"/entities/0/instruction_hooks/0/lookup_by/segments/1", "\"nobody\"", "entities[0].instruction_hooks[0].lookup_by",
      "no account \"nobody\""},
     {"/entities/0/instruction_hooks/1/actions/0/IncrementField/increment_by", "\"1\"",
@@ -141,6 +144,37 @@ TEST(FindingsTest, AnyOfThemTogether) {
     }
     EXPECT_EQ(Paths(Judge(json)), planted) << "seed " << seed;
   }
+}
+
+// What the reference takes and what is hardly meant: the stack is taken, with a note for each.
+TEST(FindingsTest, WhatHasNoEffectIsNoted) {
+  EXPECT_TRUE(Judge(SplStack()).notes().empty());
+  const Planted notes[] = {
+      {"/content_hash", "\"ab\"", "content_hash", "is \"ab\", but the hash of the content is "},
+      {"/program_ids/1", "\"11111111111111111111111111111111\"", "program_ids[1]", "no IDL for it"},
+      {"/entities/0/identity/primary_keys", "[]", "entities[0].identity.primary_keys", "is empty"},
+      {"/entities/1/identity/primary_keys", R"(["id.nobody","address","id.nobody"])",
+       "entities[1].identity.primary_keys[0]", "nothing fills \"id.nobody\""},
+      {"/entities/1/identity/lookup_indexes/-", R"({"field_name":"a..b"})", "entities[1].identity.lookup_indexes[1]",
+       "no mapping fills \"a..b\""},
+  };
+  Json all = SplStack();
+  for (const Planted& note : notes) {
+    Json json = SplStack();
+    json.erase("content_hash");
+    Plant(note, &json);
+    Plant(note, &all);
+    const Diagnostics diagnostics = Judge(json);
+    EXPECT_TRUE(diagnostics.ok()) << diagnostics.ToStatus();
+    ASSERT_EQ(diagnostics.notes().size(), 1u) << note.pointer;
+    EXPECT_EQ(diagnostics.notes()[0].kind, Finding::Kind::kNote);
+    EXPECT_EQ(diagnostics.notes()[0].path, note.path);
+    EXPECT_NE(diagnostics.notes()[0].rule.find(note.rule), std::string::npos) << diagnostics.notes()[0].rule;
+  }
+  EXPECT_EQ(Judge(all).notes().size(), std::size(notes));
+  // What could not be read may have filled it.
+  all["entities"][1]["handlers"][0]["mappings"][0]["target_path"] = 5;
+  EXPECT_EQ(Judge(all).notes().size(), std::size(notes) - 2);
 }
 
 TEST(FindingsTest, WhatIsNotSupportedInARealStackIsNamed) {
@@ -202,8 +236,18 @@ TEST(DiagnosticsTest, AFaultCoversWhatLiesBelowIt) {
   EXPECT_TRUE(root.At("z").Covered());
 }
 
+TEST(DiagnosticsTest, AFindingIsOneLineWhateverStandsInIt) {
+  Diagnostics diagnostics("f\x1b.json");
+  (void)stack::Place(&diagnostics).At("a\nb").Invalid("\"\u009b31m\" is wrong");
+  EXPECT_EQ(diagnostics.ToStatus(), absl::InvalidArgumentError(R"(f\x1b.json: a\nb: "\u009b31m" is wrong)"));
+}
+
 TEST(DiagnosticsTest, AFileOfAnotherKindIsNotJudgedWordByWord) {
   Diagnostics diagnostics("f");
+  for (size_t i = 0; i < 5000; ++i) stack::Place(&diagnostics).At("a", i).Note("so what");
+  ASSERT_EQ(diagnostics.notes().size(), 1001u);
+  EXPECT_EQ(diagnostics.notes().back().rule, "more than 1000 notes; the others are not listed");
+  EXPECT_TRUE(diagnostics.ok());
   for (size_t i = 0; i < 5000; ++i) (void)stack::Place(&diagnostics).At("a", i).Invalid("no");
   ASSERT_EQ(diagnostics.findings().size(), 1001u);
   EXPECT_EQ(diagnostics.findings().back().path, "");
