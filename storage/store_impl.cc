@@ -10,7 +10,12 @@
 
 #include <algorithm>
 #include <cstdarg>
+#include <map>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "server/base/sha256.h"
 #include "storage/change_merger.h"
 #include "storage/journal.h"
@@ -104,6 +109,36 @@ absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenUnchanged(const std::filesystem
   return std::unique_ptr<rocksdb::DB>(db);
 }
 
+namespace {
+
+std::map<std::string, std::string> SettingsOf(std::string_view text) {
+  std::map<std::string, std::string> settings;
+  for (const absl::string_view setting : absl::StrSplit(absl::string_view(text.data(), text.size()), ',')) {
+    const std::pair<std::string, std::string> pair = absl::StrSplit(setting, absl::MaxSplits('=', 1));
+    settings.insert(pair);
+  }
+  return settings;
+}
+
+// "projection.append_keep=100, and not projection.append_keep=50", for each that is not the same on both sides.
+std::string DifferingSettings(std::string_view stored_text, std::string_view given_text) {
+  const std::map<std::string, std::string> stored = SettingsOf(stored_text), given = SettingsOf(given_text);
+  std::vector<std::string> out;
+  for (const auto& [name, value] : stored) {
+    const auto now = given.find(name);
+    if (now == given.end())
+      out.push_back(fmt::format("projection.{}={}, which this program does not know", name, value));
+    else if (now->second != value)
+      out.push_back(fmt::format("projection.{0}={1}, and not projection.{0}={2}", name, value, now->second));
+  }
+  for (const auto& [name, value] : given) {
+    if (!stored.contains(name)) out.push_back(fmt::format("nothing for projection.{}, which is {} here", name, value));
+  }
+  return absl::StrJoin(out, "; ");
+}
+
+}  // namespace
+
 absl::Status CheckIdentity(rocksdb::DB* db, const StoreIdentity& identity) {
   const auto name = ReadRequired(db, RowKind::kStackName);
   const auto hash = ReadRequired(db, RowKind::kStackHash);
@@ -118,8 +153,9 @@ absl::Status CheckIdentity(rocksdb::DB* db, const StoreIdentity& identity) {
                     ShortHash(*hash), identity.stack_name, ShortHash(BytesOf(identity.stack_hash))));
   }
   if (*stored_settings != identity.settings) {
-    return absl::FailedPreconditionError(fmt::format("the store {} was made with the settings `{}`, not with `{}`",
-                                                     db->GetName(), *stored_settings, identity.settings));
+    return absl::FailedPreconditionError(
+        fmt::format("the store {} was made with {}: give it the stored values, or take another data directory (--data)",
+                    db->GetName(), DifferingSettings(*stored_settings, identity.settings)));
   }
   if (*schema_text != identity.schema->Serialize()) {
     return absl::FailedPreconditionError(

@@ -48,7 +48,7 @@ absl::StatusOr<RowRef> ReadEntity(rocksdb::DB* db, const rocksdb::ReadOptions& o
 // Opens a store that must not change: nothing is written or created in its directory, not even a log.
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenUnchanged(const std::filesystem::path& dir);
 
-// Stack, settings and schema. Errors: FailedPrecondition naming both sides.
+// Stack, settings ("name=value,…") and schema. Errors: FailedPrecondition naming both sides of what differs.
 absl::Status CheckIdentity(rocksdb::DB* db, const StoreIdentity& identity);
 
 // Errors: FailedPrecondition naming both formats.

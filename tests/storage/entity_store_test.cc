@@ -89,7 +89,24 @@ TEST(EntityStore, RefusesOtherSettingsNamingBoth) {
   other.settings = "append_keep=7";
   const auto opened = EntityStore::Open(TestOptions(folder.path()), other);
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(Message(opened.status()), AllOf(HasSubstr("append_keep=100"), HasSubstr("append_keep=7")));
+  EXPECT_THAT(
+      Message(opened.status()),
+      HasSubstr("was made with projection.append_keep=100, and not projection.append_keep=7: give it the stored "
+                "values, or take another data directory (--data)"));
+}
+
+// Of many settings those that differ are named, also where one side has more of them.
+TEST(EntityStore, RefusesOtherSettingsNamingThoseThatDiffer) {
+  TemporaryFolder folder;
+  StoreIdentity made = TestIdentity(), other = made;
+  made.settings = "append_keep=5,gone=1,waiting_slots_max=750";
+  other.settings = "append_keep=100,new=2,waiting_slots_max=750";
+  ASSERT_TRUE(EntityStore::Open(TestOptions(folder.path()), made).ok());
+  const auto opened = EntityStore::Open(TestOptions(folder.path()), other);
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(opened.status()),
+              HasSubstr("made with projection.append_keep=5, and not projection.append_keep=100; projection.gone=1, "
+                        "which this program does not know; nothing for projection.new, which is 2 here: give"));
 }
 
 TEST(EntityStore, RefusesAnotherSchema) {
