@@ -46,32 +46,20 @@ absl::Status CheckAdminAddress(const Config& config) {
   return config.admin == "off" ? absl::OkStatus() : AdminServer::CheckAddress(config.admin);
 }
 
-// Whether a folder can be called so: a name that is a path would lead out of data/.
-bool IsFolderName(std::string_view name) {
-  return name != "." && name != ".." && name.find('/') == name.npos && name.find('\0') == name.npos;
-}
-
 // Or how the server ends; everything that stands against it was logged.
-std::variant<std::shared_ptr<const vm::Projection>, Outcome> LoadProjection(const Config& config) {
-  stack::Diagnostics diagnostics(config.stack_file);
-  const auto stack = stack::ReadStackFile(&diagnostics);
+std::variant<std::shared_ptr<const vm::Projection>, Outcome> LoadProjection(const Config& config,
+                                                                            stack::Diagnostics* diagnostics) {
+  const auto stack = stack::ReadStackFile(diagnostics);
   const absl::Status status = stack.ok() ? config.projection.Check() : stack.status();
   if (!status.ok()) return Fail(ExitCode::kConfiguration, status);
-  auto projection = vm::Projection::Compile(*stack, config.projection, &diagnostics);
-  if (projection == nullptr) return Fail(ExitCode::kConfiguration, diagnostics.ToStatus());
-  if (config.data_dir.empty() && !IsFolderName((*stack)->name)) {
-    return Fail(ExitCode::kConfiguration,
-                absl::InvalidArgumentError(absl::StrCat(config.stack_file, ": stack_name: \"", (*stack)->name,
-                                                        "\" is no name for a folder in data/: say --data DIR")));
-  }
+  auto projection = vm::Projection::Compile(*stack, config.projection, diagnostics);
+  if (projection == nullptr) return Fail(ExitCode::kConfiguration, diagnostics->ToStatus());
   return projection;
 }
 
 // What of the stack is not as somebody may expect: said when nothing stands against the start any more.
-void SayWhatIsNotServed(const Config& config, const vm::Projection& projection) {
-  if (projection.stack().hash_differs)
-    LogWarn(Room::kServer, "{}: its content_hash is not the hash of its content; the recomputed one is used",
-            config.stack_file);
+void SayWhatIsNotServed(const stack::Diagnostics& diagnostics, const vm::Projection& projection) {
+  for (const stack::Finding& note : diagnostics.notes()) LogWarn(Room::kServer, "{}", diagnostics.Text(note));
   for (const ViewDef& view : projection.schema()->views()) {
     if (!view.unsupported.empty()) LogWarn(Room::kServer, "view {} is not served: {}", view.id, view.unsupported);
   }
@@ -193,7 +181,8 @@ void WaitWhileRunning(const Config& config, const std::string& address, const He
 }  // namespace
 
 Outcome RunServer(const Config& config, const RunHooks& hooks) {
-  const auto loaded = LoadProjection(config);
+  stack::Diagnostics diagnostics(config.stack_file);
+  const auto loaded = LoadProjection(config, &diagnostics);
   if (const auto* refused = std::get_if<Outcome>(&loaded)) return *refused;
   const auto& projection = std::get<std::shared_ptr<const vm::Projection>>(loaded);
   auto source = ingest::OpenYellowstone(MakeYellowstoneOptions(config));
@@ -218,7 +207,7 @@ Outcome RunServer(const Config& config, const RunHooks& hooks) {
     return Fail(OpenExitCode(opened.status()), opened.status());
   }
   Deployment& deployment = **opened;
-  SayWhatIsNotServed(config, *projection);
+  SayWhatIsNotServed(diagnostics, *projection);
   SayWhereItStands(config, deployment);
   (*fanout)->AttachStore(deployment.store());
   health.Attach({&deployment, fanout->get()});

@@ -5,11 +5,14 @@
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
-#include "server/base/base58.h"
-#include "server/base/log.h"
+#include "server/base/printable.h"
+#include "server/base/sha256.h"
 #include "server/cli/cli.h"
 #include "server/config.h"
 #include "server/ingest/yellowstone.h"
@@ -28,18 +31,30 @@ struct CheckOptions {
 };
 
 std::string KindText(stack::Finding::Kind kind) {
-  return kind == stack::Finding::Kind::kInvalid ? "invalid" : "unsupported";
+  switch (kind) {
+    case stack::Finding::Kind::kInvalid:
+      return "invalid";
+    case stack::Finding::Kind::kUnsupported:
+      return "unsupported";
+    case stack::Finding::Kind::kNote:
+      return "note";
+  }
+  return "";
 }
 
-Json FindingsJson(const stack::Diagnostics& diagnostics) {
-  Json findings = Json::array();
-  for (const stack::Finding& finding : diagnostics.findings()) {
-    findings.push_back({{"file", diagnostics.file()},
-                        {"path", finding.path},
-                        {"kind", KindText(finding.kind)},
-                        {"rule", finding.rule}});
-  }
-  return {{"file", diagnostics.file()}, {"findings", std::move(findings)}};
+Json FindingsJson(const std::string& file, const std::vector<stack::Finding>& findings) {
+  Json out = Json::array();
+  for (const stack::Finding& finding : findings)
+    out.push_back({{"file", file}, {"path", finding.path}, {"kind", KindText(finding.kind)}, {"rule", finding.rule}});
+  return out;
+}
+
+// What the file says of its content, null when it says nothing, and what is true.
+Json HashJson(const stack::Stack& stack) {
+  Json found = nullptr;
+  if (!stack.recorded_hash.empty()) found = stack.recorded_hash;
+  const std::string_view bytes(reinterpret_cast<const char*>(stack.hash.data()), stack.hash.size());
+  return {{"found", std::move(found)}, {"computed", HexOf(bytes)}, {"differs", stack.hash_differs}};
 }
 
 Json ProgramJson(const stack::Idl& idl) {
@@ -56,14 +71,18 @@ Json ProgramJson(const stack::Idl& idl) {
 }
 
 Json EntityJson(const stack::Entity& entity, EntityId id, const vm::Projection& projection) {
-  Json indexes = Json::array(), fields = Json::array();
+  Json keys = Json::array(), indexes = Json::array(), fields = Json::array();
+  std::set<std::string_view> named;  // stacks name a key as often as it is mapped
+  for (const std::string& key : entity.primary_keys) {
+    if (named.insert(key).second) keys.push_back(key);
+  }
   for (const stack::LookupIndex& index : entity.lookup_indexes) indexes.push_back(index.field_name);
   const std::vector<FieldDef>& defs = projection.schema()->entity(id).fields;
   for (size_t f = 0; f < defs.size(); ++f) {
     fields.push_back({{"path", defs[f].path}, {"type", projection.field_types(id)[f]}, {"emit", defs[f].emit}});
   }
   return {{"name", entity.name},
-          {"keys", entity.primary_keys},
+          {"keys", std::move(keys)},
           {"lookup_indexes", std::move(indexes)},
           {"fields", std::move(fields)}};
 }
@@ -93,40 +112,50 @@ Json StackJson(const vm::Projection& projection) {
           {"subscription", Json::parse(ingest::SubscribeRequestJson(subscription))}};
 }
 
+// Names come from the file, which is anybody's.
+std::string Text(const Json& json) { return Printable(json.get<std::string>()); }
+
 std::string Listed(const Json& names) {
   std::string out;
-  for (const Json& name : names) out += (out.empty() ? "" : ", ") + name.get<std::string>();
+  for (const Json& name : names) out += (out.empty() ? "" : ", ") + Text(name);
   return out.empty() ? "none" : out;
 }
 
 // The same for people.
 std::string StackText(const Json& stack) {
-  std::string out =
-      fmt::format("stack {} ({})\n\nprograms\n", stack["stack"].get<std::string>(), stack["file"].get<std::string>());
+  std::string out = fmt::format("stack {} ({})\n\nprograms\n", Text(stack["stack"]), Text(stack["file"]));
   const auto add = [&]<typename... Args>(fmt::format_string<Args...> format, Args&&... args) {
     fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
   };
   for (const Json& program : stack["programs"]) {
-    add("  {} {}: {} accounts, {} instructions, {} events\n", program["name"].get<std::string>(),
-        program["id"].get<std::string>(), program["accounts"].size(), program["instructions"].size(),
-        program["events"].size());
+    add("  {} {}: {} accounts, {} instructions, {} events\n", Text(program["name"]), Text(program["id"]),
+        program["accounts"].size(), program["instructions"].size(), program["events"].size());
   }
   for (const Json& entity : stack["entities"]) {
-    add("\nentity {}\n  key: {}\n  looked up by: {}\n", entity["name"].get<std::string>(), Listed(entity["keys"]),
+    add("\nentity {}\n  key: {}\n  looked up by: {}\n", Text(entity["name"]), Listed(entity["keys"]),
         Listed(entity["lookup_indexes"]));
     for (const Json& field : entity["fields"]) {
-      add("  {:<40} {}{}\n", field["path"].get<std::string>(), field["type"].get<std::string>(),
-          field["emit"].get<bool>() ? "" : " (not sent)");
+      add("  {:<40} {}{}\n", Text(field["path"]), Text(field["type"]), field["emit"].get<bool>() ? "" : " (not sent)");
     }
   }
   out += "\nviews\n";
   for (const Json& view : stack["views"]) {
     const Json& unsupported = view["unsupported"];
-    add("  {:<40} {} of {}{}\n", view["view"].get<std::string>(), view["mode"].get<std::string>(),
-        view["entity"].get<std::string>(),
-        unsupported.is_null() ? "" : ", not served: " + unsupported.get<std::string>());
+    add("  {:<40} {} of {}{}\n", Text(view["view"]), Text(view["mode"]), Text(view["entity"]),
+        unsupported.is_null() ? "" : ", not served: " + Text(unsupported));
   }
   add("\nsubscription\n  {}\n", stack["subscription"].dump());
+  if (!stack["notes"].empty()) out += "\nnotes\n";
+  for (const Json& note : stack["notes"]) add("  {}: {}\n", Text(note["path"]), Text(note["rule"]));
+  return out;
+}
+
+std::string FindingsText(const stack::Diagnostics& diagnostics) {
+  std::string out;
+  for (const auto* findings : {&diagnostics.findings(), &diagnostics.notes()}) {
+    for (const stack::Finding& finding : *findings)
+      out += fmt::format("{}: {}\n", KindText(finding.kind), diagnostics.Text(finding));
+  }
   return out;
 }
 
@@ -143,20 +172,16 @@ ExitCode Check(const CheckOptions& options) {
     diagnostics.Add({stack::Finding::Kind::kInvalid, "", std::move(rule)});
   } else {
     projection = vm::Projection::Compile(*stack, vm::Settings{}, &diagnostics);
-    if ((*stack)->hash_differs)
-      LogWarn(Room::kCli, "{}: its content_hash is not the hash of its content", options.stack);
   }
-  std::string text;
-  if (options.json) {
-    // The file's name may be any bytes.
-    const Json json = projection != nullptr ? StackJson(*projection) : FindingsJson(diagnostics);
-    text = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-  } else if (projection != nullptr) {
-    text = StackText(StackJson(*projection));
-  } else {
-    for (const stack::Finding& finding : diagnostics.findings())
-      text += fmt::format("{}: {}\n", KindText(finding.kind), diagnostics.Text(finding));
-  }
+  Json json = projection != nullptr
+                  ? StackJson(*projection)
+                  : Json{{"file", options.stack}, {"findings", FindingsJson(options.stack, diagnostics.findings())}};
+  if (stack.ok()) json["content_hash"] = HashJson(**stack);
+  json["notes"] = FindingsJson(options.stack, diagnostics.notes());
+  // The file's name may be any bytes.
+  const std::string text = options.json            ? json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
+                           : projection != nullptr ? StackText(json)
+                                                   : FindingsText(diagnostics);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return projection != nullptr ? ExitCode::kOrderly : ExitCode::kConfiguration;
 }

@@ -68,6 +68,76 @@ class CheckTest(harness.EndToEndTest):
         self.assertEqual(request["transactions"]["transactions"],
                          {"vote": False, "failed": False, "account_include": written["program_ids"]})
         self.assertEqual(request["commitment"], "CONFIRMED")
+        self.assertEqual(stack["content_hash"], {"found": written["content_hash"], "computed": written["content_hash"], "differs": False})
+        self.assertEqual(stack["notes"], [])
+
+    def changed(self, change):
+        stack = json.loads(STACK.read_text())
+        change(stack)
+        file = self.folder / "changed.stack.json"
+        file.write_text(json.dumps(stack))
+        return file
+
+    def test_what_is_of_no_use_is_said(self):
+        def useless(stack):
+            del stack["content_hash"]
+            stack["entities"] = []
+            stack["program_ids"].append("no program")
+        code, text = check(self.changed(useless))
+        self.assertEqual(code, 2)
+        for word in ("entities: is empty", 'program_ids[1]: the program id "no program" is not the base58 text of 32 bytes'):
+            self.assertIn(word, text)
+
+        def noted(stack):
+            stack["entities"][0]["identity"]["primary_keys"] = ["id.nobody"]
+            stack["program_ids"].append("11111111111111111111111111111111")
+        file = self.changed(noted)
+        code, text = check(file)
+        self.assertEqual(code, 0)
+        self.assertIn('\nnotes\n  program_ids[1]: there is no IDL for it', text)
+        self.assertIn('  entities[0].identity.primary_keys[0]: nothing fills "id.nobody"', text)
+        report = json.loads(check("--json", file)[1])
+        found = json.loads(STACK.read_text())["content_hash"]
+        self.assertEqual((report["content_hash"]["found"], report["content_hash"]["differs"]), (found, True))
+        self.assertNotEqual(report["content_hash"]["computed"], found)
+        self.assertIn(f'  content_hash: is "{found}", but the hash of the content is {report["content_hash"]["computed"]}', text)
+        self.assertEqual({note["path"] for note in report["notes"]},
+                         {"content_hash", "program_ids[1]", "entities[0].identity.primary_keys[0]"})
+        served = subprocess.run([EVERSTATE, "serve", "--stack", file, "--endpoint", "http://127.0.0.1:1", "--data", file, "--listen",
+                                 "127.0.0.1:0"], capture_output=True, text=True, timeout=60)
+        for note in report["notes"]:
+            self.assertIn(f'{file}: {note["path"]}: {note["rule"]}', served.stderr)
+
+    def test_names_steer_no_terminal(self):
+        evil = "a\x1b[31m\n\u009b\x7fb"
+
+        def named(stack):
+            stack["entities"][1]["state_name"] = evil
+            stack["entities"][1]["views"] = []
+            mappings = stack["entities"][0]["handlers"][0]["mappings"]
+            mappings.append({**mappings[1], "target_path": "state." + evil})
+        file = self.changed(named)
+        shown = r"a\x1b[31m\n\u009b\x7fb"
+        code, text = check(file)
+        self.assertEqual(code, 0, text)
+        for word in (f"entity {shown}\n", f"  {shown}/list ", f"  state.{shown} "):
+            self.assertIn(word, text)
+        self.assertEqual(json.loads(check("--json", file)[1])["entities"][1]["name"], evil)
+        bad = self.changed(lambda stack: (named(stack), stack["entities"].append(dict(stack["entities"][1]))))
+        code, errors = check(bad)
+        self.assertEqual(code, 2)
+        self.assertIn("entities[2].state_name", errors)
+        bad = self.changed(lambda stack: stack["entities"][0]["handlers"][0]["source"]["Source"].update(type_name=evil))
+        code, errors = check(bad)
+        self.assertEqual(code, 2)
+        self.assertIn(f'"{shown}"', errors)
+        for printed in (text, errors):
+            self.assertFalse([c for c in printed if c != "\n" and (ord(c) < 0x20 or 0x7f <= ord(c) < 0xa0)])
+
+    def test_a_key_that_many_handlers_map_is_said_once(self):
+        file = self.changed(lambda stack: stack["entities"][0]["identity"].update(primary_keys=["id.mint", "id.mint", "state.supply", "id.mint"]))
+        self.assertIn("  key: id.mint, state.supply\n", check(file)[1])
+        self.assertEqual(json.loads(check("--json", file)[1])["entities"][0]["keys"], ["id.mint", "state.supply"])
 
     def test_everything_that_is_wrong_is_said_at_once(self):
         stack = json.loads(STACK.read_text())
@@ -80,8 +150,9 @@ class CheckTest(harness.EndToEndTest):
         self.assertEqual({f["path"]: f["kind"] for f in report["findings"]}, planted)
         self.assertEqual(len(report["findings"]), len(planted))
         self.assertEqual({f["file"] for f in report["findings"]}, {str(file)})
+        self.assertEqual([note["path"] for note in report["notes"]], ["content_hash"])
         code, text = check(file)
-        self.assertEqual((code, len(text.splitlines())), (2, len(planted)))
+        self.assertEqual((code, len(text.splitlines())), (2, len(planted) + 1))
         served = subprocess.run([EVERSTATE, "serve", "--stack", file, "--endpoint", "http://127.0.0.1:1", "--data", self.folder / "d"],
                                 capture_output=True, text=True, timeout=60)
         self.assertEqual(served.returncode, 2)

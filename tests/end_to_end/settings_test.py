@@ -164,7 +164,8 @@ class SettingsTest(harness.EndToEndTest):
             code, _, errors = serve("--stack", STACK, "--endpoint", replay.endpoint, "--data", self.folder / "data", "--listen", "127.0.0.1:0", "--admin", "off", option, value)
             self.assertEqual(code, 2, errors)
             self.assertIn("append_keep=50", errors)
-            self.assertIn(name, errors)
+            self.assertIn("projection." + name, errors)
+            self.assertIn("give it the stored values, or take another data directory (--data)", errors)
         again = self.start(Server(replay.endpoint, self.folder / "data", ["--projection-append-keep", "50"]).ready())
         self.assertEqual(again.stop(), 0)
 
