@@ -7,6 +7,7 @@
 // neither, never in both.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/base/buckets.h"
 #include "server/base/counters.h"
 #include "storage/entity_store.h"
 #include "storage/model.h"
@@ -64,6 +66,10 @@ struct FanoutOptions {
   size_t lane_bytes_max = 64u << 20;
 };
 
+// Of histograms of how long sessions are open, in milliseconds: 1 s to one day.
+inline constexpr std::array<uint64_t, 8> kSessionTimeBoundsMs = {1'000,     10'000,    60'000,     300'000,
+                                                                 1'800'000, 7'200'000, 43'200'000, 86'400'000};
+
 // Counted for ever, readable at any time.
 struct FanoutCounters {
   Gauge sessions, subscriptions;
@@ -77,6 +83,7 @@ struct FanoutCounters {
   Counter switches, switch_deletes_sent;
   Gauge oldest_look_ms;
   Counter tap_batches_dropped;
+  Buckets<kSessionTimeBoundsMs> session_times;  // of those that have ended
 };
 
 inline constexpr auto kFanoutCounters = std::to_array<Described<FanoutCounters>>({
@@ -117,7 +124,7 @@ inline constexpr auto kFanoutCounters = std::to_array<Described<FanoutCounters>>
     {"tap_batches_dropped", &FanoutCounters::tap_batches_dropped,
      "Batches that a console or script inside was too slow for"},
 });
-static_assert(DescribesAll(kFanoutCounters));
+static_assert(DescribesAll(kFanoutCounters, sizeof(Buckets<kSessionTimeBoundsMs>)));
 
 // What went out on one view.
 struct ViewTraffic {

@@ -256,6 +256,7 @@ void Session::End(bool linger) {
   counters_.sessions_ended.Add();
   const auto open = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - opened_);
   counters_.session_time_ms.Add(static_cast<uint64_t>(open.count()));
+  counters_.session_times.Count(static_cast<uint64_t>(open.count()));
   counters_.queued_bytes.Sub(queue_.bytes());
   lane_->state().sessions.fetch_sub(1, std::memory_order_relaxed);
   error_code ignored;

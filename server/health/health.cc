@@ -49,8 +49,11 @@ ServerStatus Health::Take() const {
   if (subjects_.deployment == nullptr) return status;
   const vm::Projection& projection = subjects_.deployment->projection();
   const std::shared_ptr<const EntityStore> store = subjects_.deployment->store();
+  std::vector<std::string> programs;
+  for (const stack::Idl& idl : projection.stack().idls) programs.push_back(idl.program_id);
   status.line.emplace(LineStatus{.stack_name = projection.stack().name,
                                  .stack_hash = HexOf(Bytes(projection.stack().hash)),
+                                 .programs = std::move(programs),
                                  .schema = projection.schema(),
                                  .generation = store->generation(),
                                  .lineage = store->lineage(),

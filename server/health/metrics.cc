@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <sstream>
 #include <string>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/base/buckets.h"
 #include "server/health/counter_groups.h"
 
 namespace everstate {
@@ -28,7 +30,6 @@ struct ReferenceName {
   std::string_view help;  // of the metric; empty: that of the counter
 };
 constexpr std::string_view kEventsReceived = "Messages of the stream by what they carry";
-constexpr std::string_view kEventsProcessed = "What the stack's programs know of the stream";
 constexpr auto kReferenceNames = std::to_array<ReferenceName>({
     {"everstate_fanout_", "sessions_total", "hyperstack_ws_connections_total", "", "", ""},
     {"everstate_fanout_", "sessions", "hyperstack_ws_connections_active", "", "", ""},
@@ -43,13 +44,6 @@ constexpr auto kReferenceNames = std::to_array<ReferenceName>({
      kEventsReceived},
     {"everstate_ingest_", "malformed_messages", "hyperstack_stream_errors_total", "error_type", "malformed_message",
      "What was wrong with the stream"},
-    {"everstate_vm_", "mutations", "hyperstack_projector_mutations_processed_total", "", "", ""},
-    {"everstate_vm_", "accounts_matched", "hyperstack_vm_events_processed_total", "event_type", "account",
-     kEventsProcessed},
-    {"everstate_vm_", "instructions_matched", "hyperstack_vm_events_processed_total", "event_type", "instruction",
-     kEventsProcessed},
-    {"everstate_vm_", "events_logged", "hyperstack_vm_events_processed_total", "event_type", "log_event",
-     kEventsProcessed},
     {"everstate_vm_", "events_waited", "hyperstack_vm_pending_updates_queued_total", "", "", ""},
     {"everstate_vm_", "events_resumed", "hyperstack_vm_pending_updates_flushed_total", "", "", ""},
     {"everstate_vm_", "waiting_dropped", "hyperstack_vm_pending_updates_expired_total", "", "", ""},
@@ -67,10 +61,18 @@ class Families {
   void Gauge(std::string_view name, std::string_view help, double value, Labels labels = {}) {
     Sample(name, Type::Gauge, help, std::move(labels)).gauge.value = value;
   }
-  void Summary(std::string_view name, std::string_view help, double sum, uint64_t count) {
-    prometheus::ClientMetric& sample = Sample(name, Type::Summary, help, {});
-    sample.summary.sample_sum = sum;
-    sample.summary.sample_count = count;
+  // `per_second` of the buckets' unit are a second.
+  template <const auto& kBounds>
+  void Histogram(std::string_view name, std::string_view help, const Buckets<kBounds>& buckets, double per_second,
+                 double sum_seconds) {
+    auto& histogram = Sample(name, Type::Histogram, help, {}).histogram;
+    for (size_t i = 0; i < Buckets<kBounds>::kCount; ++i) {
+      histogram.sample_count += buckets.count(i);
+      const double bound =
+          i < kBounds.size() ? static_cast<double>(kBounds[i]) / per_second : std::numeric_limits<double>::infinity();
+      histogram.bucket.push_back({.cumulative_count = histogram.sample_count, .upper_bound = bound});
+    }
+    histogram.sample_sum = sum_seconds;
   }
   // One sample of 0 or 1 for each of the states.
   template <size_t N>
@@ -219,14 +221,34 @@ void AddViews(const LineStatus& line, Families* families) {
   }
 }
 
-// Sums over all that a block passed through, and over all sessions that have ended.
-void AddSummaries(const LineStatus& line, Families* families) {
+// What of the machine's counters belongs to one entity or program; the sums are among the counters of the machine.
+void AddShares(const LineStatus& line, Families* families) {
+  const vm::MachineShares& shares = line.deployment.projector.shares;
+  for (size_t e = 0; e < shares.mutations.size(); ++e) {
+    families->Count("hyperstack_projector_mutations_processed_total", "Entities changed, each once per block",
+                    static_cast<double>(shares.mutations[e]),
+                    {{"entity", line.schema->entity(static_cast<EntityId>(e)).name}});
+  }
+  for (size_t p = 0; p < shares.programs.size(); ++p) {
+    const vm::MachineShares::OfProgram& program = shares.programs[p];
+    const auto count = [&](std::string_view type, uint64_t value) {
+      families->Count("hyperstack_vm_events_processed_total", "What the stack's programs know of the stream",
+                      static_cast<double>(value),
+                      {{"event_type", std::string(type)}, {"program_id", line.programs[p]}});
+    };
+    count("account", program.accounts_matched);
+    count("instruction", program.instructions_matched);
+    count("log_event", program.events_logged);
+  }
+}
+
+void AddHistograms(const LineStatus& line, Families* families) {
   const ProjectorStats& projector = line.deployment.projector;
-  families->Summary("hyperstack_projector_latency_seconds",
-                    "Time that the projector spent on a block, from its updates to its frames",
-                    Seconds(projector.project_time + projector.apply_time + projector.publish_time), projector.blocks);
-  families->Summary("hyperstack_ws_connection_duration_seconds", "How long the sessions that have ended were open",
-                    static_cast<double>(line.fanout.session_time_ms.value()) / 1e3, line.fanout.sessions_ended.value());
+  families->Histogram("hyperstack_projector_latency_seconds",
+                      "Time that the projector spent on a block, from its updates to its frames", projector.block_times,
+                      1e6, Seconds(projector.project_time + projector.apply_time + projector.publish_time));
+  families->Histogram("hyperstack_ws_connection_duration_seconds", "How long the sessions that have ended were open",
+                      line.fanout.session_times, 1e3, static_cast<double>(line.fanout.session_time_ms.value()) / 1e3);
 }
 
 void AddLine(const ServerStatus& status, Families* families) {
@@ -239,7 +261,8 @@ void AddLine(const ServerStatus& status, Families* families) {
   if (line.deployment.rewind.has_value()) AddRewind(*line.deployment.rewind, families);
   AddFaults(line.deployment.faults, families);
   AddViews(line, families);
-  AddSummaries(line, families);
+  AddShares(line, families);
+  AddHistograms(line, families);
   ForEachCounters(line, [families](const CounterGroup& group, const auto& counters, const auto& list) {
     for (const auto& counter : list) AddCounter(group.metrics, counter, counters, families);
   });

@@ -21,6 +21,7 @@ namespace everstate {
 // One stack's line, from its stream to the sessions.
 struct LineStatus {
   std::string stack_name, stack_hash;  // hash in hex
+  std::vector<std::string> programs;   // ids in base58, as the stack lists their IDLs
   std::shared_ptr<const RowSchema> schema;
   uint64_t generation = 0;
   std::string lineage;  // hex; empty before the first block

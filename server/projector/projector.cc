@@ -25,7 +25,10 @@ Projector::Projector(const ProjectorOptions& options, std::shared_ptr<const vm::
                      EntityStore* store, BatchSink sink)
     : machine_(std::move(projection)),
       cache_(store, options.state_cache_bytes_max),
-      applier_(store->generation(), store->TakeWriter(), &cache_, std::move(sink)) {}
+      applier_(store->generation(), store->TakeWriter(), &cache_, std::move(sink)) {
+  working_.shares = machine_.shares();  // so that each entity has a count before the first block
+  stats_ = working_;
+}
 
 absl::Status Projector::Project(const Block& block) {
   const auto begin = SteadyClock::now();
@@ -43,6 +46,8 @@ absl::Status Projector::Project(const Block& block) {
   working_.blocks += 1;
   working_.updates += block.transactions.size() + block.accounts.size();
   if (absl::Status status = applier_.Apply(std::move(layer->batch)); !status.ok()) return status;
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - begin);
+  working_.block_times.Count(static_cast<uint64_t>(took.count()));
   PublishStats();
   return absl::OkStatus();
 }
@@ -59,6 +64,7 @@ absl::Status Projector::RecordGap(const Gap& gap) {
 
 void Projector::PublishStats() {
   working_.machine = machine_.counters();
+  working_.shares = machine_.shares();
   working_.cache = cache_.stats();
   working_.apply_time = applier_.apply_time();
   working_.publish_time = applier_.publish_time();

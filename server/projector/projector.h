@@ -1,6 +1,7 @@
 // Projector: block → machine → layer → applier. One block in, one batch applied, one publication out.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "server/base/buckets.h"
 #include "server/base/thread_role.h"
 #include "server/projector/state_cache.h"
 #include "server/vm/block.h"
@@ -34,10 +36,16 @@ struct ProjectorOptions {
   size_t state_cache_bytes_max = 256u << 20;
 };
 
+// Of histograms of the time that a block takes, in microseconds. A slot takes 400 ms.
+inline constexpr std::array<uint64_t, 12> kBlockTimeBoundsUs = {100,    250,    500,    1'000,   2'500,   5'000,
+                                                                10'000, 25'000, 50'000, 100'000, 250'000, 1'000'000};
+
 // A copy of what the projector counts, taken after each block.
 struct ProjectorStats {
   uint64_t blocks = 0, updates = 0, gaps = 0;
   std::chrono::nanoseconds project_time{0}, apply_time{0}, publish_time{0};
+  Buckets<kBlockTimeBoundsUs> block_times;  // from a block's updates to its frames
+  vm::MachineShares shares;
   vm::MachineCounters machine;
   StateCacheStats cache;
 };
@@ -50,7 +58,8 @@ inline constexpr auto kProjectorStats = std::to_array<Described<ProjectorStats>>
     {"apply_us", &ProjectorStats::apply_time, "Time spent in applying batches to store and cache"},
     {"publish_us", &ProjectorStats::publish_time, "Time spent in encoding and posting frames"},
 });
-static_assert(DescribesAll(kProjectorStats, sizeof(vm::MachineCounters) + sizeof(StateCacheStats)));
+static_assert(DescribesAll(kProjectorStats, sizeof(Buckets<kBlockTimeBoundsUs>) + sizeof(vm::MachineShares) +
+                                                sizeof(vm::MachineCounters) + sizeof(StateCacheStats)));
 
 // Applier: takes a sealed batch wherever it was made: store, then cache, then sink.
 //   Thread:    the projector's.

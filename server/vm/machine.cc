@@ -37,7 +37,10 @@ struct Machine::Impl {
         write_set(projection->schema()),
         faults(&program),
         executor(&program, projection->settings(), &write_set, &faults, &counters),
-        when_seen(program.when_types.size()) {}
+        when_seen(program.when_types.size()) {
+    shares.programs.resize(program.idls.size());
+    shares.mutations.resize(program.entities.size());
+  }
 
   absl::Status Instruction(const TransactionUpdate& transaction, const InstructionUpdate& instruction);
   absl::Status Matched(const EventId& id, std::span<const uint8_t> body, const TransactionUpdate& transaction,
@@ -55,6 +58,7 @@ struct Machine::Impl {
   Faults faults;
   Executor executor;
   MachineCounters counters;
+  MachineShares shares;
   absl::flat_hash_map<std::string_view, uint64_t> index_by_signature;  // of this block's transactions
   std::vector<uint8_t> when_seen;  // by number of a `when` type: the transaction at hand contains one
 
@@ -76,6 +80,7 @@ Machine::Machine(std::shared_ptr<const Projection> projection) : impl_(std::make
 Machine::~Machine() = default;
 
 const MachineCounters& Machine::counters() const { return impl_->counters; }
+const MachineShares& Machine::shares() const { return impl_->shares; }
 std::vector<Fault> Machine::faults() const { return impl_->faults.All(); }
 
 void Machine::Begin(const BlockId& block, StateView* view) {
@@ -133,6 +138,7 @@ absl::Status Machine::Impl::Instruction(const TransactionUpdate& transaction, co
       continue;
     }
     ++counters.instructions_matched;
+    ++shares.programs[i].instructions_matched;
     if (layout >= 0) {
       const size_t prefix = layouts.instructions()[static_cast<size_t>(layout)].discriminator.size();
       absl::Status status =
@@ -200,6 +206,7 @@ void Machine::Impl::ReadLine(const TransactionUpdate& transaction, const idl::Pr
       continue;
     }
     ++counters.events_logged;
+    ++shares.programs[i].events_logged;
     const EventId id{EventKind::kEvent, static_cast<uint16_t>(i), static_cast<uint16_t>(match.event)};
     const EventCode* event = program.Find(id);
     if (event == nullptr || event->Idle()) continue;
@@ -233,7 +240,8 @@ absl::Status Machine::Feed(const AccountUpdate& account) {
     ++m.counters.accounts_closed;
     return absl::OkStatus();
   }
-  for (const Program::IdlCode& idl : m.program.idls) {
+  for (size_t i = 0; i < m.program.idls.size(); ++i) {
+    const Program::IdlCode& idl = m.program.idls[i];
     if (!SameKey(account.owner, idl.layouts->program_id())) continue;
     const int layout = idl.layouts->MatchAccount(account.data);
     if (layout < 0) {
@@ -241,6 +249,7 @@ absl::Status Machine::Feed(const AccountUpdate& account) {
       continue;
     }
     ++m.counters.accounts_matched;
+    ++m.shares.programs[i].accounts_matched;
     const int position = idl.account_events[static_cast<size_t>(layout)];
     if (position < 0) continue;
     const size_t prefix = idl.layouts->accounts()[static_cast<size_t>(layout)].discriminator.size();
@@ -295,6 +304,7 @@ absl::StatusOr<Layer> Machine::Seal() {
     if (built.after == nullptr) continue;
     batch->mutations.push_back({entity->entity, entity->key, cursor, entity->editor.before(), std::move(built.after),
                                 built.changed, std::move(built.appended), entity->cause});
+    ++m.shares.mutations[entity->entity];
   }
   batch->side = m.write_set.SideWrites();
   m.counters.mutations += batch->mutations.size();

@@ -57,6 +57,7 @@ struct MachineCounters {
   uint64_t inner_missing = 0, events_logged = 0, events_twice = 0, logs_incomplete = 0;
   // Of the events that wait for their key. Those that wait now: waited - resumed - replaced - dropped.
   uint64_t events_waited = 0, events_resumed = 0, waiting_replaced = 0, waiting_dropped = 0;
+  uint64_t waiting_bytes = 0;
   uint64_t handler_runs = 0, mutations = 0;
 };
 
@@ -83,10 +84,21 @@ inline constexpr auto kMachineCounters = std::to_array<Described<MachineCounters
     {"waiting_replaced", &MachineCounters::waiting_replaced,
      "Waiting events that gave way to a newer write of the same account"},
     {"waiting_dropped", &MachineCounters::waiting_dropped, "Waiting events that fell out: too old or too many"},
+    {"waiting_bytes", &MachineCounters::waiting_bytes,
+     "Bytes of the events that wait for their key, as projection.waiting_bytes_max counts them", CountKind::kGauge},
     {"handler_runs", &MachineCounters::handler_runs, "Runs of the stack's handlers"},
     {"mutations", &MachineCounters::mutations, "Entities changed, each once per block"},
 });
 static_assert(DescribesAll(kMachineCounters));
+
+// What of the counters belongs to one program, by position in the stack's IDLs, and to one entity.
+struct MachineShares {
+  struct OfProgram {
+    uint64_t accounts_matched = 0, instructions_matched = 0, events_logged = 0;
+  };
+  std::vector<OfProgram> programs;
+  std::vector<uint64_t> mutations;  // by EntityId
+};
 
 // Machine
 //   Thread:    the projector's.
@@ -105,6 +117,7 @@ class Machine {
   absl::StatusOr<Layer> Seal();
 
   const MachineCounters& counters() const;
+  const MachineShares& shares() const;
   std::vector<Fault> faults() const;
 
  private:

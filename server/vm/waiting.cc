@@ -271,6 +271,7 @@ absl::Status Waiting::Seal() {
   while (book_->oldest <= book_->newest && book_->bytes > settings_.waiting_bytes_max) {
     if (absl::Status status = sweep(false); !status.ok()) return status;
   }
+  counters_->waiting_bytes = book_->bytes;
   if (book_ == book_before_) return absl::OkStatus();
   key_.entity = 0;
   key_.name = kBookName;

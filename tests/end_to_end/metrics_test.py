@@ -70,13 +70,28 @@ class MetricsTest(harness.EndToEndTest):
         self.assertEqual(value(families, "hyperstack_ws_connections_active"), 1)
         self.assertEqual(value(families, "hyperstack_ws_subscriptions_active", view_id="TokenMint/list"), 1)
         self.assertEqual(value(families, "hyperstack_stream_events_received_total", event_type="account"), status["ingest"]["accounts"])
-        self.assertEqual(value(families, "hyperstack_projector_mutations_processed_total"), status["projector"]["mutations"])
+        self.check_shares(families, status["projector"])
         self.assertEqual(value(families, "hyperstack_entities_active"), status["store"]["entities_estimate"])
         shown = {dict(labels)["view_id"] for labels in families["hyperstack_ws_subscriptions_active"].samples}
         self.assertEqual(shown, {view["id"] for view in status["views"]})
         self.assertLess(abs(value(families, "everstate_stream_since_heard_seconds") - status["stream"]["heard_ms_ago"] / 1000), 30)
         found = sum(self.compare_group(families, status[group], prefixes) for group, prefixes in GROUPS.items())
         self.assertGreater(found, 50)
+
+    def check_shares(self, families, projector):
+        """What is told by entity and by program adds up to what the machine counted."""
+        mutations = families["hyperstack_projector_mutations_processed_total"]
+        self.assertEqual({dict(labels)["entity"] for labels in mutations.samples}, {"TokenMint", "TokenAccount"})
+        self.assertEqual(mutations.total(), projector["mutations"])
+        self.assertTrue(all(mutations.samples.values()), mutations.samples)
+        program = json.loads(harness.STACK.read_text())["program_ids"][0]
+        for kind, counter in {"account": "accounts_matched", "instruction": "instructions_matched", "log_event": "events_logged"}.items():
+            count = value(families, "hyperstack_vm_events_processed_total", event_type=kind, program_id=program)
+            self.assertEqual(count, projector[counter])
+        latency = families["hyperstack_projector_latency_seconds"]
+        counts = {dict(labels)["le"]: count for (part, labels), count in latency.parts.items() if part == "_bucket"}
+        self.assertEqual((latency.type, counts["+Inf"]), ("histogram", projector["blocks"]))
+        self.assertEqual(list(counts.values()), sorted(counts.values()))
 
     def between_equal_scrapes(self, server):
         """(status, metrics) of one moment; None when something moved meanwhile, a ping for example."""

@@ -38,6 +38,8 @@ ServerStatus Counted() {
   ServerStatus status = RunningStatus();
   status.line->deployment.archive.emplace();
   status.line->deployment.archive_counters.emplace();
+  status.line->programs = {"one", "two"};
+  status.line->deployment.projector.shares = {.programs = {{1, 2, 3}, {4, 5, 6}}, .mutations = {7}};
   uint64_t next = 1'000'001;
   ForEachCounters(*status.line, [&next](const CounterGroup&, const auto& counters, const auto& list) {
     using S = std::remove_cvref_t<decltype(counters)>;
@@ -87,15 +89,15 @@ TEST(MetricsTest, NamesOfTheReferenceAreKept) {
         "hyperstack_ws_messages_received_total{stack=\"Demo\"}", "hyperstack_ws_messages_sent_total{stack=\"Demo\"}",
         "hyperstack_ws_connection_duration_seconds_sum{stack=\"Demo\"}",
         "hyperstack_projector_latency_seconds_count{stack=\"Demo\"}",
-        "hyperstack_projector_mutations_processed_total{stack=\"Demo\"}",
+        "hyperstack_projector_mutations_processed_total{stack=\"Demo\",entity=\"Thing\"}",
         "hyperstack_stream_events_received_total{stack=\"Demo\",event_type=\"account\"}",
         "hyperstack_stream_events_received_total{stack=\"Demo\",event_type=\"transaction\"}",
         "hyperstack_stream_events_received_total{stack=\"Demo\",event_type=\"slot\"}",
         "hyperstack_stream_events_received_total{stack=\"Demo\",event_type=\"block_meta\"}",
         "hyperstack_stream_errors_total{stack=\"Demo\",error_type=\"malformed_message\"}",
-        "hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"account\"}",
-        "hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"instruction\"}",
-        "hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"log_event\"}",
+        "hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"account\",program_id=\"one\"}",
+        "hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"instruction\",program_id=\"one\"}",
+        "hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"log_event\",program_id=\"one\"}",
         "hyperstack_vm_pending_updates_queued_total{stack=\"Demo\"}",
         "hyperstack_vm_pending_updates_flushed_total{stack=\"Demo\"}",
         "hyperstack_vm_pending_updates_expired_total{stack=\"Demo\"}", "hyperstack_entities_active{stack=\"Demo\"}"}) {
@@ -108,14 +110,41 @@ TEST(MetricsTest, TimesAreInSeconds) {
   status.uptime = std::chrono::milliseconds(1500);
   status.line->deployment.projector.project_time = std::chrono::microseconds(2500);
   status.line->deployment.projector.apply_time = std::chrono::microseconds(500);
-  status.line->deployment.projector.blocks = 2;
+  for (const uint64_t us : {500, 501, 5'000'000}) status.line->deployment.projector.block_times.Count(us);
+  status.line->fanout.session_times.Count(90'000);
+  status.line->fanout.session_time_ms.Add(90'000);
   status.line->fanout.oldest_look_ms.Set(250);
   const auto samples = Samples(MetricsText(status));
   EXPECT_EQ(samples.at("everstate_uptime_seconds{stack=\"Demo\"}"), 1.5);
   EXPECT_EQ(samples.at("everstate_projector_project_seconds_total{stack=\"Demo\"}"), 0.0025);
   EXPECT_EQ(samples.at("everstate_fanout_oldest_look_seconds{stack=\"Demo\"}"), 0.25);
   EXPECT_EQ(samples.at("hyperstack_projector_latency_seconds_sum{stack=\"Demo\"}"), 0.003);
-  EXPECT_EQ(samples.at("hyperstack_projector_latency_seconds_count{stack=\"Demo\"}"), 2);
+  EXPECT_EQ(samples.at("hyperstack_projector_latency_seconds_count{stack=\"Demo\"}"), 3);
+  const auto bucket = [&](const std::string& name, const std::string& bound) {
+    return samples.at("hyperstack_" + name + "_seconds_bucket{stack=\"Demo\",le=\"" + bound + "\"}");
+  };
+  EXPECT_EQ(bucket("projector_latency", "0.0001"), 0);
+  EXPECT_EQ(bucket("projector_latency", "0.0005"), 1);
+  EXPECT_EQ(bucket("projector_latency", "0.001"), 2);
+  EXPECT_EQ(bucket("projector_latency", "1"), 2);
+  EXPECT_EQ(bucket("projector_latency", "+Inf"), 3);
+  EXPECT_EQ(bucket("ws_connection_duration", "60"), 0);
+  EXPECT_EQ(bucket("ws_connection_duration", "300"), 1);
+  EXPECT_EQ(samples.at("hyperstack_ws_connection_duration_seconds_sum{stack=\"Demo\"}"), 90);
+}
+
+// Each entity and each program has its own sample, and their sum is the counter of all.
+TEST(MetricsTest, WhatBelongsToAnEntityOrAProgramSaysSo) {
+  const auto samples = Samples(MetricsText(Counted()));
+  const auto events = [&](const std::string& type, const std::string& program) {
+    return samples.at("hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"" + type + "\",program_id=\"" +
+                      program + "\"}");
+  };
+  EXPECT_EQ(events("account", "one"), 1);
+  EXPECT_EQ(events("log_event", "one"), 3);
+  EXPECT_EQ(events("instruction", "two"), 5);
+  EXPECT_EQ(samples.at("hyperstack_projector_mutations_processed_total{stack=\"Demo\",entity=\"Thing\"}"), 7);
+  EXPECT_TRUE(samples.contains("everstate_vm_mutations_total{stack=\"Demo\"}"));
 }
 
 TEST(MetricsTest, WhatIsNotKnownIsAbsent) {

@@ -97,6 +97,16 @@ TEST_P(ProjectorTest, PublishesWhatAMachineMakesThatRemembersEverything) {
   EXPECT_EQ(stats.blocks, 1u);
   EXPECT_EQ(stats.updates, 6u);
   EXPECT_EQ(stats.machine.transactions, 5u);
+  uint64_t blocks = 0;
+  for (size_t i = 0; i < Buckets<kBlockTimeBoundsUs>::kCount; ++i) blocks += stats.block_times.count(i);
+  EXPECT_EQ(blocks, stats.blocks);
+  uint64_t mutations = 0, instructions = 0;
+  for (const uint64_t of_entity : stats.shares.mutations) mutations += of_entity;
+  for (const auto& program : stats.shares.programs) instructions += program.instructions_matched;
+  EXPECT_EQ(stats.shares.mutations.size(), Entities().size());
+  EXPECT_EQ(mutations, stats.machine.mutations);
+  EXPECT_EQ(instructions, stats.machine.instructions_matched);
+  EXPECT_GT(mutations, 0u);
   EXPECT_GT(stats.cache.misses, 0u);
 }
 

@@ -101,6 +101,23 @@ TEST(WaitingTest, AnEventWaitsForItsKeyWithItsOwnSlotSignatureAndTime) {
   EXPECT_EQ(world.AllFaults(), 0u);
 }
 
+TEST(WaitingTest, HowMuchWaitsIsKnownAfterEachBlock) {
+  World world({Led()});
+  const auto waiting = [&] { return world.machine->counters().waiting_bytes; };
+  world.Run(BlockBuilder(5).Transaction(1, {Deed(kA)}));
+  const uint64_t one = waiting();
+  EXPECT_GT(one, 0u);
+  world.Run(BlockBuilder(6).Transaction(1, {Deed(kB)}));
+  EXPECT_EQ(waiting(), 2 * one);
+  world.Restart();
+  world.Run(BlockBuilder(7));
+  EXPECT_EQ(waiting(), 2 * one);
+  world.Run(BlockBuilder(8).Transaction(1, {Exists(kKey), Link(kA, kKey)}));
+  EXPECT_EQ(waiting(), one);
+  world.Run(BlockBuilder(100000));
+  EXPECT_EQ(waiting(), 0u);
+}
+
 TEST(WaitingTest, OfAnAccountTheNewestWaitsAndOfInstructionsAll) {
   World world({Led({Mapping("seen", From("amount"), "Append")})});
   world.Run(BlockBuilder(5).Transaction(1, {Deed(kA, 1), Deed(kA, 2)}).Account(kA, ThingOf(11)));
