@@ -13,7 +13,7 @@
 namespace everstate::console {
 namespace {
 
-constexpr std::array<const char*, 4> kOps = {"patch", "upsert", "create", "delete"};
+constexpr std::array<const char*, 3> kOps = {"patch", "upsert", "delete"};
 struct Sampling {
   const char* label;
   uint32_t max_frames_per_second;
@@ -109,7 +109,7 @@ class BusTrafficPanel final : public Panel {
   bool paused_ = false;
   size_t view_ = 0, sampling_ = 0;
   std::string key_, text_;
-  std::array<bool, kOps.size()> ops_{true, true, true, true};
+  std::array<bool, kOps.size()> ops_{true, true, true};
   TailFilter filter_;
 
   std::string asked_;  // the newest request sent, serialised; empty: none

@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kViewsMax = 1024;
 constexpr size_t kTextBytesMax = 16u << 10;  // of `key` and of `text`
 constexpr uint32_t kFramesPerSecondMax = 1000000;
-constexpr std::array<std::string_view, 4> kOps = {"patch", "upsert", "create", "delete"};
+constexpr std::array<std::string_view, 3> kOps = {"patch", "upsert", "delete"};  // FrameOpName's: all that is sent
 
 std::string Quoted(std::string_view text) { return absl::StrCat("\"", ProtoText(text, 100), "\""); }
 
@@ -55,7 +55,7 @@ absl::StatusOr<TailFilter> TailFilter::Parse(const admin::v1::TailRequest& reque
   for (const std::string& op : request.ops()) {
     if (std::find(kOps.begin(), kOps.end(), op) == kOps.end()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("ops: ", Quoted(op), " is not one of patch, upsert, create, delete"));
+          absl::StrCat("ops: ", Quoted(op), " is not one of patch, upsert, delete, which are all that is sent"));
     }
     filter.ops_.push_back(op);
   }

@@ -107,7 +107,7 @@ TEST_F(TailTest, KeyOpsAndTextNarrowWhatComes) {
   pb::TailRequest request;
   request.set_key("k");
   request.add_ops("delete");
-  request.add_ops("create");
+  request.add_ops("upsert");
   request.set_text("Thing/state");
   client.Say(request);
   client.ReadUntil(Open);
