@@ -153,9 +153,9 @@ absl::Status CheckIdentity(rocksdb::DB* db, const StoreIdentity& identity) {
                     ShortHash(*hash), identity.stack_name, ShortHash(BytesOf(identity.stack_hash))));
   }
   if (*stored_settings != identity.settings) {
-    return absl::FailedPreconditionError(
-        fmt::format("the store {} was made with {}: give it the stored values, or take another data directory (--data)",
-                    db->GetName(), DifferingSettings(*stored_settings, identity.settings)));
+    return absl::FailedPreconditionError(fmt::format("the store {} was made with {}: give it the stored values",
+                                                     db->GetName(),
+                                                     DifferingSettings(*stored_settings, identity.settings)));
   }
   if (*schema_text != identity.schema->Serialize()) {
     return absl::FailedPreconditionError(

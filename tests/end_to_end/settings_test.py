@@ -165,7 +165,7 @@ class SettingsTest(harness.EndToEndTest):
             self.assertEqual(code, 2, errors)
             self.assertIn("append_keep=50", errors)
             self.assertIn("projection." + name, errors)
-            self.assertIn("give it the stored values, or take another data directory (--data)", errors)
+            self.assertIn("give it the stored values", errors)
         again = self.start(Server(replay.endpoint, self.folder / "data", ["--projection-append-keep", "50"]).ready())
         self.assertEqual(again.stop(), 0)
 

@@ -92,7 +92,7 @@ TEST(EntityStore, RefusesOtherSettingsNamingBoth) {
   EXPECT_THAT(
       Message(opened.status()),
       HasSubstr("was made with projection.append_keep=100, and not projection.append_keep=7: give it the stored "
-                "values, or take another data directory (--data)"));
+                "values"));
 }
 
 // Of many settings those that differ are named, also where one side has more of them.
