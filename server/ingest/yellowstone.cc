@@ -20,6 +20,7 @@
 #include "proto/geyser.grpc.pb.h"
 #include "server/base/log.h"
 #include "server/ingest/endpoint.h"
+#include "server/ingest/endpoint_hint.h"
 #include "server/ingest/subscribe_request.h"
 #include "server/ingest/tls_fault.h"
 #include "server/ingest/wire.h"
@@ -42,46 +43,14 @@ constexpr std::chrono::milliseconds kCancelLook{100};
 constexpr uint32_t kVersionTimeoutMs = 2000;
 constexpr Slot kNothingYet = std::numeric_limits<Slot>::max();  // SubscribeReplayInfo's word while nothing is stored
 
-constexpr char kOtherServer[] = "; this may be no Yellowstone server: check --endpoint";
-
-// What may help against this end of a stream.
-std::string HintFor(const grpc::Status& status, const YellowstoneOptions& options) {
-  switch (status.error_code()) {
-    case grpc::StatusCode::UNAUTHENTICATED:
-    case grpc::StatusCode::PERMISSION_DENIED:
-      return options.x_token.empty()
-                 ? "; no token is set: --x-token-file names the file that holds it"
-                 : "; the token of --x-token-file (or --x-token) is not the one that the provider wants";
-    case grpc::StatusCode::UNIMPLEMENTED:
-      return kOtherServer;
-    case grpc::StatusCode::INTERNAL:
-    case grpc::StatusCode::UNKNOWN:  // gRPC's own words for an answer of HTTP
-      return absl::StrContains(status.error_message(), "http2 header with status") ? kOtherServer : "";
-    case grpc::StatusCode::RESOURCE_EXHAUSTED:  // gRPC's own word for a message above our limit
-      if (!absl::StrContains(status.error_message(), "larger than max")) return "";
-      return absl::StrCat("; stream.message_max is ", options.receive_bytes_max, " bytes");
-    default:
-      return "";
-  }
-}
-
-// What may help when no connection comes about. The texts are gRPC's.
-const char* HintForNoConnection(const std::string& text, bool tls) {
-  if (absl::StrContains(text, "Failed to connect to remote host") || absl::StrContains(text, "DNS resolution failed"))
-    return "; nobody answers there: check host and port of --endpoint";
-  return tls || absl::StrContains(text, "http1.x server")
-             ? kOtherServer
-             : "; this may be no Yellowstone server, or one that speaks TLS (https://): check --endpoint";
-}
-
 // Who said it, what was said word for word, and what may help. gRPC's and absl's codes are the same numbers. A server
 // may repeat the token in its answer; it goes no further.
 absl::Status Translate(const grpc::Status& status, const YellowstoneOptions& options) {
   if (status.ok()) return absl::UnavailableError(absl::StrCat(options.endpoint, ": the server ended the stream"));
   std::string text = status.error_message();
   if (!options.x_token.empty()) text = absl::StrReplaceAll(text, {{options.x_token, "[token]"}});
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                      absl::StrCat(options.endpoint, ": ", text, HintFor(status, options)));
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  return absl::Status(code, absl::StrCat(options.endpoint, ": ", text, HintFor({code, text}, options)));
 }
 
 grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
