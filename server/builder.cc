@@ -10,6 +10,7 @@
 #include "server/base/last_words.h"
 #include "server/base/listen_address.h"
 #include "server/base/log.h"
+#include "server/base/printable.h"
 #include "server/base/stop_signal.h"
 #include "server/config.h"
 #include "server/run.h"
@@ -112,6 +113,7 @@ std::string Server::Builder::Impl::Fault() const {
   if (config.health_heartbeat.count() < 0 || config.health_heartbeat > kTimeMax)
     wrong.push_back("health_config: heartbeat_interval does not lie between 0 and 49 days");
   check("spec:", config.projection.Check());
+  for (std::string& fault : wrong) fault = Printable(fault);  // a line each, whatever was said
   return absl::StrJoin(wrong, "\n");
 }
 

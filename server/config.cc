@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::array<std::pair<std::string_view, uint64_t>, 5> kTimeUnits = {
     {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
-constexpr uint64_t kTimeMaxMs = 366 * kTimeUnits.back().second;
 constexpr std::array<std::pair<std::string_view, int>, 5> kByteUnits = {
     {{"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}}};
 
@@ -60,7 +59,7 @@ absl::StatusOr<std::chrono::milliseconds> ParseTime(const std::string& text) {
   if (!amount.has_value()) return Refuse(text, "is no time (500ms, 90s, 10m, 6h, 1d)");
   for (const auto& [unit, ms] : kTimeUnits) {
     if (amount->unit != unit) continue;
-    if (amount->number > kTimeMaxMs / ms) return Refuse(text, "is more than a year");
+    if (amount->number > static_cast<uint64_t>(kSaidTimeMax.count()) / ms) return Refuse(text, "is more than a year");
     return std::chrono::milliseconds(amount->number * ms);
   }
   return Refuse(text, "has no unit that is known here: ms, s, m, h or d");

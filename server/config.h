@@ -70,7 +70,9 @@ absl::StatusOr<uint64_t> ParseNumber(const std::string& text, uint64_t min, uint
 absl::StatusOr<uint64_t> ParseBytes(const std::string& text);
 std::string FormatBytes(uint64_t bytes);  // in the largest unit that is exact
 
-// A time up to 366 days: "100ms", "20s", "10m", "6h", "1d".
+inline constexpr std::chrono::milliseconds kSaidTimeMax = std::chrono::hours(366 * 24);
+
+// A time up to kSaidTimeMax: "100ms", "20s", "10m", "6h", "1d".
 absl::StatusOr<std::chrono::milliseconds> ParseTime(const std::string& text);
 std::string FormatTime(std::chrono::milliseconds time);  // in the largest unit that is exact
 

@@ -50,8 +50,7 @@ absl::Status CheckAdminAddress(const Config& config) {
 std::variant<std::shared_ptr<const vm::Projection>, Outcome> LoadProjection(const Config& config,
                                                                             stack::Diagnostics* diagnostics) {
   const auto stack = stack::ReadStackFile(diagnostics);
-  const absl::Status status = stack.ok() ? config.projection.Check() : stack.status();
-  if (!status.ok()) return Fail(ExitCode::kConfiguration, status);
+  if (!stack.ok()) return Fail(ExitCode::kConfiguration, stack.status());
   auto projection = vm::Projection::Compile(*stack, config.projection, diagnostics);
   if (projection == nullptr) return Fail(ExitCode::kConfiguration, diagnostics->ToStatus());
   return projection;

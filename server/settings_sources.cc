@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/base/printable.h"
 #include "server/settings_file.h"
 
 namespace everstate {
@@ -109,6 +110,7 @@ class Resolver {
     }
     CheckTogether(resolved.config.fanout);
     if (required == Required::kMustBeSaid) CheckRequired();
+    for (std::string& fault : faults_) fault = Printable(fault);  // a line each, whatever was said
     if (!faults_.empty()) return absl::InvalidArgumentError(absl::StrJoin(faults_, "\n"));
     resolved.values = std::move(values_);
     return resolved;

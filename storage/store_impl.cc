@@ -120,21 +120,26 @@ std::map<std::string, std::string> SettingsOf(std::string_view text) {
   return settings;
 }
 
-// "projection.append_keep=100, and not projection.append_keep=50", for each that is not the same on both sides.
+// "projection.append_keep=100, and not projection.append_keep=50", for each that is not the same on both sides; and
+// what helps, when saying the stored values is enough.
 std::string DifferingSettings(std::string_view stored_text, std::string_view given_text) {
   const std::map<std::string, std::string> stored = SettingsOf(stored_text), given = SettingsOf(given_text);
   std::vector<std::string> out;
+  bool can_be_said = true;
   for (const auto& [name, value] : stored) {
     const auto now = given.find(name);
+    can_be_said &= now != given.end();
     if (now == given.end())
       out.push_back(fmt::format("projection.{}={}, which this program does not know", name, value));
     else if (now->second != value)
       out.push_back(fmt::format("projection.{0}={1}, and not projection.{0}={2}", name, value, now->second));
   }
   for (const auto& [name, value] : given) {
-    if (!stored.contains(name)) out.push_back(fmt::format("nothing for projection.{}, which is {} here", name, value));
+    if (stored.contains(name)) continue;
+    can_be_said = false;
+    out.push_back(fmt::format("nothing for projection.{}, which is {} here", name, value));
   }
-  return absl::StrJoin(out, "; ");
+  return absl::StrJoin(out, "; ") + (can_be_said ? ": give it the stored values" : "");
 }
 
 }  // namespace
@@ -153,8 +158,7 @@ absl::Status CheckIdentity(rocksdb::DB* db, const StoreIdentity& identity) {
                     ShortHash(*hash), identity.stack_name, ShortHash(BytesOf(identity.stack_hash))));
   }
   if (*stored_settings != identity.settings) {
-    return absl::FailedPreconditionError(fmt::format("the store {} was made with {}: give it the stored values",
-                                                     db->GetName(),
+    return absl::FailedPreconditionError(fmt::format("the store {} was made with {}", db->GetName(),
                                                      DifferingSettings(*stored_settings, identity.settings)));
   }
   if (*schema_text != identity.schema->Serialize()) {

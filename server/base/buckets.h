@@ -9,7 +9,7 @@
 namespace everstate {
 
 // Buckets: how many values lie between two of a few bounds. `kBounds` is an array of ascending uint64_t; a value
-// belongs to the first bound that is not below it, else to one bucket more.
+// belongs to the first bound that is not below it, else to one bucket more. And the sum of the values.
 //   Thread:    any. A copy is not of one moment.
 template <const auto& kBounds>
 class Buckets {
@@ -20,6 +20,7 @@ class Buckets {
   Buckets(const Buckets& other) { *this = other; }
   Buckets& operator=(const Buckets& other) {
     for (size_t i = 0; i < kCount; ++i) counts_[i].store(other.count(i), std::memory_order_relaxed);
+    sum_.store(other.sum(), std::memory_order_relaxed);
     return *this;
   }
 
@@ -27,14 +28,18 @@ class Buckets {
     size_t i = 0;
     while (i < kBounds.size() && kBounds[i] < value) ++i;
     counts_[i].fetch_add(1, std::memory_order_relaxed);
+    sum_.fetch_add(value, std::memory_order_relaxed);
   }
   void Add(const Buckets& more) {
     for (size_t i = 0; i < kCount; ++i) counts_[i].fetch_add(more.count(i), std::memory_order_relaxed);
+    sum_.fetch_add(more.sum(), std::memory_order_relaxed);
   }
   uint64_t count(size_t bucket) const { return counts_[bucket].load(std::memory_order_relaxed); }
+  uint64_t sum() const { return sum_.load(std::memory_order_relaxed); }
 
  private:
   std::array<std::atomic<uint64_t>, kCount> counts_{};
+  std::atomic<uint64_t> sum_{0};
 };
 
 }  // namespace everstate

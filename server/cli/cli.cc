@@ -1,6 +1,7 @@
 #include "server/cli/cli.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "server/base/last_words.h"
 #include "server/base/log.h"
+#include "server/base/printable.h"
 #include "server/cli/replay.h"
 #include "server/cli/setting_options.h"
 #include "server/config.h"
@@ -73,21 +75,29 @@ std::vector<std::string> UnknownWords(const CLI::App& app) {
   std::vector<std::string> said;
   bool may_be_a_value = false;  // of the unknown option before it
   for (const std::string& word : app.remaining(true)) {
+    if (word == "--") continue;
     if (word.starts_with("-")) {
       const std::string name = word.substr(0, word.find('='));
       said.push_back(absl::StrCat(name, " is no option of ", command, "; the nearest is ", Nearest(name, options)));
       may_be_a_value = name == word;
     } else if (!std::exchange(may_be_a_value, false)) {
       if (!subcommands.empty()) {  // what follows would be said to it
-        return {absl::StrCat("\"", word, "\" is no command of ", command, "; the commands are ",
-                             absl::StrJoin(subcommands, ", "))};
+        said.push_back(absl::StrCat("\"", word, "\" is no command of ", command, "; the commands are ",
+                                    absl::StrJoin(subcommands, ", ")));
+        break;
       }
       const bool of_switch = word == "true" || word == "false";
       said.push_back(absl::StrCat("\"", word, "\" is one word too many for ", command,
                                   of_switch ? ": a switch alone says true, and --SWITCH=false takes it back" : ""));
     }
   }
+  for (std::string& one : said) one = Printable(one);
   return said;
+}
+
+void EndWithTheReader() {
+  StopRequested();
+  std::signal(SIGPIPE, SIG_DFL);
 }
 
 CLI::Validator NotEmpty() {
@@ -120,8 +130,9 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "everstate " EVERSTATE_VERSION);
   app.footer(
-      "Exit codes: 0 done, or an orderly stop; 2 command line, configuration, stack or recording; 3 a store or an "
-      "output that cannot be used; 4 address in use; 5 another chain; 6 (record) the provider.");
+      "Exit codes: 0 done, or an orderly stop; 2 command line, configuration, stack, IDL or recording, what is not "
+      "there or does not answer, or a refused rewind; 3 a store or an output that cannot be used; 4 address in use; 5 "
+      "another chain; 6 (record) the provider failed.");
   app.fallthrough();   // the options of the log may stand before and after the subcommand
   app.allow_extras();  // UnknownWords has more to say of them
   SettingOptions log_options;

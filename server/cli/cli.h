@@ -44,6 +44,10 @@ CLI::Validator WholeNumber(uint64_t min, uint64_t max);
 // does not answer, 3 when it is there and cannot be used.
 int Refuse(const absl::Status& status);
 
+// For a command that is there to print: a signal to stop ends it in order from here on, and SIGPIPE, which
+// StopRequested has the process ignore, ends it when its reader goes away.
+void EndWithTheReader();
+
 // The exit code of a command that is there to print: 3 in place of 0, with a record of why, when standard output did
 // not take all of it.
 int Printed(int exit_code);

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <memory_resource>
@@ -13,7 +12,7 @@
 
 #include "absl/status/status.h"
 #include "server/base/base58.h"
-#include "server/base/log.h"
+#include "server/base/last_words.h"
 #include "server/cli/cli.h"
 #include "server/cli/decode_line.h"
 #include "server/config.h"
@@ -342,7 +341,7 @@ absl::Status Decode(const DecodeOptions& options) {
     if (!message.ok()) return message.status();
     if (!*message) break;
     decoder.Message(**message);
-    if (std::ferror(stdout) != 0) break;  // who prints says so (Printed)
+    if (std::ferror(stdout) != 0) return absl::OkStatus();  // who prints says so (Printed)
   }
   if (decoder.broken() == 0) return absl::OkStatus();
   return absl::DataLossError(
@@ -377,10 +376,9 @@ void AddDecodeCommand(CLI::App& app, int* exit_code) {
       ->required()
       ->check(NotEmpty());
   decode->callback([options, exit_code] {
-    StopRequested();                // from here on a signal ends it in order
-    std::signal(SIGPIPE, SIG_DFL);  // and so does the end of who reads what is printed
+    EndWithTheReader();
     if (absl::Status status = Decode(*options); !status.ok()) {
-      LogError(Room::kCli, "{}", std::string(status.message()));
+      LogErrorLines(Room::kCli, status.message());
       *exit_code = static_cast<int>(ExitCode::kConfiguration);
     }
   });

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "server/base/last_words.h"
 #include "server/base/log.h"
 #include "server/cli/cli.h"
 #include "server/cli/setting_options.h"
@@ -88,8 +89,14 @@ absl::Status Follow(const std::string& endpoint, uint64_t slots, ingest::Connect
 }
 
 int Fail(int code, const absl::Status& status) {
-  LogError(Room::kCli, "{}", std::string(status.message()));
+  LogErrorLines(Room::kCli, status.message());
   return code;
+}
+
+// A subscription that no server would take is the stack's fault; a stop while nobody answers is a stop.
+int NotConnected(const absl::Status& status) {
+  if (StopRequested()) return static_cast<int>(ExitCode::kOrderly);
+  return absl::IsInvalidArgument(status) ? Refuse(status) : Fail(kProviderFailed, status);
 }
 
 // How much of what was asked for is in the file.
@@ -113,7 +120,7 @@ int Record(const RecordOptions& options) {
   if (!source.ok()) return Refuse(source.status());
   StopRequested();  // from here on a signal is an orderly stop
   auto connection = (*source)->Connect(*subscription, std::nullopt);
-  if (!connection.ok()) return Fail(kProviderFailed, connection.status());
+  if (!connection.ok()) return NotConnected(connection.status());
   auto file = RecordingWriter::Create(options.out);
   if (!file.ok()) return Fail(static_cast<int>(ExitCode::kStore), file.status());
 
@@ -134,8 +141,9 @@ void AddRecordCommand(CLI::App& app, int* exit_code) {
                                         "and tests; it does not connect again");
   record->footer(
       "The provider is asked once. When it refuses, ends the stream or says nothing for 30 s, the recording ends "
-      "with the whole blocks that it has, and the exit code is 6. A stop before --slots leaves such a recording too: "
-      "exit code 0.\n"
+      "with the whole blocks that it has, and the exit code is 6; when it is not reached no file is made. A stop "
+      "before "
+      "--slots leaves such a recording too: exit code 0.\n"
       "Endpoint and token may stand in the environment, as for serve: EVERSTATE_ENDPOINT, EVERSTATE_X_TOKEN, "
       "EVERSTATE_X_TOKEN_FILE.");
   options->provider.Add(record, IsOfProvider);
@@ -143,6 +151,7 @@ void AddRecordCommand(CLI::App& app, int* exit_code) {
       ->add_option("--stack", options->stack,
                    "Record what this stack needs: the accounts of its programs and the transactions that did not fail. "
                    "Without it everything is recorded: all accounts and transactions, votes and failed ones too")
+      ->check(NotEmpty())
       ->type_name("FILE");
   record->add_option("--slots", options->slots, "Stop after so many whole blocks")
       ->required()
@@ -150,6 +159,7 @@ void AddRecordCommand(CLI::App& app, int* exit_code) {
       ->type_name("N");
   record->add_option("--out", options->out, "The recording; a file that is there is replaced")
       ->required()
+      ->check(NotEmpty())
       ->type_name("FILE");
   record->callback([options, exit_code] { *exit_code = Record(*options); });
 }

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/last_words.h"
 #include "server/base/listen_address.h"
 #include "server/cli/cli.h"
 #include "server/config.h"
@@ -17,8 +18,6 @@
 
 namespace everstate::cli {
 namespace {
-
-constexpr uint64_t kStartDelayMsMax = 366ull * 24 * 3600 * 1000;  // as of every time that is said (ParseTime)
 
 struct Arguments {
   ReplayOptions options;
@@ -82,7 +81,7 @@ int Run(const Arguments& arguments) {
   StopRequested();  // sets the handlers before the first line tells anybody that we run
   auto server = ReplayServer::Start(options);
   if (!server.ok()) {
-    std::fprintf(stderr, "everstate replay: %s\n", std::string(server.status().message()).c_str());
+    LogErrorLines(Room::kCli, server.status().message());
     return static_cast<int>(server.status().code() == absl::StatusCode::kAlreadyExists ? ExitCode::kAddressInUse
                                                                                        : ExitCode::kConfiguration);
   }
@@ -121,7 +120,7 @@ void AddReplayCommand(CLI::App& app, int* exit_code) {
       ->type_name("N");
   command->add_option("--start-delay-ms", arguments->start_delay_ms, "Begin so many milliseconds later")
       ->capture_default_str()
-      ->check(WholeNumber(0, kStartDelayMsMax))
+      ->check(WholeNumber(0, static_cast<uint64_t>(kSaidTimeMax.count())))
       ->type_name("MS");
   command
       ->add_option("--replay-slots", arguments->replay_slots, "Blocks that from_slot may reach back; 0 = not supported")

@@ -6,7 +6,6 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/websocket.hpp>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -312,8 +311,7 @@ void AddWatchCommand(CLI::App& app, int* exit_code) {
       *exit_code = Refuse(address.status());
       return;
     }
-    StopRequested();                // from here on a signal ends it in order
-    std::signal(SIGPIPE, SIG_DFL);  // and so does the end of who reads what is printed
+    EndWithTheReader();
     *exit_code = static_cast<int>(Watcher(*options, *std::move(address)).Run());
   });
 }

@@ -152,9 +152,8 @@ class BusTap {
 };
 
 // Fanout
-//   Thread:    Start, AttachStore, Publish, SwitchStore, Stop: each from one thread at a time;
-//              Publish and SwitchStore only from the projector's.
-//              Everything else any.
+//   Thread:    Start, AttachStore, Publish, SwitchStore, Stop: each from one thread at a time; Publish and SwitchStore
+//              only from the projector's. Everything else any.
 //   Owns:      lanes (threads), readers (threads), sessions, the listener.
 //   Errors:    Start: AlreadyExists when the address is in use, InvalidArgument when it is no address.
 //   Invariant: a (session, view, key, number) gets at most one live frame; per subscription and key numbers only rise.

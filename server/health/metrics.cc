@@ -47,6 +47,7 @@ constexpr auto kReferenceNames = std::to_array<ReferenceName>({
     {"everstate_vm_", "events_waited", "hyperstack_vm_pending_updates_queued_total", "", "", ""},
     {"everstate_vm_", "events_resumed", "hyperstack_vm_pending_updates_flushed_total", "", "", ""},
     {"everstate_vm_", "waiting_dropped", "hyperstack_vm_pending_updates_expired_total", "", "", ""},
+    {"everstate_vm_", "waiting_bytes", "hyperstack_vm_pending_queue_memory_bytes", "", "", ""},
     {"everstate_store_", "entities_estimate", "hyperstack_entities_active", "", "", ""},
 });
 
@@ -63,8 +64,7 @@ class Families {
   }
   // `per_second` of the buckets' unit are a second.
   template <const auto& kBounds>
-  void Histogram(std::string_view name, std::string_view help, const Buckets<kBounds>& buckets, double per_second,
-                 double sum_seconds) {
+  void Histogram(std::string_view name, std::string_view help, const Buckets<kBounds>& buckets, double per_second) {
     auto& histogram = Sample(name, Type::Histogram, help, {}).histogram;
     for (size_t i = 0; i < Buckets<kBounds>::kCount; ++i) {
       histogram.sample_count += buckets.count(i);
@@ -72,7 +72,7 @@ class Families {
           i < kBounds.size() ? static_cast<double>(kBounds[i]) / per_second : std::numeric_limits<double>::infinity();
       histogram.bucket.push_back({.cumulative_count = histogram.sample_count, .upper_bound = bound});
     }
-    histogram.sample_sum = sum_seconds;
+    histogram.sample_sum = static_cast<double>(buckets.sum()) / per_second;
   }
   // One sample of 0 or 1 for each of the states.
   template <size_t N>
@@ -229,12 +229,17 @@ void AddShares(const LineStatus& line, Families* families) {
                     static_cast<double>(shares.mutations[e]),
                     {{"entity", line.schema->entity(static_cast<EntityId>(e)).name}});
   }
+  std::map<std::string, vm::MachineShares::OfProgram> programs;  // two IDLs may be of one program
   for (size_t p = 0; p < shares.programs.size(); ++p) {
-    const vm::MachineShares::OfProgram& program = shares.programs[p];
+    vm::MachineShares::OfProgram& program = programs[line.programs[p]];
+    program.accounts_matched += shares.programs[p].accounts_matched;
+    program.instructions_matched += shares.programs[p].instructions_matched;
+    program.events_logged += shares.programs[p].events_logged;
+  }
+  for (const auto& [id, program] : programs) {
     const auto count = [&](std::string_view type, uint64_t value) {
       families->Count("hyperstack_vm_events_processed_total", "What the stack's programs know of the stream",
-                      static_cast<double>(value),
-                      {{"event_type", std::string(type)}, {"program_id", line.programs[p]}});
+                      static_cast<double>(value), {{"event_type", std::string(type)}, {"program_id", id}});
     };
     count("account", program.accounts_matched);
     count("instruction", program.instructions_matched);
@@ -246,9 +251,9 @@ void AddHistograms(const LineStatus& line, Families* families) {
   const ProjectorStats& projector = line.deployment.projector;
   families->Histogram("hyperstack_projector_latency_seconds",
                       "Time that the projector spent on a block, from its updates to its frames", projector.block_times,
-                      1e6, Seconds(projector.project_time + projector.apply_time + projector.publish_time));
+                      1e6);
   families->Histogram("hyperstack_ws_connection_duration_seconds", "How long the sessions that have ended were open",
-                      line.fanout.session_times, 1e3, static_cast<double>(line.fanout.session_time_ms.value()) / 1e3);
+                      line.fanout.session_times, 1e3);
 }
 
 void AddLine(const ServerStatus& status, Families* families) {

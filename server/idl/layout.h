@@ -71,9 +71,9 @@ struct Type {
   std::vector<Field> fields;  // kStruct, kTuple (kPad fields have no name)
   struct Variant {
     std::string name;
-    TypeId payload = 0;
+    TypeId payload = 0;  // a kStruct or kTuple
     bool unit = true;
-  };                                   // payload: a kStruct or kTuple
+  };
   std::vector<Variant> variants;       // kEnum
   std::optional<uint32_t> fixed_size;  // when every value has the same number of bytes
   uint32_t min_size = 0;               // no value has fewer bytes

@@ -33,9 +33,12 @@ std::string HintFor(const absl::Status& status, const YellowstoneOptions& option
 std::string HintForNoConnection(const std::string& text, bool tls) {
   if (absl::StrContains(text, "Failed to connect to remote host") || absl::StrContains(text, "DNS resolution failed"))
     return "; nobody answers there: check host and port of --endpoint";
-  return tls || absl::StrContains(text, "http1.x server")
-             ? kOtherServer
-             : "; this may be no Yellowstone server, or one that speaks TLS (https://): check --endpoint";
+  // Our own words: the time ran out.
+  const bool silent = absl::StrContains(text, "no connection to");
+  const bool may_be_tls = !tls && !absl::StrContains(text, "http1.x server");
+  return absl::StrCat(silent ? "; nobody may answer there, or this may be no Yellowstone server"
+                             : "; this may be no Yellowstone server",
+                      may_be_tls ? ", or one that speaks TLS (https://)" : "", ": check --endpoint");
 }
 
 }  // namespace everstate::ingest

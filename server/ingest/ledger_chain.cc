@@ -21,7 +21,8 @@ absl::Status CheckPace(const BlockId& applied, const BlockId& next) {
   if (!applied.block_time.has_value() || !next.block_time.has_value()) return absl::OkStatus();
   const absl::Duration passed = absl::FromUnixSeconds(*next.block_time) - absl::FromUnixSeconds(*applied.block_time);
   const Slot slots = next.slot - applied.slot;
-  if (kSlotMin * slots <= passed + kBlockTimeSlack) return absl::OkStatus();
+  const int64_t possible = (passed + kBlockTimeSlack) / kSlotMin;
+  if (possible >= 0 && slots <= static_cast<Slot>(possible)) return absl::OkStatus();
   return absl::AbortedError(
       absl::StrCat("another chain: block ", next.slot, " of the stream comes ", slots, " slots after slot ",
                    applied.slot, ", which was applied, but ", absl::FormatDuration(passed),

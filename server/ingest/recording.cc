@@ -58,7 +58,7 @@ absl::StatusOr<RecordingReader> RecordingReader::Open(const std::string& path, u
     return absl::InvalidArgumentError(
         "recording -: standard input is not read, a recording is a regular file (one of that name is ./-)");
   }
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open recording ", path));
   const absl::Cleanup close_file = [fd] { close(fd); };
   struct stat info = {};

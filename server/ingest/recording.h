@@ -73,9 +73,8 @@ class RecordingReader {
 // Thread: one thread. Owns: the open file.
 // Errors: of the file system, naming the file; then the writer is closed.
 // Invariant: after an error the file holds what was appended before the last Flush that succeeded, and nothing else:
-// what
-//   was written behind that is cut off, so that the recording ends with a whole message. (A process that is killed may
-//   leave one that is torn off.)
+//   what was written behind that is cut off, so that the recording ends with a whole message. (A process that is killed
+//   may leave one that is torn off.) What was not flushed when the writer dies is not in the file.
 class RecordingWriter {
  public:
   static absl::StatusOr<RecordingWriter> Create(const std::string& path);

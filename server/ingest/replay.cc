@@ -1,6 +1,5 @@
 #include "server/ingest/replay.h"
 
-#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,7 +16,8 @@ absl::Status CheckOptions(const ReplayOptions& options) {
   if (options.files.empty()) return absl::InvalidArgumentError("files: a replay needs at least one recording");
   if (options.slots_per_second &&
       !(*options.slots_per_second > 0 && *options.slots_per_second <= kReplaySlotsPerSecondMax)) {
-    return absl::InvalidArgumentError("slots_per_second: must be above 0 and at most 100000");
+    return absl::InvalidArgumentError(
+        absl::StrCat("slots_per_second: must be above 0 and at most ", kReplaySlotsPerSecondMax));
   }
   if (options.wait_subscribers == 0) return absl::InvalidArgumentError("wait_subscribers: must be at least 1");
   if (options.start_delay.count() < 0) return absl::InvalidArgumentError("start_delay: must not be negative");

@@ -47,9 +47,8 @@ struct ReplayOptions {
 // begins, a stream with from_slot sets it to that slot; unary calls answer INTERNAL "block is not available yet".
 //
 // Thread: any. Owns: its threads, sockets and the bytes of its files; the destructor stops it.
-// Errors of Start: InvalidArgument (options, damaged recordings: file and offset), NotFound (a file),
-//   AlreadyExists (the address is in use),
-//   Unavailable (it cannot listen there for another reason).
+// Errors of Start: InvalidArgument (options, damaged recordings: file and offset), NotFound (a file), AlreadyExists
+//   (the address is in use), Unavailable (it cannot listen there for another reason).
 class ReplayServer {
  public:
   struct Progress {

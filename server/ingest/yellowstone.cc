@@ -316,6 +316,8 @@ class YellowstoneSource : public Source {
       const std::string fault = TlsFault(target_.host, target_.port, kVersionTimeoutMs);
       if (!fault.empty()) return absl::Status(status.code(), absl::StrCat(options_.endpoint, ": ", fault));
     }
+    // Any other word is somebody's answer, whose connection was closed behind it.
+    if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
     return absl::Status(status.code(), absl::StrCat(text, HintForNoConnection(text, target_.tls)));
   }
 

@@ -26,9 +26,8 @@ inline constexpr size_t kNameBytesMax = 512;  // of names and paths, which are c
 
 // Node
 //   Owns:    its place; the JSON value must outlive it.
-//   Errors:  findings of its place; the answer is then an empty value, and reading goes on.
-//            What was read of a file with findings may be looked at to find more of them,
-//            and is no good for anything else.
+//   Errors:  findings of its place; the answer is then an empty value, and reading goes on. What was read of a file
+//            with findings may be looked at to find more of them, and is no good for anything else.
 class Node {
  public:
   Node(const Json* value, Place place) : value_(value), place_(std::move(place)) {}

@@ -52,9 +52,9 @@ struct Condition {
     Literal value;
   };
   struct Logical {
-    bool all;
+    bool all;  // And, else Or
     std::vector<Condition> conditions;
-  };  // all: And, else Or
+  };
   std::string expression;
   std::variant<std::monostate, Compare, Logical> parsed;  // monostate: the file has no parsed form
 };
@@ -84,8 +84,8 @@ struct MappingSource {
     std::vector<std::pair<std::string, Transform>> field_transforms;
   };
   struct FromContext {
-    std::string field;
-  };  // "slot", "signature", "timestamp"
+    std::string field;  // "slot", "signature", "timestamp"
+  };
   std::variant<FromSource, Constant, Computed, FromState, AsEvent, WholeSource, AsCapture, FromContext> value;
 };
 

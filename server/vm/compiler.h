@@ -22,9 +22,8 @@ inline constexpr std::string_view kStopPrefix =
     "__stop:";  // a hook that sets this field's name behind it sets its stop flag
 
 // Compiler: used once.
-//   Errors: findings, as Projection::Compile. Statuses inside say only that there is one; what lies beside
-//           it is compiled all the same, and what cannot be judged without it is
-//           left out.
+//   Errors: findings, as Projection::Compile. Statuses inside say only that there is one; what lies beside it is
+//           compiled all the same, and what cannot be judged without it is left out.
 class Compiler {
  public:
   Compiler(const stack::Stack& stack, stack::Diagnostics* diagnostics);

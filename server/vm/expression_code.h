@@ -9,21 +9,8 @@ namespace everstate::vm {
 
 __extension__ typedef __int128 Int128;
 
-enum class BinaryOp : uint8_t {
-  kAdd,
-  kSub,
-  kMul,
-  kDiv,
-  kMod,
-  kGt,
-  kLt,
-  kGte,
-  kLte,
-  kEq,
-  kNe,
-  kAnd,
-  kOr
-};  // arithmetic before kGt
+// Arithmetic before kGt.
+enum class BinaryOp : uint8_t { kAdd, kSub, kMul, kDiv, kMod, kGt, kLt, kGte, kLte, kEq, kNe, kAnd, kOr };
 enum class ResolverMethod : uint8_t { kUiAmount, kRawAmount };
 
 inline constexpr size_t kVariablesMax = 8;  // `Let`s within each other

@@ -55,7 +55,8 @@ struct MachineCounters {
   uint64_t transactions = 0, transactions_failed = 0, instructions_matched = 0, instructions_unknown = 0,
            accounts_matched = 0, accounts_unknown = 0, accounts_closed = 0;
   uint64_t inner_missing = 0, events_logged = 0, events_twice = 0, logs_incomplete = 0;
-  // Of the events that wait for their key. Those that wait now: waited - resumed - replaced - dropped.
+  // Of the events that wait for their key. Those that began to wait in this process and still do: waited - resumed -
+  // replaced - dropped.
   uint64_t events_waited = 0, events_resumed = 0, waiting_replaced = 0, waiting_dropped = 0;
   uint64_t waiting_bytes = 0;
   uint64_t handler_runs = 0, mutations = 0;
@@ -103,7 +104,8 @@ struct MachineShares {
 // Machine
 //   Thread:    the projector's.
 //   Errors:    Seal and Feed* pass on what the StateView answers; everything in the updates themselves is a counted
-//   fault. Invariant: same block, same view, same batch, byte by byte.
+//              fault.
+//   Invariant: same block, same view, same batch, byte by byte.
 class Machine {
  public:
   explicit Machine(std::shared_ptr<const Projection> projection);

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -103,10 +104,9 @@ class CheckTest(harness.EndToEndTest):
         self.assertIn(f'  content_hash: is "{found}", but the hash of the content is {report["content_hash"]["computed"]}', text)
         self.assertEqual({note["path"] for note in report["notes"]},
                          {"content_hash", "program_ids[1]", "entities[0].identity.primary_keys[0]"})
-        served = subprocess.run([EVERSTATE, "serve", "--stack", file, "--endpoint", "http://127.0.0.1:1", "--data", file, "--listen",
-                                 "127.0.0.1:0"], capture_output=True, text=True, timeout=60)
+        served = self.start(harness.Server("http://127.0.0.1:1", self.folder / "data", stack=file))
         for note in report["notes"]:
-            self.assertIn(f'{file}: {note["path"]}: {note["rule"]}', served.stderr)
+            served.line(re.escape(f'{file}: {note["path"]}: {note["rule"]}'))
 
     def test_names_steer_no_terminal(self):
         evil = "a\x1b[31m\n\u009b\x7fb"

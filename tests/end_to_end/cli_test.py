@@ -28,6 +28,8 @@ class CliTest(harness.EndToEndTest):
     def test_a_word_that_nobody_knows_is_named_with_those_that_are_known(self):
         for args, words in [
             (("srve", "--stack", "x"), '"srve" is no command of everstate; the commands are serve, replay, '),
+            (("--lisen=x", "srve"), '\n"srve" is no command of everstate; '),
+            (("decode", "--raw", "--bogus", "--", RECORDING), "--bogus is no option of everstate decode; the nearest is "),
             (("checkpoint", "lst"), '"lst" is no command of everstate checkpoint; the commands are create, list, verify, prune'),
             (("serve", "--lisen", "127.0.0.1:0"), "--lisen is no option of everstate serve; the nearest is --listen"),
             (("serve", "--log-levl=info"), "--log-levl is no option of everstate serve; the nearest is --log-level"),
@@ -39,6 +41,7 @@ class CliTest(harness.EndToEndTest):
             self.assertEqual(code, 2, text)
             self.assertIn(words, text)
             self.assertNotIn('"x"', text)  # most likely the value of the option before it
+            self.assertNotIn("-- is no option", text)
 
     def test_options_of_a_replay_that_cannot_be_are_named(self):
         for option, value, words in [

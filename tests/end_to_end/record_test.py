@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import subprocess
+import threading
 import unittest
 
 import harness
@@ -150,6 +151,19 @@ class RecordTest(harness.EndToEndTest):
         self.assertEqual(record.wait(), 6, record.lines)
         record.line(f"{endpoint}: .*Connection refused; nobody answers there: check host and port of --endpoint")
 
+    def test_a_stop_while_nobody_answers_is_a_stop(self):
+        asked = threading.Event()
+
+        def mute(sock):
+            while sock.recv(1 << 20):
+                asked.set()
+        provider = raw_geyser.RawServer(mute)
+        self.addCleanup(provider.close)
+        record = self.start(self.record(provider.endpoint, 1))
+        self.assertTrue(asked.wait(harness.DEADLINE_S))
+        self.assertEqual(record.stop(), 0, record.lines)
+        self.assertFalse(self.out.exists())
+
     def test_the_provider_is_said_as_for_serve(self):
         """A variable of a setting's own before the reference's, a flag before both; the token too."""
         replay = self.replay("--slots-per-second", "20", "--loop")
@@ -181,6 +195,8 @@ class RecordTest(harness.EndToEndTest):
             (("--endpoint", "ftp://x", "--slots", 1, "--out", self.folder / "o"), "ftp://x"),
             (("--endpoint", "http://127.0.0.1:1", "--slots", 0, "--out", self.folder / "o"), "--slots"),
             (("--endpoint", "http://127.0.0.1:1", "--slots", 1, "--out", self.folder / "o", "--stack", "no.json"), "no.json"),
+            (("--endpoint", "http://127.0.0.1:1", "--slots", 1, "--out", self.folder / "o", "--stack", ""), '--stack: "" is empty'),
+            (("--endpoint", "http://127.0.0.1:1", "--slots", 1, "--out", ""), '--out: "" is empty'),
         ]:
             done = subprocess.run([EVERSTATE, "record", *map(str, args)], capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 2, done.stdout + done.stderr)

@@ -107,13 +107,13 @@ class SettingsTest(harness.EndToEndTest):
 
     def test_all_that_is_wrong_is_said_in_one_round_a_record_each(self):
         file = self.write('adress = "x"\nhealth.listen = "localhost:1"\n')
-        wrong = ("--config", file, "--lisen", "x", "--listen", "31063", "--admin=off:1", "--x-token", "t\u00f6ken", "--archive-keep", "8GB",
+        wrong = ("--config", file, "--lisen", "x", "--listen", "31063", "--admin=off:1", "--x-token", "t\u00f6ken", "--archive-keep", "8\nGB",
                  "--snapshot-frame-max", "32MiB", "--log-level", "loud", "--nothing=1")
         words = ["--lisen is no option of everstate serve; the nearest is --listen", "--nothing is no option of everstate serve; ",
                  "EVERSTATE_LISTN is no setting's variable; the nearest is EVERSTATE_LISTEN", f"{file}:1: adress is no setting; ",
                  "--x-token holds characters that a header cannot carry: only printable ASCII may stand in it",
                  '--listen "31063" is no address and port: an address is written 127.0.0.1:8877 or [::]:8877',
-                 '--admin "off:1" has no IP address: an address is written 127.0.0.1:8877 or [::]:8877; off = none', '--archive-keep "8GB" has no unit',
+                 '--admin "off:1" has no IP address: an address is written 127.0.0.1:8877 or [::]:8877; off = none', '--archive-keep "8\\nGB" has no unit',
                  f'{file}:2: health.listen "localhost:1" has no IP address', '--log-level "loud" is not one of ',
                  "sessions.queue_max (8MiB, default) is less than two frames of a snapshot (snapshot.frame_max is 32MiB, flag --snapshot-frame-max)"]
         for more, missing in (((), ["stack is not set: ", "endpoint is not set: "]), (("--print-config",), [])):

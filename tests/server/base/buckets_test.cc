@@ -33,6 +33,9 @@ TEST(BucketsTest, CopiesAreTheirOwnAndAdd) {
   EXPECT_EQ(Counts(a), (std::vector<uint64_t>{0, 1, 0, 0}));
   EXPECT_EQ(Counts(b), (std::vector<uint64_t>{0, 2, 0, 0}));
   EXPECT_EQ(Counts(c), (std::vector<uint64_t>{0, 3, 0, 0}));
+  EXPECT_EQ(a.sum(), 5u);
+  EXPECT_EQ(b.sum(), 10u);
+  EXPECT_EQ(c.sum(), 15u);
 }
 
 }  // namespace

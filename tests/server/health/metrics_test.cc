@@ -85,8 +85,10 @@ TEST(MetricsTest, StatusHasEveryCounterToo) {
 TEST(MetricsTest, NamesOfTheReferenceAreKept) {
   const auto samples = Samples(MetricsText(Counted()));
   for (const char* name :
-       {"hyperstack_ws_connections_total{stack=\"Demo\"}", "hyperstack_ws_connections_active{stack=\"Demo\"}",
-        "hyperstack_ws_messages_received_total{stack=\"Demo\"}", "hyperstack_ws_messages_sent_total{stack=\"Demo\"}",
+       {"hyperstack_ws_connections_total{stack=\"Demo\"}",
+        "hyperstack_ws_connections_active{stack=\"Demo\"}",
+        "hyperstack_ws_messages_received_total{stack=\"Demo\"}",
+        "hyperstack_ws_messages_sent_total{stack=\"Demo\"}",
         "hyperstack_ws_connection_duration_seconds_sum{stack=\"Demo\"}",
         "hyperstack_projector_latency_seconds_count{stack=\"Demo\"}",
         "hyperstack_projector_mutations_processed_total{stack=\"Demo\",entity=\"Thing\"}",
@@ -100,7 +102,9 @@ TEST(MetricsTest, NamesOfTheReferenceAreKept) {
         "hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"log_event\",program_id=\"one\"}",
         "hyperstack_vm_pending_updates_queued_total{stack=\"Demo\"}",
         "hyperstack_vm_pending_updates_flushed_total{stack=\"Demo\"}",
-        "hyperstack_vm_pending_updates_expired_total{stack=\"Demo\"}", "hyperstack_entities_active{stack=\"Demo\"}"}) {
+        "hyperstack_vm_pending_updates_expired_total{stack=\"Demo\"}",
+        "hyperstack_vm_pending_queue_memory_bytes{stack=\"Demo\"}",
+        "hyperstack_entities_active{stack=\"Demo\"}"}) {
     EXPECT_TRUE(samples.contains(name)) << name;
   }
 }
@@ -112,13 +116,12 @@ TEST(MetricsTest, TimesAreInSeconds) {
   status.line->deployment.projector.apply_time = std::chrono::microseconds(500);
   for (const uint64_t us : {500, 501, 5'000'000}) status.line->deployment.projector.block_times.Count(us);
   status.line->fanout.session_times.Count(90'000);
-  status.line->fanout.session_time_ms.Add(90'000);
   status.line->fanout.oldest_look_ms.Set(250);
   const auto samples = Samples(MetricsText(status));
   EXPECT_EQ(samples.at("everstate_uptime_seconds{stack=\"Demo\"}"), 1.5);
   EXPECT_EQ(samples.at("everstate_projector_project_seconds_total{stack=\"Demo\"}"), 0.0025);
   EXPECT_EQ(samples.at("everstate_fanout_oldest_look_seconds{stack=\"Demo\"}"), 0.25);
-  EXPECT_EQ(samples.at("hyperstack_projector_latency_seconds_sum{stack=\"Demo\"}"), 0.003);
+  EXPECT_EQ(samples.at("hyperstack_projector_latency_seconds_sum{stack=\"Demo\"}"), 5.001001);
   EXPECT_EQ(samples.at("hyperstack_projector_latency_seconds_count{stack=\"Demo\"}"), 3);
   const auto bucket = [&](const std::string& name, const std::string& bound) {
     return samples.at("hyperstack_" + name + "_seconds_bucket{stack=\"Demo\",le=\"" + bound + "\"}");
@@ -133,7 +136,7 @@ TEST(MetricsTest, TimesAreInSeconds) {
   EXPECT_EQ(samples.at("hyperstack_ws_connection_duration_seconds_sum{stack=\"Demo\"}"), 90);
 }
 
-// Each entity and each program has its own sample, and their sum is the counter of all.
+// Each entity and each program has its own sample, that of all stays beside them.
 TEST(MetricsTest, WhatBelongsToAnEntityOrAProgramSaysSo) {
   const auto samples = Samples(MetricsText(Counted()));
   const auto events = [&](const std::string& type, const std::string& program) {
@@ -145,6 +148,13 @@ TEST(MetricsTest, WhatBelongsToAnEntityOrAProgramSaysSo) {
   EXPECT_EQ(events("instruction", "two"), 5);
   EXPECT_EQ(samples.at("hyperstack_projector_mutations_processed_total{stack=\"Demo\",entity=\"Thing\"}"), 7);
   EXPECT_TRUE(samples.contains("everstate_vm_mutations_total{stack=\"Demo\"}"));
+  // Two IDLs of one program: a sample is there once.
+  ServerStatus same = Counted();
+  same.line->programs = {"one", "one"};
+  EXPECT_EQ(
+      Samples(MetricsText(same))
+          .at("hyperstack_vm_events_processed_total{stack=\"Demo\",event_type=\"instruction\",program_id=\"one\"}"),
+      7);
 }
 
 TEST(MetricsTest, WhatIsNotKnownIsAbsent) {

@@ -184,6 +184,7 @@ TEST(Ledger, AChainThatWouldHaveToBeTooFastIsAnother) {
   EXPECT_TRUE(leap(10'000, 1'800'000'000).ok());         // a chain that stood still
   EXPECT_EQ(leap(10'000, 1'600'000'000).code(), absl::StatusCode::kAborted);
   EXPECT_EQ(leap(10'000, std::numeric_limits<int64_t>::min()).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(leap(std::numeric_limits<Slot>::max() - 1, 1'700'086'409).code(), absl::StatusCode::kAborted);
 }
 
 TEST(Ledger, AnOverlapIsDroppedAndProvesTheLink) {

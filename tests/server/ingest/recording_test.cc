@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -127,6 +128,8 @@ TEST_F(RecordingTest, FilesThatAreNoneAreNamed) {
   EXPECT_THAT(std::string(missing.status().message()), HasSubstr(path_ + ".missing"));
   EXPECT_THAT(std::string(RecordingReader::Open(::testing::TempDir()).status().message()),
               HasSubstr("not a regular file"));
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);  // nobody writes into it
+  EXPECT_THAT(std::string(RecordingReader::Open(path_).status().message()), HasSubstr("not a regular file"));
   EXPECT_THAT(std::string(RecordingReader::Open("-").status().message()), HasSubstr("standard input is not read"));
   EXPECT_FALSE(RecordingWriter::Create("/nonexistent/folder/x.updates").ok());
 }
