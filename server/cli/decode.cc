@@ -378,7 +378,7 @@ void AddDecodeCommand(CLI::App& app, int* exit_code) {
   decode->callback([options, exit_code] {
     EndWithTheReader();
     if (absl::Status status = Decode(*options); !status.ok()) {
-      LogErrorLines(Room::kCli, status.message());
+      LogErrorLines(Room::kCli, std::string(status.message()));
       *exit_code = static_cast<int>(ExitCode::kConfiguration);
     }
   });

@@ -89,7 +89,7 @@ absl::Status Follow(const std::string& endpoint, uint64_t slots, ingest::Connect
 }
 
 int Fail(int code, const absl::Status& status) {
-  LogErrorLines(Room::kCli, status.message());
+  LogErrorLines(Room::kCli, std::string(status.message()));
   return code;
 }
 

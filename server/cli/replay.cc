@@ -81,7 +81,7 @@ int Run(const Arguments& arguments) {
   StopRequested();  // sets the handlers before the first line tells anybody that we run
   auto server = ReplayServer::Start(options);
   if (!server.ok()) {
-    LogErrorLines(Room::kCli, server.status().message());
+    LogErrorLines(Room::kCli, std::string(server.status().message()));
     return static_cast<int>(server.status().code() == absl::StatusCode::kAlreadyExists ? ExitCode::kAddressInUse
                                                                                        : ExitCode::kConfiguration);
   }
