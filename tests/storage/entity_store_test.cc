@@ -106,7 +106,7 @@ TEST(EntityStore, RefusesOtherSettingsNamingThoseThatDiffer) {
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Message(opened.status()),
               HasSubstr("made with projection.append_keep=5, and not projection.append_keep=100; projection.gone=1, "
-                        "which this program does not know; nothing for projection.new, which is 2 here: give"));
+                        "which this program does not know; nothing for projection.new, which is 2 here. It stays"));
 }
 
 TEST(EntityStore, RefusesAnotherSchema) {
