@@ -51,7 +51,7 @@ template <class At>
 Setting AddressSetting(std::string_view name, At at, std::string_view help) {
   Setting setting = TextSetting(name, "ADDR:PORT", at, help);
   setting.parse = [at](const std::string& text, Config* config) {
-    const absl::Status status = ParseListenAddress(text).status();
+    absl::Status status = ParseListenAddress(text).status();
     if (status.ok()) at(*config) = text;
     return status;
   };

@@ -64,7 +64,7 @@ Setting Token() {
       TextSetting("x_token", "TOKEN", FIELD(x_token),
                   "Token of the endpoint. As a flag it is visible to other users of the machine: prefer x_token_file");
   setting.parse = [](const std::string& text, Config* config) {
-    const absl::Status status = text.empty() ? absl::InvalidArgumentError("\"\" is empty") : ingest::CheckToken(text);
+    absl::Status status = text.empty() ? absl::InvalidArgumentError("\"\" is empty") : ingest::CheckToken(text);
     if (status.ok()) config->x_token = text;
     return status;
   };
