@@ -18,7 +18,9 @@ TEST(LruCacheTest, KeepsTheNewestWithinItsBytes) {
   for (int i = 0; i < 1000; ++i) {
     cache.Put("key" + std::to_string(i), std::string(100, 'x'), 100);
     ASSERT_LE(cache.bytes(), 10 * 1000u);
-    if (i > 0) ASSERT_NE(cache.Find("key" + std::to_string(i - 1)), nullptr) << i;
+    if (i > 0) {
+      ASSERT_NE(cache.Find("key" + std::to_string(i - 1)), nullptr) << i;
+    }
   }
   EXPECT_EQ(cache.Find("key0"), nullptr);
   EXPECT_NE(cache.Find("key999"), nullptr);
@@ -89,7 +91,9 @@ TEST_P(StateCacheTest, AnswersWhatTheStoreAnswers) {
         auto cached = cache.Get(0, probe);
         auto stored = (*store)->Get(0, probe);
         ASSERT_EQ(*cached == nullptr, *stored == nullptr);
-        if (*cached != nullptr) ASSERT_EQ((*cached)->bytes(), (*stored)->bytes());
+        if (*cached != nullptr) {
+          ASSERT_EQ((*cached)->bytes(), (*stored)->bytes());
+        }
         ASSERT_EQ(*cache.GetSide({SideKind::kStopFlag, 0, 0, probe}),
                   *(*store)->GetSide({SideKind::kStopFlag, 0, 0, probe}));
       }
