@@ -142,8 +142,7 @@ void AddRecordCommand(CLI::App& app, int* exit_code) {
   record->footer(
       "The provider is asked once. When it refuses, ends the stream or says nothing for 30 s, the recording ends "
       "with the whole blocks that it has, and the exit code is 6; when it is not reached no file is made. A stop "
-      "before "
-      "--slots leaves such a recording too: exit code 0.\n"
+      "before --slots leaves such a recording too: exit code 0.\n"
       "Endpoint and token may stand in the environment, as for serve: EVERSTATE_ENDPOINT, EVERSTATE_X_TOKEN, "
       "EVERSTATE_X_TOKEN_FILE.");
   options->provider.Add(record, IsOfProvider);
