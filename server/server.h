@@ -99,7 +99,7 @@ struct Event {
     kListening,  // clients are accepted at `address`; they are answered as soon as the store is open
     kHealth,     // health and metrics have a port of their own, `address`
     kAdmin,      // the admin service listens at `address`
-    kReady,      // the stream is live and proven
+    kReady,      // the stream is live and proven, and a block is in the store
   } kind;
   std::string address;  // "ADDR:PORT" with the port in force; of kReady: the one of kListening
   uint64_t slot = 0;    // of kReady: the newest block applied

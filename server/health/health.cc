@@ -14,8 +14,8 @@ std::string_view Bytes(const Hash32& hash) { return {reinterpret_cast<const char
 
 }  // namespace
 
-std::string TroubleOf(const ingest::StreamStatus& stream, std::chrono::steady_clock::time_point now,
-                      std::chrono::milliseconds slot_silence_max) {
+std::string TroubleOf(const ingest::StreamStatus& stream, const Watermark& watermark,
+                      std::chrono::steady_clock::time_point now, std::chrono::milliseconds slot_silence_max) {
   if (stream.state != ingest::StreamState::kLive) {
     const std::string state = "the stream is not live (" + std::string(Name(stream.state)) + ")";
     return stream.error.empty() ? state : state + ": " + stream.error;
@@ -27,7 +27,8 @@ std::string TroubleOf(const ingest::StreamStatus& stream, std::chrono::steady_cl
     return "the stream is live, but no slot was heard for " +
            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(silent).count()) + " s";
   }
-  return stream.proven ? "" : "the stream has not shown yet that it goes on where the store is";
+  if (!stream.proven) return "the stream has not shown yet that it goes on where the store is";
+  return watermark.number != 0 ? "" : "no block is in the store yet";
 }
 
 void Health::Attach(HealthSubjects subjects) {
@@ -65,7 +66,8 @@ ServerStatus Health::Take() const {
                                  .store = store->counters(),
                                  .fanout = subjects_.fanout->counters(),
                                  .traffic = subjects_.fanout->traffic()});
-  status.ready = TroubleOf(status.line->deployment.stream, status.at_steady, slot_silence_max_).empty();
+  status.ready =
+      TroubleOf(status.line->deployment.stream, status.line->watermark, status.at_steady, slot_silence_max_).empty();
   return status;
 }
 
@@ -74,7 +76,8 @@ bool Health::ready() const { return Trouble().empty(); }
 std::string Health::Trouble() const {
   std::lock_guard lock(mutex_);
   if (subjects_.deployment == nullptr) return "the store is not open";
-  return TroubleOf(subjects_.deployment->stream_status(), std::chrono::steady_clock::now(), slot_silence_max_);
+  return TroubleOf(subjects_.deployment->stream_status(), subjects_.deployment->store()->watermark(),
+                   std::chrono::steady_clock::now(), slot_silence_max_);
 }
 
 Progress Health::progress() const {

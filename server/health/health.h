@@ -28,10 +28,11 @@ struct Progress {
   uint64_t entities_estimate = 0, sessions = 0;
 };
 
-// Why a stream is not as it should be, in words; empty when it is live, proven, and a slot was heard within
-// slot_silence_max.
-std::string TroubleOf(const ingest::StreamStatus& stream, std::chrono::steady_clock::time_point now,
-                      std::chrono::milliseconds slot_silence_max);
+// Why a stream is not as it should be, in words; empty when it is live, a slot was heard within slot_silence_max, it is
+// proven, and a block of it or of an earlier one is in the store (a new store is proven by a block that is yet to be
+// applied).
+std::string TroubleOf(const ingest::StreamStatus& stream, const Watermark& watermark,
+                      std::chrono::steady_clock::time_point now, std::chrono::milliseconds slot_silence_max);
 
 // Health
 //   Thread:    Attach and Detach from the thread that owns the subjects; everything else from any.

@@ -37,8 +37,9 @@ TEST(HealthTest, WithoutSubjectsItIsAliveAndNotReady) {
 
 TEST(TroubleTest, SaysWhyAStreamIsNotReady) {
   const auto now = std::chrono::steady_clock::now();
+  Watermark watermark{.number = 1, .block = {}};
   const auto trouble = [&](const ingest::StreamStatus& stream) {
-    return TroubleOf(stream, now, std::chrono::seconds(10));
+    return TroubleOf(stream, watermark, now, std::chrono::seconds(10));
   };
   ingest::StreamStatus stream;
   stream.state = ingest::StreamState::kWaitingToReconnect;
@@ -53,6 +54,9 @@ TEST(TroubleTest, SaysWhyAStreamIsNotReady) {
   stream.proven = false;
   EXPECT_EQ(trouble(stream), "the stream has not shown yet that it goes on where the store is");
   stream.proven = true;
+  watermark.number = 0;  // a new store, whose first block was heard and is not applied
+  EXPECT_EQ(trouble(stream), "no block is in the store yet");
+  watermark.number = 1;
   stream.last_slot_heard = now - std::chrono::milliseconds(9999);
   EXPECT_EQ(trouble(stream), "");
   stream.last_slot_heard = now - std::chrono::seconds(10);
