@@ -161,15 +161,17 @@ class Disks(BadInputTest):
 
     def test_one_that_fills_up_ends_the_server_and_loses_nothing(self):
         wanted, _ = self.undisturbed(RECORDING)
-        provider = self.start(Replay(RECORDING, options=["--slots-per-second", "10"]))
+        provider = TwoParts()
+        self.addCleanup(provider.close)
         server = self.start(Server(provider.endpoint, self.data).listening())
-        server.wait_for_slot(at(0.3))
+        server.wait_for_slot(at(0.4))
         ballast = mounts.fill(self.folder / "disk")
+        provider.go_on.set()
         self.assertEqual(server.wait(), 3)
         print(server.line(r"applying batch \d+: .*No space left on device").string)
         ballast.unlink()
         slot = harness.inspect(self.data)["watermark"]["slot"]
-        self.assertGreaterEqual(slot, at(0.3))
+        self.assertGreaterEqual(slot, at(0.4))
         again = self.start(Server(provider.endpoint, self.data).listening())
         again.line(f"resuming at slot {slot}")
         self.check_end(again, self.data, RECORDING, wanted)

@@ -18,6 +18,7 @@ import places
 RECORDING = places.recording("spl-small")
 SLOTS_PER_SECOND = 20
 REPLAY_SLOTS = 3  # so that the provider alone soon reaches back to no checkpoint
+LATE = 0.9  # of a segment: behind the oldest checkpoint, however long that one took
 DEMO_STACK = harness.TESTS / "stacks" / "Demo.stack.json"
 
 
@@ -29,10 +30,10 @@ def flip(file, place):
     file.write_bytes(data)
 
 
-def cut(file):
+def cut(file, place=0.5):
     data = file.read_bytes()
     file.unlink()
-    file.write_bytes(data[: len(data) // 2])
+    file.write_bytes(data[: int(place * len(data))])
 
 
 class BadRewindTest(harness.EndToEndTest):
@@ -197,12 +198,12 @@ class Archives(BadRewindTest):
 
     def test_a_segment_that_is_cut(self):
         """What stands before the cut is used: the hole begins there."""
-        cut(self.segment)
+        cut(self.segment, LATE)
         first = self.check_hole(" are missing: the stream does not have slot ", "; --accept-gap rewinds nevertheless and records the gap")
         self.assertIn(first, range(self.slot + 2, self.watermark))
 
     def test_a_segment_with_a_flipped_bit(self):
-        flip(self.segment, 0.5)
+        flip(self.segment, LATE)
         self.check_refused(self.slot, 3, f"the rewind to slot {self.slot} is refused: {self.segment}: at offset ",
                            "delete this file, then what it held is asked of the provider")
         self.check_serves()

@@ -103,7 +103,7 @@ class RawClient(threading.Thread):
 
     def end(self):
         self.ending.set()
-        self.join(10)
+        self.join(harness.DEADLINE_S)
         if self.error:
             raise self.error
 

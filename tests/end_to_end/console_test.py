@@ -76,6 +76,11 @@ class Console:
         self.process.stdout.close()
 
 
+def newest_frame(console):
+    """The number of the last frame that the tail shows."""
+    return max(int(found[1]) for widget in console.widgets() if (found := re.match(r"frame (\d+)", widget["name"])))
+
+
 def number(text):
     """The number at the beginning of a text with a unit."""
     return float(text.split(" ")[0].replace(",", ""))
@@ -145,13 +150,14 @@ class WindowTest(harness.EndToEndTest):
         wait_for("frames in the tail", lambda: number(console.text("rows")) > 20)
         console.do("click pause")
         console.do("wait tail state is paused at the server")
-        kept = number(console.text("rows"))
+        kept, newest = number(console.text("rows")), newest_frame(console)
         slot = server.status()["watermark"]["slot"]
         server.wait_for_slot(slot + 5)
         self.assertEqual(number(console.text("rows")), kept, "paused, and yet frames came")
         console.do("click pause")
         console.do("wait tail state is live")
-        wait_for("more frames", lambda: number(console.text("rows")) > kept)
+        # The tail keeps so many rows and no more: it is the newest that tells.
+        wait_for("more frames", lambda: newest_frame(console) > newest)
 
         console.do("click view")
         console.do("click view=TokenMint/list")

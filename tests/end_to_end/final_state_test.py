@@ -80,7 +80,7 @@ class FinalStateTest(harness.EndToEndTest):
             self.skipTest(f"{name}.updates is not here")
         last = settled_slots(path)[-1]
         replay = self.start(provider(path))
-        server = self.start(Server(replay.endpoint, self.folder / "a").listening())
+        server = self.start(Server(replay.endpoint, self.folder / "a", harness.PATIENT).listening())
 
         # Both are there before the first slot: the provider waits for a second subscriber, which is another server.
         watchers = {view: Subscriber(server.url, view) for view in ("TokenMint/list", "TokenAccount/list")}
@@ -106,7 +106,7 @@ class FinalStateTest(harness.EndToEndTest):
             self.check_npm_client(npm, path, expected)
         self.assertEqual(server.stop(), 0)
         for watcher in watchers.values():
-            watcher.join(10)
+            watcher.join(harness.DEADLINE_S)
             self.assertEqual(getattr(watcher.error, "code", None), 1012, repr(watcher.error))
 
     def check_frames(self, path, watchers):

@@ -32,6 +32,8 @@ STACK = TESTS / "stacks" / "SplStream.stack.json"
 GEYSER = os.environ.get("TEST_GEYSER")
 needs_geyser = unittest.skipUnless(GEYSER, "TEST_GEYSER names no other Geyser server")
 DEADLINE_S = 120
+# For servers that are looked at long after the last slot of their recording.
+PATIENT = ("--health-slot-silence", "10m")
 
 
 def wait_for(what, condition, deadline_s=DEADLINE_S):
@@ -156,6 +158,8 @@ class Server(Process):
         admin = () if "--admin" in options else ("--admin", "off")
         super().__init__(EVERSTATE, "serve", "--stack", stack, "--endpoint", endpoint, "--data", data, "--listen", f"127.0.0.1:{port}", *admin, *options, name="serve", env={**os.environ, **(env or {})})
 
+    gets = 0  # answers of HTTP that were asked for
+
     def listening(self):
         self.url = self.line(r"listening (ws://\S+)")[1]
         self.http = self.url.replace("ws://", "http://")
@@ -168,8 +172,9 @@ class Server(Process):
 
     def get(self, path):
         """(status, body) of a plain GET."""
+        self.gets += 1
         try:
-            with urllib.request.urlopen(self.http + path, timeout=10) as reply:
+            with urllib.request.urlopen(self.http + path, timeout=DEADLINE_S) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -185,6 +190,19 @@ class Server(Process):
             return watermark is not None and watermark["slot"] >= slot
 
         wait_for(f"watermark {slot}", reached, deadline_s)
+
+    def end_of_feed(self):
+        """Waits until all that came of a stream which has ended is applied and sent; the slot of its last block."""
+
+        def applied():
+            status = self.status()
+            return status["watermark"]["slot"] == status["ingest"]["settled_slot"]
+
+        wait_for("the end of the feed", lambda: self.status()["stream"]["state"] != "live")
+        # A block that was taken out of the queue is in no queue, and not in the store yet.
+        wait_for("the last block to be applied", applied)
+        wait_for("empty queues", lambda: self.status()["fanout"]["queued_bytes"] == 0)
+        return self.status()["watermark"]["slot"]
 
 
 def run(*args, code=0):
@@ -256,9 +274,10 @@ class EndToEndTest(unittest.TestCase):
         self.assertEqual(server.stop(), 0)
         self.assertEqual(inspect(data)["gaps"], [])
         self.assertEqual(digest(data), wanted)
+
     def followed(self, recording, *options, data="data"):
         """(provider, server): a server, in a folder of that name, that has come to the end of the recording."""
         provider = self.start(Replay(recording, options=["--slots-per-second", "max"]))
-        server = self.start(Server(provider.endpoint, self.folder / data, options).listening())
+        server = self.start(Server(provider.endpoint, self.folder / data, (*PATIENT, *options)).listening())
         server.wait_for_slot(last_slot(recording))
         return provider, server

@@ -41,7 +41,7 @@ class KillTest(harness.EndToEndTest):
         return self.start(OtherGeyser(path, options=[*self.pace(replay_slots), "--start-on-subscribers", "2"]))
 
     def pace(self, replay_slots):
-        self.slots_per_second = harness.pace(SLOTS_PER_SECOND, 3)  # most kills shall hit another slot
+        self.slots_per_second = harness.pace(SLOTS_PER_SECOND, 2)  # most kills shall hit another slot
         return ["--slots-per-second", f"{self.slots_per_second:.2f}", "--replay-slots", str(replay_slots)]
 
     def uninterrupted(self, provider, last, options=()):

@@ -70,6 +70,7 @@ class PageTest(harness.EndToEndTest):
         harness.wait_for("the page to follow the view", lambda: server.status().get("fanout", {}).get("subscriptions") == 1)
         self.start(Server(replay.endpoint, self.folder / "second"))
         server.wait_for_slot(slots[5])
+        harness.wait_for("a checkpoint", lambda: harness.inspect(data)["checkpoints"])
         self.assertTrue(page.running())
         server.kill()
         back_to = harness.inspect(data)["checkpoints"][0]["slot"]

@@ -20,7 +20,7 @@ import recording as oracle_recording
 # The short form is for every run. The long one plays spl.updates at the chain's pace:
 # TEST_RECORDING=spl TEST_SLOTS_PER_SECOND=2.5 TEST_REPLAY_SLOTS=30 TEST_KILLS=20 ./rewind_test.py
 RECORDING = places.recording(os.environ.get("TEST_RECORDING", "spl-small"))
-SLOTS_PER_SECOND = float(os.environ.get("TEST_SLOTS_PER_SECOND", "4"))
+SLOTS_PER_SECOND = float(os.environ.get("TEST_SLOTS_PER_SECOND", "2"))
 REPLAY_SLOTS = int(os.environ.get("TEST_REPLAY_SLOTS", "8"))
 KILLS = int(os.environ.get("TEST_KILLS", "6"))
 SEED = int(os.environ.get("TEST_SEED", "1"))
@@ -152,6 +152,7 @@ class RewindTest(harness.EndToEndTest):
         provider, data = self.provider(replay_slots=1000), self.folder / "data"
         server = self.start(Server(provider.endpoint, data, self.OPTIONS).listening())
         server.wait_for_slot(at(0.3))
+        harness.wait_for("a checkpoint", lambda: checkpoints(data))
         server.kill()
         generations = set()
         for number in range(KILLS):
@@ -178,7 +179,7 @@ class RewindTest(harness.EndToEndTest):
         provider, data, second = self.provider(replay_slots=replay_slots), self.folder / "data", self.folder / "second"
         server = self.start(Server(provider.endpoint, data, self.OPTIONS).listening())
         server.wait_for_slot(at(0.5))
-        checkpoint = next(c for c in checkpoints(data) if c["slot"] >= at(0.1))
+        checkpoint = harness.wait_for("a checkpoint", lambda: next((c for c in checkpoints(data) if c["slot"] >= at(0.1)), None))
         copy_checkpoint(checkpoint, data, second)
         if copy_archive:
             shutil.copytree(data / "archive", second / "archive")

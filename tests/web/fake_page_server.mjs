@@ -54,10 +54,27 @@ export class FakePageServer {
   // Comes back at the port that it had.
   async start(port = this.#port) {
     this.#http = http.createServer((request, response) => this.#answer(request, response));
+    await this.#listen(port);
     const sockets = new WebSocketServer({ server: this.#http });
     sockets.on('connection', (socket) => this.#accept(socket));
-    await new Promise((resolve, reject) => this.#http.once('error', reject).listen(port, '127.0.0.1', resolve));
     this.#port = this.#http.address().port;
+  }
+
+  // With 0 at a port that the kernel gives to nobody who asks for any: nobody comes to sit on it while this server is away.
+  async #listen(port) {
+    const [low] = fs.readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s/).map(Number);
+    const chosen = port || Math.floor((low * (1 + Math.random())) / 2);
+    try {
+      await new Promise((resolve, reject) => {
+        this.#http.once('error', reject).listen(chosen, '127.0.0.1', () => {
+          this.#http.off('error', reject);
+          resolve();
+        });
+      });
+    } catch (error) {
+      if (port || error.code !== 'EADDRINUSE') throw error;
+      await this.#listen(0);
+    }
   }
 
   async goAway(code = 1012, reason = 'shutdown') {

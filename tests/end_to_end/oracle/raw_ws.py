@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+DEADLINE_SECONDS = 120  # a server that answers later than that does not answer
 NO_CLOSE_FRAME = 1006  # RFC 6455 §7.1.5: the connection ended without a Close frame
 
 
@@ -134,12 +135,12 @@ class Client:
     def ping(self, payload=b""):
         self.send_frame(PING, payload)
 
-    def close(self, code=1000, reason="", deadline_seconds=10):
+    def close(self, code=1000, reason="", deadline_seconds=DEADLINE_SECONDS):
         """Starts the closing handshake and reads on to its end; returns the code that the server echoed."""
         self.send_frame(CLOSE, struct.pack(">H", code) + reason.encode())
         return self.close_code(deadline_seconds)
 
-    def close_code(self, deadline_seconds=10):
+    def close_code(self, deadline_seconds=DEADLINE_SECONDS):
         """Reads until the server closes, dropping what comes before; returns the code."""
         try:
             for _ in self.messages(deadline_seconds):
@@ -161,7 +162,7 @@ class Client:
             except TimeoutError:
                 return
 
-    def message(self, deadline_seconds=10):
+    def message(self, deadline_seconds=DEADLINE_SECONDS):
         """The next data message: text of a text message, bytes of a binary one."""
         end = time.monotonic() + deadline_seconds
         while True:
@@ -228,7 +229,7 @@ def read_head(sock):
     return first, headers, rest
 
 
-def connect(url, headers=None, receive_buffer_bytes=None, deadline_seconds=10):
+def connect(url, headers=None, receive_buffer_bytes=None, deadline_seconds=DEADLINE_SECONDS):
     """Opens a connection and does the handshake; raises Refused when the server answers anything but 101."""
     parts = urlsplit(url)
     sock = socket.socket(socket.AF_INET6 if ":" in parts.hostname else socket.AF_INET, socket.SOCK_STREAM)
