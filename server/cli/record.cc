@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -63,29 +64,46 @@ absl::StatusOr<ingest::Subscription> SubscriptionOf(const std::string& stack_fil
   return subscription;
 }
 
-// Until enough is recorded, somebody asks to stop, or the stream or the file is of no more use.
-// Every error names the endpoint.
-absl::Status Follow(const std::string& endpoint, uint64_t slots, ingest::Connection* connection,
-                    ingest::Recorder* recorder) {
+// What comes within a moment. Every error names the endpoint.
+absl::StatusOr<std::optional<std::string>> Listen(const std::string& endpoint, ingest::Connection* connection,
+                                                  Clock::time_point* heard) {
+  auto message = connection->Next(Clock::now() + kLook);
+  if (!message.ok()) return message;  // which names it already
+  const Clock::time_point now = Clock::now();
+  if (message->has_value()) {
+    *heard = now;
+  } else if (now - *heard > kSilenceMax) {
+    return absl::DeadlineExceededError(
+        fmt::format("{}: nothing was heard for {} seconds", endpoint, kSilenceMax.count()));
+  }
+  return message;
+}
+
+// Waits for the first message; nothing when somebody asks to stop before it.
+absl::StatusOr<std::optional<std::string>> ListenForFirst(const std::string& endpoint, ingest::Connection* connection) {
   Clock::time_point heard = Clock::now();
-  while (recorder->blocks() < slots && !StopRequested()) {
-    absl::StatusOr<std::optional<std::string>> message = connection->Next(Clock::now() + kLook);
-    if (!message.ok()) return message.status();  // which names it already
+  while (!StopRequested()) {
+    auto message = Listen(endpoint, connection, &heard);
+    if (!message.ok() || message->has_value()) return message;
+  }
+  return std::nullopt;
+}
+
+// From this message on, until enough is recorded, somebody asks to stop, or the stream or the file is of no more use.
+// Every error names the endpoint.
+absl::Status Follow(std::optional<std::string> message, const std::string& endpoint, uint64_t slots,
+                    ingest::Connection* connection, ingest::Recorder* recorder) {
+  Clock::time_point heard = Clock::now();
+  while (true) {
     const Clock::time_point now = Clock::now();
-    absl::Status status;
-    if (message->has_value()) {
-      heard = now;
-      status = recorder->Add(**std::move(message), now);
-    } else {
-      if (now - heard > kSilenceMax)
-        return absl::DeadlineExceededError(
-            fmt::format("{}: nothing was heard for {} seconds", endpoint, kSilenceMax.count()));
-      status = recorder->Tick(now);
-    }
+    const absl::Status status = message.has_value() ? recorder->Add(*std::move(message), now) : recorder->Tick(now);
     if (!status.ok())
       return absl::Status(status.code(), fmt::format("{}: {}", endpoint, std::string(status.message())));
+    if (recorder->blocks() >= slots || StopRequested()) return absl::OkStatus();
+    auto next = Listen(endpoint, connection, &heard);
+    if (!next.ok()) return next.status();
+    message = *std::move(next);
   }
-  return absl::OkStatus();
 }
 
 int Fail(int code, const absl::Status& status) {
@@ -121,11 +139,15 @@ int Record(const RecordOptions& options) {
   StopRequested();  // from here on a signal is an orderly stop
   auto connection = (*source)->Connect(*subscription, std::nullopt);
   if (!connection.ok()) return NotConnected(connection.status());
+  // A provider may refuse on the stream: until it has sent something, a file that is there stays.
+  auto first = ListenForFirst(provider->endpoint, connection->get());
+  if (!first.ok()) return Fail(kProviderFailed, first.status());
+  if (!first->has_value()) return static_cast<int>(ExitCode::kOrderly);
   auto file = RecordingWriter::Create(options.out);
   if (!file.ok()) return Fail(static_cast<int>(ExitCode::kStore), file.status());
 
   ingest::Recorder recorder({}, *std::move(file));
-  const absl::Status ended = Follow(provider->endpoint, options.slots, connection->get(), &recorder);
+  const absl::Status ended = Follow(*std::move(first), provider->endpoint, options.slots, connection->get(), &recorder);
   recorder.Finish();
   PrintRecorded(options, recorder);
   if (!recorder.written().ok()) return Fail(static_cast<int>(ExitCode::kStore), recorder.written());
@@ -141,8 +163,8 @@ void AddRecordCommand(CLI::App& app, int* exit_code) {
                                         "and tests; it does not connect again");
   record->footer(
       "The provider is asked once. When it refuses, ends the stream or says nothing for 30 s, the recording ends "
-      "with the whole blocks that it has, and the exit code is 6; when it is not reached no file is made. A stop "
-      "before --slots leaves such a recording too: exit code 0.\n"
+      "with the whole blocks that it has, and the exit code is 6; when nothing came of it no file is made, and one "
+      "that is there stays. A stop before --slots is the same with exit code 0.\n"
       "Endpoint and token may stand in the environment, as for serve: EVERSTATE_ENDPOINT, EVERSTATE_X_TOKEN, "
       "EVERSTATE_X_TOKEN_FILE.");
   options->provider.Add(record, IsOfProvider);
@@ -156,7 +178,9 @@ void AddRecordCommand(CLI::App& app, int* exit_code) {
       ->required()
       ->check(WholeNumber(1, std::numeric_limits<uint64_t>::max()))
       ->type_name("N");
-  record->add_option("--out", options->out, "The recording; a file that is there is replaced")
+  record
+      ->add_option("--out", options->out,
+                   "The recording; a file that is there is replaced as soon as the provider sends something")
       ->required()
       ->check(NotEmpty())
       ->type_name("FILE");
