@@ -239,10 +239,9 @@ class YellowstoneSource : public Source {
     }
     geyser::SubscribeReplayInfoResponse response;
     const absl::Status status =
-        Unary(std::min(options_.connect_timeout_ms, kVersionTimeoutMs),
-              [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
-                return stub->SubscribeReplayInfo(context, geyser::SubscribeReplayInfoRequest(), &response);
-              });
+        Unary(options_.replay_info_timeout_ms, [&](geyser::Geyser::Stub* stub, grpc::ClientContext* context) {
+          return stub->SubscribeReplayInfo(context, geyser::SubscribeReplayInfoRequest(), &response);
+        });
     if (!status.ok()) return status;
     if (!response.has_first_available()) return absl::NotFoundError("the provider replays nothing");
     if (response.first_available() == kNothingYet) return absl::NotFoundError("the provider has nothing to replay yet");

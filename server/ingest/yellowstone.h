@@ -14,8 +14,9 @@ struct YellowstoneOptions {
   std::string endpoint;  // http://host:port or https://host[:port] (TLS with the system's roots)
   std::string x_token;   // metadata "x-token"; empty = none. Never written to a log or an error
   uint32_t connect_timeout_ms = 10000;
-  uint32_t ping_interval_ms = 15000;     // application-level pings, so that proxies see a client that speaks
-  size_t receive_bytes_max = 64u << 20;  // above the largest account (10 MiB) with all its overhead
+  uint32_t replay_info_timeout_ms = 2000;  // a provider that has not said by then how far it reaches back does not tell
+  uint32_t ping_interval_ms = 15000;       // application-level pings, so that proxies see a client that speaks
+  size_t receive_bytes_max = 64u << 20;    // above the largest account (10 MiB) with all its overhead
 };
 
 // InvalidArgument when it is no such URL. What follows the host may be a credential: the message does not repeat it.

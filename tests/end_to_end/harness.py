@@ -192,11 +192,11 @@ class Server(Process):
         wait_for(f"watermark {slot}", reached, deadline_s)
 
     def end_of_feed(self):
-        """Waits until all that came of a stream which has ended is applied and sent; the slot of its last block."""
+        """Waits until all that came of a new store's only stream, which has ended, is applied and sent; the slot of its last block."""
 
         def applied():
             status = self.status()
-            return status["watermark"]["slot"] == status["ingest"]["settled_slot"]
+            return status["watermark"]["number"] == status["ingest"]["blocks_settled"]
 
         wait_for("the end of the feed", lambda: self.status()["stream"]["state"] != "live")
         # A block that was taken out of the queue is in no queue, and not in the store yet.

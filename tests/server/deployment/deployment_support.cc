@@ -1,6 +1,7 @@
 #include "tests/server/deployment/deployment_support.h"
 
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "server/ingest/yellowstone.h"
@@ -25,12 +26,24 @@ void DeploymentTest::SetUp() {
 
 void DeploymentTest::StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots, int port) {
   ReplayOptions options;
-  options.files = {InSource("tests/recordings/spl-small.updates")};
   options.slots_per_second = slots_per_second;
   options.replay_slots = replay_slots;
   options.listen = "127.0.0.1:" + std::to_string(port);
+  StartProvider(std::move(options));
+}
+
+void DeploymentTest::StartEndlessProvider(double slots_per_second, std::optional<uint64_t> replay_slots) {
+  ReplayOptions options;
+  options.slots_per_second = slots_per_second;
+  options.replay_slots = replay_slots;
+  options.loop = true;
+  StartProvider(std::move(options));
+}
+
+void DeploymentTest::StartProvider(ReplayOptions options) {
+  options.files = {InSource("tests/recordings/spl-small.updates")};
   provider_.reset();
-  auto provider = ReplayServer::Start(options);
+  auto provider = ReplayServer::Start(std::move(options));
   ASSERT_TRUE(provider.ok()) << provider.status();
   provider_ = *std::move(provider);
 }
@@ -44,7 +57,8 @@ DeploymentOptions DeploymentTest::Options(const std::string& data) const {
 }
 
 absl::StatusOr<std::unique_ptr<Deployment>> DeploymentTest::TryOpen(const DeploymentOptions& options) {
-  auto source = ingest::OpenYellowstone({.endpoint = options.endpoint, .x_token = ""});
+  // A busy provider must not be taken for one that does not tell how far it reaches back: rewinds are refused by it.
+  auto source = ingest::OpenYellowstone({.endpoint = options.endpoint, .x_token = "", .replay_info_timeout_ms = 60000});
   if (!source.ok()) return source.status();
   if (wrap_source_) source = wrap_source_(*std::move(source));
   return Deployment::Open(options, projection_, *std::move(source));
@@ -56,10 +70,12 @@ std::unique_ptr<Deployment> DeploymentTest::Open(const DeploymentOptions& option
   return deployment.ok() ? *std::move(deployment) : nullptr;
 }
 
-void DeploymentTest::Start(Deployment* deployment) {
+void DeploymentTest::Start(Deployment* deployment, std::function<void(Slot)> published) {
   deployment->Start({.publish =
-                         [this](const Applied& applied) {
-                           published_.Add({applied.generation, applied.number, applied.batch->block.slot, false});
+                         [this, published = std::move(published)](const Applied& applied) {
+                           const Slot slot = applied.batch->block.slot;
+                           published_.Add({applied.generation, applied.number, slot, false});
+                           if (published) published(slot);
                          },
                      .switch_store =
                          [this](std::shared_ptr<const EntityStore> store) {
@@ -109,9 +125,14 @@ std::string DeploymentTest::UninterruptedDigest() {
 
 std::unique_ptr<Deployment> RewindTest::RunPastCheckpoint(const DeploymentOptions& options) {
   auto deployment = Open(options);
-  Start(deployment.get());
+  // The provider's clock does not wait while a slow disk makes a checkpoint, so the projector does.
+  std::promise<void> made_one;
+  Start(deployment.get(), [made_one = made_one.get_future().share()](Slot slot) {
+    if (slot >= kFirst + 4) made_one.wait();
+  });
   WaitForSlot(*deployment, kFirst + 4);
   auto made = deployment->CreateCheckpoint();
+  made_one.set_value();
   EXPECT_TRUE(made.ok()) << made.status();
   checkpoint_ = made.value_or(CheckpointInfo{});
   asked_ = checkpoint_.watermark.block.slot + 2;

@@ -48,9 +48,13 @@ class DeploymentTest : public ::testing::Test {
   // A provider that reaches back so many slots; port 0 takes a free one. The same clock serves all deployments of a
   // test.
   void StartProvider(double slots_per_second, std::optional<uint64_t> replay_slots, int port = 0);
+  // One that begins its recording again at the end, as the same chain's continuation: there is always a next block, for
+  // a stream that joins late too.
+  void StartEndlessProvider(double slots_per_second, std::optional<uint64_t> replay_slots);
   DeploymentOptions Options(const std::string& data) const;
   std::unique_ptr<Deployment> Open(const DeploymentOptions& options);
-  void Start(Deployment* deployment);
+  // `published` is called on the projector's thread after each batch: as long as it blocks, nothing more is applied.
+  void Start(Deployment* deployment, std::function<void(Slot)> published = {});
   absl::StatusOr<std::unique_ptr<Deployment>> TryOpen(const DeploymentOptions& options);
   static void WaitForSlot(const Deployment& deployment, Slot slot);
   static void WaitForRewind(const Deployment& deployment);
@@ -67,6 +71,9 @@ class DeploymentTest : public ::testing::Test {
   std::function<std::unique_ptr<ingest::Source>(std::unique_ptr<ingest::Source>)> wrap_source_;
   std::shared_ptr<const vm::Projection> projection_;
   Published published_;
+
+ private:
+  void StartProvider(ReplayOptions options);
 };
 
 // Slots per second at which a test has time to act between two slots, and yet ends soon.
@@ -74,7 +81,8 @@ inline constexpr double kPace = 10;
 
 class RewindTest : public DeploymentTest {
  protected:
-  // A deployment that made a checkpoint at slot kFirst + 4, or later on a slow machine, and has gone on for some slots.
+  // A deployment that made a checkpoint at slot kFirst + 4, however slow the machine is, and has gone on for some
+  // slots.
   std::unique_ptr<Deployment> RunPastCheckpoint(const DeploymentOptions& options);
 
   // Runs on to the end of the recording; the digest then.

@@ -8,7 +8,7 @@
 namespace everstate::testing {
 namespace {
 
-using PowerLossTest = DeploymentTest;
+using PowerLossTest = RewindTest;
 
 // A power loss right after the switch must not find less than a provider could bring again: the generation was filled
 // faster than the log's timer syncs.
@@ -16,12 +16,8 @@ TEST_F(PowerLossTest, TheLogOfANewGenerationIsSyncedBeforeTheSwitch) {
   StartProvider(200, std::nullopt);
   auto options = Options("data");
   options.store.wal_sync_interval_ms = 24 * 3600 * 1000;  // by the timer, never
-  auto deployment = Open(options);
-  Start(deployment.get());
-  WaitForSlot(*deployment, kFirst + 1);
-  const auto checkpoint = deployment->CreateCheckpoint();
-  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
-  ASSERT_LT(checkpoint->watermark.block.slot, kLast);
+  auto deployment = RunPastCheckpoint(options);
+  ASSERT_LT(checkpoint_.watermark.block.slot, kLast);
   WaitForSlot(*deployment, kLast);
   EXPECT_GT(LogBytesAtRisk(folder_ / "data" / "1"), 0u) << "this test would see nothing";
   ASSERT_TRUE(deployment->ResumeFrom({.slot = kLast}).ok());

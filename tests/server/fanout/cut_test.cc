@@ -32,10 +32,7 @@ class CutTest : public FanoutTest {
 // Every round a handful of clients join at a random moment of a stream of appends, each in its own way; in the end each
 // must hold the truth with no element missing or doubled.
 TEST_F(CutTest, NothingIsLostOrDoubledWhileBatchesFly) {
-  FanoutOptions options = Options();
-  options.snapshot_rows_first = 3;
-  options.snapshot_rows_next = 7;
-  Start(options);
+  Start(OptionsForAFlood());
   std::mt19937_64 random(5);
   for (int i = 0; i < 200; ++i) Change(random);
 

@@ -23,6 +23,16 @@ class FanoutTest : public ::testing::Test {
     return options;
   }
 
+  // For batches that fly while clients look: a snapshot is many frames, and who does not read for a while, as nothing
+  // holds the batches back, is not closed for that.
+  static FanoutOptions OptionsForAFlood() {
+    FanoutOptions options = Options();
+    options.snapshot_rows_first = 3;
+    options.snapshot_rows_next = 7;
+    options.session_queue_bytes_max = 256u << 20;
+    return options;
+  }
+
   void Start(const FanoutOptions& options = Options(), bool attach = true, HttpHandler http = nullptr) {
     auto fanout = Fanout::Start(options, std::move(http));
     ASSERT_TRUE(fanout.ok()) << fanout.status();

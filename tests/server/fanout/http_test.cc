@@ -191,15 +191,20 @@ TEST_F(HttpTest, OtherUpgradesAreNotTaken) {
 }
 
 TEST_F(HttpTest, GarbageGetsAnAnswerOrTheDoor) {
-  FanoutOptions options = Options();
-  options.handshake_timeout_ms = 200;
-  Start(options);
+  Start();
   EXPECT_EQ(Status(HttpExchange(fanout_->address(), "\x16\x03\x01 hello\r\n\r\n")), "HTTP/1.1 400 Bad Request");
   EXPECT_EQ(Status(HttpExchange(fanout_->address(), "GET / HTTP/1.1\r\nX: " + std::string(9000, 'x') + "\r\n\r\n")),
             "HTTP/1.1 431 Request Header Fields Too Large");
-  EXPECT_EQ(HttpExchange(fanout_->address(), "GET / HT"), "");  // never ends its request: dropped when the time is over
-  EXPECT_EQ(counters().sessions_refused.value(), 3u);
+  EXPECT_EQ(counters().sessions_refused.value(), 2u);
   EXPECT_EQ(Status(HttpGet(fanout_->address(), "/x")), "HTTP/1.1 404 Not Found");
+  // Those that never end their request are dropped when the time is over; here it is too short for any other.
+  FanoutOptions options = Options();
+  options.handshake_timeout_ms = 200;
+  Start(options);
+  for (uint64_t i = 1; i <= 2; ++i) {
+    EXPECT_EQ(HttpExchange(fanout_->address(), "GET / HT"), "");
+    EXPECT_EQ(counters().sessions_refused.value(), i);
+  }
 }
 
 }  // namespace

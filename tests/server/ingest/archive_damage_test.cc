@@ -315,7 +315,7 @@ TEST(ArchiveDamage, AKilledWriterLosesNothingThatItHadAppended) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   Slot last = 0;
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 12 || last <= 50; ++round) {  // each appends a block at least
     Appender appender("run", folder.path());
     std::string line = appender.ReadLine();
     ASSERT_EQ(line, "slot " + std::to_string(last == 0 ? 10 : last + 1));
@@ -331,7 +331,6 @@ TEST(ArchiveDamage, AKilledWriterLosesNothingThatItHadAppended) {
   EXPECT_THAT(listing.faults, IsEmpty());
   ASSERT_EQ(listing.runs.size(), 1u);
   EXPECT_EQ(listing.runs[0].first_slot, 10u);
-  EXPECT_GT(last, 50u);
   ExpectBlocks(folder.path(), MadeChain(10, last));
 }
 

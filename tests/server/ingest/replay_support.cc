@@ -250,6 +250,13 @@ void StreamClient::Ping(int id) {
 
 bool StreamClient::Read(geyser::SubscribeUpdate* update) { return stream_->Read(update); }
 
+bool StreamClient::ReadNoPing(geyser::SubscribeUpdate* update) {
+  while (Read(update)) {
+    if (!update->has_ping()) return true;
+  }
+  return false;
+}
+
 bool StreamClient::ReadData(geyser::SubscribeUpdate* update) {
   while (Read(update)) {
     if (!update->has_ping() && !update->has_pong()) return true;

@@ -62,8 +62,9 @@ class StreamClient {
 
   void Send(const geyser::SubscribeRequest& request);
   void Ping(int id);
-  bool Read(geyser::SubscribeUpdate* update);      // any message
-  bool ReadData(geyser::SubscribeUpdate* update);  // neither ping nor pong
+  bool Read(geyser::SubscribeUpdate* update);        // any message
+  bool ReadNoPing(geyser::SubscribeUpdate* update);  // the server sends a ping whenever it is time
+  bool ReadData(geyser::SubscribeUpdate* update);    // neither ping nor pong
   Updates ReadData(size_t count);
   Updates ReadUntil(const Predicate& last);  // data up to and with the one
   grpc::Status Finish();                     // of a stream that the server ended
