@@ -156,6 +156,15 @@ class RecordTest(harness.EndToEndTest):
         self.assertEqual(record.wait(), 6, record.lines)
         record.line(f"{endpoint}: .*Connection refused; nobody answers there: check host and port of --endpoint")
 
+    def test_a_provider_that_says_nothing(self):
+        provider = raw_geyser.RawGeyser(lambda call: call.hang())
+        self.addCleanup(provider.close)
+        record = self.start(self.record(provider.endpoint, 1))
+        self.out.write_text("the recording of yesterday")
+        self.assertEqual(record.wait(), 6, record.lines)
+        record.line(f"{provider.endpoint}: nothing was heard for 30 seconds")
+        self.assertEqual(self.out.read_text(), "the recording of yesterday")
+
     def test_a_stop_while_nobody_answers_is_a_stop(self):
         asked = threading.Event()
 
