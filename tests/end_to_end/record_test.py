@@ -159,8 +159,8 @@ class RecordTest(harness.EndToEndTest):
     def test_a_provider_that_says_nothing(self):
         provider = raw_geyser.RawGeyser(lambda call: call.hang())
         self.addCleanup(provider.close)
+        (self.folder / "out.updates").write_text("the recording of yesterday")
         record = self.start(self.record(provider.endpoint, 1))
-        self.out.write_text("the recording of yesterday")
         self.assertEqual(record.wait(), 6, record.lines)
         record.line(f"{provider.endpoint}: nothing was heard for 30 seconds")
         self.assertEqual(self.out.read_text(), "the recording of yesterday")
